@@ -1,0 +1,157 @@
+"""The gradient seam: the only file of the models that names a backend.
+
+A ``training_step`` is written once, with ``keras.ops``. What differs between backends is how a gradient is taken and how
+the trainer calls a step, and both are here:
+
+* TensorFlow: ``GradientTape``. The trainer calls ``train_step(data)``.
+* PyTorch: ``torch.autograd.grad``. The trainer calls ``train_step(data)``.
+* JAX: ``value_and_grad`` of a pure function, made pure by ``keras.StatelessScope``. The trainer calls
+  ``train_step(state, data)`` and reads ``model.optimizer.variables``, so that several optimizers present themselves as
+  one (``OptimizerGroup``).
+"""
+
+from collections.abc import Callable, Sequence
+
+import keras
+from keras import ops
+
+BACKEND = keras.backend.backend()
+
+Terms = dict
+"""Named losses of one update. The entry ``"loss"`` is what is minimized, the others are for the log."""
+
+
+class OptimizerGroup:
+    """Several built optimizers seen as one by a trainer that only wants their variables."""
+
+    built = True
+
+    def __init__(self, optimizers: Sequence[keras.optimizers.Optimizer]):
+        self.optimizers = list(optimizers)
+
+    @property
+    def variables(self) -> list:
+        """Variables of all optimizers, in order."""
+        return [variable for optimizer in self.optimizers for variable in optimizer.variables]
+
+
+def trainer_optimizer(optimizers: Sequence[keras.optimizers.Optimizer]) -> OptimizerGroup | None:
+    """What ``model.optimizer`` must be for the trainer of the running backend."""
+    return OptimizerGroup(optimizers) if BACKEND == "jax" else None
+
+
+def _images(data):
+    """The images of what a trainer hands to a step: alone or packed as ``(x,)``, as a tensor or a numpy array."""
+    return ops.convert_to_tensor(data[0] if isinstance(data, tuple | list) else data)
+
+
+if BACKEND == "tensorflow":
+    import tensorflow as tf
+
+    def run_step(model, data):
+        """Run ``model.training_step`` as the trainer of this backend expects it."""
+        return model.training_step(_images(data))
+
+    def update(loss_fn: Callable[[], Terms], variables: Sequence, optimizer) -> Terms:
+        """Take one optimizer step on ``variables`` down the gradient of ``loss_fn()["loss"]``; returns the terms."""
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch([variable.value for variable in variables])
+            terms = loss_fn()
+            loss = optimizer.scale_loss(terms["loss"])
+        gradients = tape.gradient(loss, [variable.value for variable in variables])
+        optimizer.apply(gradients, variables)
+        return terms
+
+    def input_gradient(fn: Callable, inputs):
+        """Gradient of ``sum(fn(inputs))`` with respect to ``inputs``, itself differentiable."""
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = ops.sum(fn(inputs))
+        return tape.gradient(outputs, inputs)
+
+elif BACKEND == "torch":
+    import torch
+
+    def run_step(model, data):
+        """Run ``model.training_step`` as the trainer of this backend expects it."""
+        return model.training_step(_images(data))
+
+    def update(loss_fn: Callable[[], Terms], variables: Sequence, optimizer) -> Terms:
+        """Take one optimizer step on ``variables`` down the gradient of ``loss_fn()["loss"]``; returns the terms."""
+        with torch.enable_grad():
+            terms = loss_fn()
+            loss = optimizer.scale_loss(terms["loss"])
+        gradients = torch.autograd.grad(loss, [variable.value for variable in variables])
+        with torch.no_grad():
+            optimizer.apply(list(gradients), variables)
+        return {name: term.detach() for name, term in terms.items()}
+
+    def input_gradient(fn: Callable, inputs):
+        """Gradient of ``sum(fn(inputs))`` with respect to ``inputs``, itself differentiable."""
+        inputs = inputs if inputs.requires_grad else inputs.detach().requires_grad_(True)
+        with torch.enable_grad():
+            outputs = ops.sum(fn(inputs))
+        return torch.autograd.grad(outputs, inputs, create_graph=True)[0]
+
+elif BACKEND == "jax":
+    import jax
+
+    def _scope():
+        scope = keras.src.backend.common.stateless_scope.get_stateless_scope()
+        if scope is None:
+            raise RuntimeError("On JAX a step runs inside the trainer: call model.fit or model.train_on_batch.")
+        return scope
+
+    def _pure(fn: Callable, state: dict) -> tuple:
+        """``fn()`` with the variables' values of ``state``; returns its result and the values it left behind."""
+        with keras.StatelessScope() as scope:
+            scope.state_mapping = dict(state)
+            result = fn()
+        return result, scope.state_mapping
+
+    def run_step(model, state, data):
+        """Run ``model.training_step`` as a function from state to state, as the trainer of this backend expects it."""
+        groups = (
+            model.trainable_variables,
+            model.non_trainable_variables,
+            model.optimizer.variables,
+            model.metrics_variables,
+        )
+        values = {id(v): x for group, xs in zip(groups, state) for v, x in zip(group, xs)}
+        logs, values = _pure(lambda: model.training_step(_images(data)), values)
+        return logs, tuple([values[id(v)] for v in group] for group in groups)
+
+    def update(loss_fn: Callable[[], Terms], variables: Sequence, optimizer) -> Terms:
+        """Take one optimizer step on ``variables`` down the gradient of ``loss_fn()["loss"]``; returns the terms."""
+        scope = _scope()
+
+        def loss(values):
+            state = {**scope.state_mapping, **{id(v): x for v, x in zip(variables, values)}}
+            terms, state = _pure(loss_fn, state)
+            return optimizer.scale_loss(terms["loss"]), (terms, state)
+
+        values = [scope.state_mapping[id(v)] for v in variables]
+        gradients, (terms, state) = jax.grad(loss, has_aux=True)(values)
+        scope.state_mapping.update(state)
+        optimizer.apply(gradients, variables)
+        return terms
+
+    def input_gradient(fn: Callable, inputs):
+        """Gradient of ``sum(fn(inputs))`` with respect to ``inputs``, itself differentiable."""
+        scope = _scope()
+
+        def total(x):
+            outputs, state = _pure(lambda: fn(x), scope.state_mapping)
+            return ops.sum(outputs), state
+
+        gradient, state = jax.grad(total, has_aux=True)(inputs)
+        scope.state_mapping.update(state)
+        return gradient
+
+else:
+
+    def run_step(model, *data):
+        """Training needs a backend with gradients; sampling and metrics run on any."""
+        raise RuntimeError(f"Keras runs on {BACKEND!r}, which has no gradients: set KERAS_BACKEND=tensorflow, torch or jax.")
+
+    update = input_gradient = run_step

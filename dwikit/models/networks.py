@@ -1,0 +1,38 @@
+"""The networks of the plain and the deep-feature-consistent VAE (sec. 2.2 and 3.2), as Keras functional models."""
+
+import keras
+from keras import layers
+
+from dwikit.models.layers import normalize
+
+
+def vae_encoder(
+    image_size: int, channels: tuple[int, ...], latent_size: int, norm: str | None, slope: float
+) -> keras.Model:
+    """(B, H, W, 1) -> mean and log-variance, each (B, latent_size): convolutions 4 x 4 of stride 2, then two dense heads."""
+    images = x = keras.Input((image_size, image_size, 1), name="images")
+    for n in channels:
+        x = layers.Conv2D(n, 4, strides=2, padding="same")(x)
+        x = layers.LeakyReLU(negative_slope=slope)(normalize(x, norm))
+    x = layers.Flatten()(x)
+    heads = [layers.Dense(latent_size, name=name, dtype="float32")(x) for name in ("mean", "log_variance")]
+    return keras.Model(images, heads, name="encoder")
+
+
+def vae_decoder(
+    image_size: int, channels: tuple[int, ...], latent_size: int, norm: str | None, slope: float
+) -> keras.Model:
+    """(B, latent_size) -> (B, H, W, 1) in [0, 1]: a dense layer, then nearest-neighbour upsampling and 3 x 3 convolutions.
+
+    ``channels`` are the encoder's, and are walked backwards. The last convolution has a sigmoid and no normalization.
+    """
+    base = image_size >> len(channels)
+    latents = x = keras.Input((latent_size,), name="latents")
+    x = layers.Dense(base * base * channels[-1])(x)
+    x = layers.LeakyReLU(negative_slope=slope)(x)
+    x = layers.Reshape((base, base, channels[-1]))(x)
+    for n in channels[-2::-1]:
+        x = layers.Conv2D(n, 3, padding="same")(layers.UpSampling2D()(x))
+        x = layers.LeakyReLU(negative_slope=slope)(normalize(x, norm))
+    x = layers.Conv2D(1, 3, padding="same")(layers.UpSampling2D()(x))
+    return keras.Model(latents, layers.Activation("sigmoid", dtype="float32", name="images")(x), name="decoder")

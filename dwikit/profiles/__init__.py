@@ -1,0 +1,167 @@
+"""How big a run is: ``smoke``, ``quick``, ``gpu`` and ``paper`` are YAML files of values beside this module.
+
+Precedence: explicit override > profile. The profile itself: explicit name > environment variable ``DWIKIT_PROFILE`` >
+``quick``. A value of None, in an override, means "from the profile", so that a notebook's parameters cell can say
+``epochs = None``.
+
+Example:
+    >>> config = resolve("quick", vae={"epochs": 3})
+    >>> config.vae.epochs
+    3
+"""
+
+import dataclasses
+import difflib
+import os
+import types
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import yaml
+
+from dwikit.errors import InputError
+
+FOLDER = Path(__file__).parent
+DEFAULT = "quick"
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """The simulated cohort: how many cases, and how many of them go through NIfTI files and ANTs."""
+
+    cases: int = 60
+    registered: int = 24
+    """The first so many cases are written as BIDS and registered; the rest comes by the direct path."""
+    seed: int = 0
+    workers: int | None = None
+
+
+@dataclass(frozen=True)
+class Slices:
+    """From registered volumes to normalized slices (paper, sec. 3.1)."""
+
+    percentile: float = 95.0
+    scope: str = "cohort"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Training:
+    """One network's training; ``model`` overrides values of its preset, each with its reason in the YAML file."""
+
+    preset: str = "paper"
+    model: dict = field(default_factory=dict)
+    batch_size: int | None = None
+    """None: the preset's own."""
+    epochs: int = 1
+    steps_per_epoch: int | None = None
+    """None: one pass over the training split."""
+    seed: int = 0
+    seeds: int = 1
+    """How many seeds 02 trains, to show what one seed means."""
+    jit_compile: bool = False
+    mixed_precision: bool = False
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How many samples and real slices each row of Table 1 stands on."""
+
+    samples: int = 1000
+    bootstrap: int = 200
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Profile:
+    """All values of one run."""
+
+    name: str
+    image_size: int = 128
+    cohort: Cohort = field(default_factory=Cohort)
+    slices: Slices = field(default_factory=Slices)
+    vae: Training = field(default_factory=Training)
+    dfc_vae: Training = field(default_factory=Training)
+    intro_vae: Training = field(default_factory=Training)
+    style_gan: Training = field(default_factory=Training)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+
+
+def names() -> list[str]:
+    """Names of the profiles that come with the kit."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def resolve(profile: str | None = None, **overrides: Any) -> Profile:
+    """Merge a profile with overrides, check every type and reject every unknown key.
+
+    Args:
+        profile: name of a profile, or path of a YAML file of one's own; None means ``DWIKIT_PROFILE`` or ``quick``.
+        **overrides: values by field of ``Profile``; a section takes a dict, e.g. ``vae={"epochs": 3}``. None (also
+            inside a section) keeps the profile's value.
+
+    Raises:
+        InputError: unknown profile, unknown key (with the nearest known one), or a value of the wrong type.
+    """
+    name = profile or os.environ.get("DWIKIT_PROFILE") or DEFAULT
+    path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
+    if not path.is_file():
+        raise InputError(f"There is no profile {name!r}. Known: {', '.join(names())}, or the path of a .yaml file.")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not readable as YAML: {error}. Compare it with {FOLDER / 'quick.yaml'}.") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path} must hold 'key: value' lines, like {FOLDER / 'quick.yaml'}.")
+    values = {"name": path.stem, **_merge(values, overrides)}
+    return _build(Profile, values, where=str(path.name))
+
+
+def _merge(values: dict, overrides: dict) -> dict:
+    merged = dict(values)
+    for key, value in overrides.items():
+        if isinstance(value, dict) and isinstance(merged.get(key, {}), dict):
+            merged[key] = _merge(merged.get(key) or {}, value)
+        elif value is not None:
+            merged[key] = value
+    return merged
+
+
+def _build(cls: type, values: Any, where: str) -> Any:
+    if not isinstance(values, dict):
+        raise InputError(f"{where} must hold 'key: value' pairs, not {values!r}.")
+    hints = get_type_hints(cls)
+    for key in values:
+        if key not in hints:
+            near = difflib.get_close_matches(str(key), hints, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise InputError(f"{where}: unknown key {key!r}.{hint} Known: {', '.join(hints)}.")
+    return cls(**{key: _coerce(hints[key], value, f"{where}: {key}") for key, value in values.items()})
+
+
+def _coerce(kind: Any, value: Any, where: str) -> Any:
+    """Value as the field's type; YAML reads 2e-9 as text and papermill passes 1e3 as a float, both are mended here."""
+    if dataclasses.is_dataclass(kind):
+        return _build(kind, value, where)
+    if get_origin(kind) in (Union, types.UnionType):
+        if value is None:
+            return None
+        kind = next(option for option in get_args(kind) if option is not type(None))
+    if kind in (int, float) and isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            pass
+    if kind is int and isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
+        raise InputError(f"{where} must be of type {kind.__name__}, not {value!r}.")
+    return value
+
+
+def as_dict(profile: Profile) -> dict:
+    """A profile as nested plain values, for provenance files."""
+    return dataclasses.asdict(profile)

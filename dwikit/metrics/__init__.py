@@ -1,0 +1,24 @@
+"""The paper's four metrics (sec. 2.6), in closed form and in blocks, for any number of images at bounded memory.
+
+Images are (N, H, W) or (N, H, W, 1), uint8 0-255 or floating point in [0, 1]; anything else is refused with the reason.
+"""
+
+from dwikit.metrics.images import as_images
+from dwikit.metrics.sharpness import laplace_variance
+from dwikit.metrics.similarity import (
+    dataset_similarity,
+    intra_sample_diversity,
+    minimum_intra_sample_diversity,
+    moments,
+    nearest_distances,
+)
+
+__all__ = [
+    "as_images",
+    "dataset_similarity",
+    "intra_sample_diversity",
+    "laplace_variance",
+    "minimum_intra_sample_diversity",
+    "moments",
+    "nearest_distances",
+]

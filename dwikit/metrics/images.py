@@ -1,0 +1,63 @@
+"""The one door for images into a metric."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from dwikit.errors import InputError
+
+BLOCK = 256
+"""Images that are turned into floating point at a time."""
+
+
+def as_images(images: np.ndarray, name: str = "images", at_least: int = 1) -> np.ndarray:
+    """Check images and return them as (N, H, W), uint8 0-255 or float in [0, 1], without copying.
+
+    Args:
+        images: (N, H, W) or (N, H, W, 1); an array on disk (memory map) stays there.
+        name: what the message of an error calls them.
+        at_least: how many images are needed.
+
+    Raises:
+        InputError: another shape or type, too few images, values outside [0, 1], NaN or infinity.
+    """
+    if not isinstance(images, np.ndarray):
+        images = np.asarray(images)
+    if images.ndim == 4 and images.shape[-1] == 1:
+        images = images[..., 0]
+    if images.ndim != 3:
+        raise InputError(f"{name} must have the shape (N, H, W) or (N, H, W, 1), not {images.shape}.")
+    if len(images) < at_least:
+        raise InputError(f"{name}: {at_least} or more images are needed, and there are {len(images)}.")
+    if images.dtype == np.uint8:
+        return images
+    if images.dtype not in (np.float16, np.float32, np.float64):
+        raise InputError(
+            f"{name} are of type {images.dtype}; they must be uint8 in 0-255 or floating point in [0, 1]."
+            + (" A mask of True and False is no image." if images.dtype == bool else "")
+        )
+    for start in range(0, len(images), BLOCK):
+        low, high = float(images[start : start + BLOCK].min()), float(images[start : start + BLOCK].max())
+        if not (np.isfinite(low) and np.isfinite(high)):
+            raise InputError(f"{name} {start} to {start + BLOCK} contain NaN or infinity; remove or repair those images.")
+        if low < -1e-6 or high > 1 + 1e-6:
+            hint = " Divide 0-255 values by 255." if high > 2 else " Values of -1 to 1 become (x + 1) / 2." if low < 0 else ""
+            raise InputError(f"{name} must lie in [0, 1], and reach from {low:.4g} to {high:.4g}.{hint}")
+    return images
+
+
+def same_size(one: np.ndarray, other: np.ndarray, names: tuple[str, str]) -> None:
+    """Refuse two sets of images whose height or width differ."""
+    if one.shape[1:] != other.shape[1:]:
+        raise InputError(
+            f"{names[0]} are {one.shape[1]} x {one.shape[2]} pixels and {names[1]} {other.shape[1]} x {other.shape[2]}; "
+            "bring them to one size first."
+        )
+
+
+def blocks(images: np.ndarray, size: int = BLOCK, dtype=np.float64) -> Iterator[np.ndarray]:
+    """Checked images as rows (n, H * W) in [0, 1], ``size`` of them at a time."""
+    scale = 1 / 255 if images.dtype == np.uint8 else 1.0
+    for start in range(0, len(images), size):
+        block = images[start : start + size]
+        yield block.reshape(len(block), -1).astype(dtype) * scale

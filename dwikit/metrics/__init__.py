@@ -6,6 +6,7 @@ Images are (N, H, W) or (N, H, W, 1), uint8 0-255 or floating point in [0, 1]; a
 from dwikit.metrics.images import as_images
 from dwikit.metrics.sharpness import laplace_variance
 from dwikit.metrics.similarity import (
+    Moments,
     dataset_similarity,
     intra_sample_diversity,
     minimum_intra_sample_diversity,
@@ -14,6 +15,7 @@ from dwikit.metrics.similarity import (
 )
 
 __all__ = [
+    "Moments",
     "as_images",
     "dataset_similarity",
     "intra_sample_diversity",

@@ -35,6 +35,8 @@ class Cohort:
     """The first so many cases are written as BIDS and registered; the rest comes by the direct path."""
     seed: int = 0
     workers: int | None = None
+    bids: str | None = None
+    """Path of a BIDS dataset of one's own, instead of the simulation."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,11 @@ class Training:
     seed: int = 0
     seeds: int = 1
     """How many seeds 02 trains, to show what one seed means."""
+    flip: bool = False
+    """Mirror a random half of the training slices left to right."""
     jit_compile: bool = False
-    mixed_precision: bool = False
+    steps_per_execution: int = 1
+    """Steps a call of the compiled function: the same arithmetic, less overhead."""
 
 
 @dataclass(frozen=True)

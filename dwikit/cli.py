@@ -1,0 +1,164 @@
+"""The command ``dwikit``."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import yaml
+
+from dwikit import __version__, paths, profiles
+from dwikit.errors import InputError
+
+STUDY = ["01_preprocess", "02_train_vae", "05_evaluate"]
+"""Notebooks of ``dwikit reproduce``, in order."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; an error that the user can mend is printed as one message, and the exit status is 2."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.action(options) or 0
+    except InputError as error:
+        print(f"dwikit: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("dwikit: stopped; run the same command again to go on.", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="dwikit", description="From diffusion-weighted brain MR volumes to a study's tables.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser("doctor", help="versions, GPU, disk, what is missing and its remedy")
+    command.set_defaults(action=_doctor)
+
+    command = commands.add_parser("run", help="run one notebook headless")
+    command.add_argument("notebook", help="name, such as 02_train_vae, or path")
+    command.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE", help="e.g. epochs=3")
+    command.add_argument("-o", "--output", type=Path, help="default: runs/<profile>/notebooks/<name>.ipynb")
+    command.set_defaults(action=_run)
+
+    command = commands.add_parser("reproduce", help="run the study's notebooks in order")
+    command.add_argument("--profile", help=f"one of {', '.join(profiles.names())}; default $DWIKIT_PROFILE or quick")
+    command.set_defaults(action=_reproduce)
+
+    command = commands.add_parser("cohort", help="write a simulated cohort as a BIDS dataset")
+    command.add_argument("out", type=Path)
+    command.add_argument("-n", "--cases", type=int, default=20)
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--workers", type=int)
+    command.set_defaults(action=_cohort)
+
+    command = commands.add_parser("preprocess", help="register the DWI of a BIDS dataset to MNI152")
+    command.add_argument("bids", type=Path)
+    command.add_argument("out", type=Path)
+    command.add_argument("--workers", type=int)
+    command.add_argument("--b-value", type=float, default=1000, help="s/mm2 of the shell wanted")
+    command.add_argument("--tolerance", type=float, default=600, help="how far from it a shell may lie, s/mm2")
+    command.set_defaults(action=_preprocess)
+
+    command = commands.add_parser("slices", help="make normalized slices of registered volumes")
+    command.add_argument("derivatives", type=Path)
+    command.add_argument("out", type=Path)
+    command.add_argument("--percentile", type=float, default=95)
+    command.add_argument("--scope", choices=["cohort", "volume"], default="cohort")
+    command.add_argument("--image-size", type=int, default=128)
+    command.add_argument("--seed", type=int, default=0)
+    command.set_defaults(action=_slices)
+    return parser
+
+
+def _doctor(options) -> int:
+    from dwikit import doctor
+
+    text, healthy = doctor.report()
+    print(text)
+    return 0 if healthy else 1
+
+
+def _run(options) -> None:
+    parameters = {}
+    for pair in options.parameter:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise InputError(f"-p takes NAME=VALUE, such as epochs=3, not {pair!r}.")
+        parameters[name] = yaml.safe_load(value)
+    run_notebook(options.notebook, parameters, options.output)
+
+
+def run_notebook(notebook: str, parameters: dict, output: Path | None = None) -> Path:
+    """Run one notebook through papermill and return the path of the executed copy.
+
+    Raises:
+        InputError: no such notebook, a parameter that it does not have, or a cell that failed.
+    """
+    import papermill
+
+    source = Path(notebook) if notebook.endswith(".ipynb") else paths.notebooks() / f"{notebook}.ipynb"
+    if not source.is_file():
+        known = ", ".join(sorted(path.stem for path in paths.notebooks().glob("*.ipynb")))
+        raise InputError(f"There is no notebook {notebook!r}. Known: {known}.")
+    known = papermill.inspect_notebook(str(source))
+    if unknown := sorted(set(parameters) - set(known)):
+        raise InputError(f"{source.name} has no parameter {', '.join(map(repr, unknown))}. It has: {', '.join(known)}.")
+    profile = profiles.resolve(parameters.get("profile")).name
+    output = output or paths.runs(profile) / "notebooks" / source.name
+    output.parent.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # a warning of the debugger in every kernel
+    print(f"{source.stem} at profile {profile} -> {output}", flush=True)
+    try:
+        papermill.execute_notebook(
+            str(source), str(output), parameters, kernel_name="python3", cwd=str(source.parent), log_output=False
+        )
+    except papermill.PapermillExecutionError as error:
+        raise InputError(
+            f"{source.name} failed in cell {error.exec_count}: {error.ename}: {error.evalue}\nThe notebook up to there, with "
+            f"the whole traceback, is {output}."
+        ) from None
+    return output
+
+
+def _reproduce(options) -> None:
+    parameters = {"profile": options.profile} if options.profile else {}
+    for i, name in enumerate(STUDY, 1):
+        print(f"[{i}/{len(STUDY)}] ", end="")
+        run_notebook(name, parameters)
+    print(f"Done. Tables and figures: {paths.figures()}")
+
+
+def _cohort(options) -> None:
+    from dwikit.cohorts import phantom
+
+    print(phantom.write_cohort(options.out, options.cases, seed=options.seed, workers=options.workers))
+
+
+def _preprocess(options) -> int:
+    from dwikit.preprocess import preprocess
+
+    report = preprocess(
+        options.bids, options.out, workers=options.workers, b_value=options.b_value, tolerance=options.tolerance
+    )
+    print(report.to_string(index=False))
+    return 0
+
+
+def _slices(options) -> None:
+    from dwikit import slices
+
+    store = slices.build(
+        options.derivatives,
+        options.out,
+        percentile=options.percentile,
+        scope=options.scope,
+        image_size=options.image_size,
+        seed=options.seed,
+    )
+    print(f"{len(store.images)} slices of {store.table['case'].nunique()} cases in {options.out}")
+    print(store.table["split"].value_counts().to_string())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

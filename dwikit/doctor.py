@@ -1,0 +1,77 @@
+"""What is installed here, what is missing, and what to do about it."""
+
+import importlib.util
+import os
+import platform
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+
+from dwikit import paths
+
+NEEDED = ["numpy", "scipy", "pandas", "nibabel", "nilearn", "antspyx", "keras", "matplotlib", "papermill", "jupyterlab"]
+OPTIONAL = {
+    "nbgrader": "grading the exercises: pip install 'dwikit[course]'",
+    "pydicom": "DICOM in: pip install 'dwikit[acquire]'",
+    "dask": "preprocessing on many machines: pip install 'dwikit[scale]'",
+    "onnx": "export of generators: pip install 'dwikit[export]'",
+}
+BACKENDS = {"tensorflow": "tensorflow", "torch": "torch", "jax": "jax"}
+FREE_GB = 5
+
+
+def report() -> tuple[str, bool]:
+    """A text for the terminal, and whether everything needed is there."""
+    lines, healthy = [f"Python {platform.python_version()} on {platform.platform()}, {os.cpu_count()} cores"], True
+    for name in NEEDED:
+        found = _version(name)
+        healthy &= found is not None
+        lines.append(f"  {name:14} {found or 'MISSING: run make setup, or pip install dwikit'}")
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    for name in BACKENDS:
+        found = _version(name)
+        mark = " (used by Keras)" if name == backend else ""
+        if name == backend and found is None:
+            healthy = False
+            found = "MISSING: install it, or set KERAS_BACKEND to one that is here"
+        lines.append(f"  {name:14} {found or 'not installed'}{mark}")
+    lines += [f"  {name:14} {_version(name) or 'not installed; for ' + use}" for name, use in OPTIONAL.items()]
+    lines.append(gpus(backend))
+    free = shutil.disk_usage(paths.project()).free / 1e9
+    enough = free > FREE_GB
+    healthy &= enough
+    remedy = "" if enough else f": LOW, a quick run needs {FREE_GB} GB; free some, or set DWIKIT_RUNS to another disk"
+    lines.append(f"Disk: {free:.0f} GB free at {paths.project().name}/{remedy}")
+    lines.append(f"Notebooks: {'found' if (paths.notebooks() / '01_preprocess.ipynb').is_file() else 'not here; clone the repository'}")
+    lines.append("All that is needed is here." if healthy else "Something is missing: see the lines in capitals.")
+    return "\n".join(lines), healthy
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def gpus(backend: str) -> str:
+    """One line on the GPUs that the backend sees."""
+    if importlib.util.find_spec(backend) is None:
+        return f"GPU: unknown, {backend} is not installed"
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        count = len(tf.config.list_physical_devices("GPU"))
+    elif backend == "torch":
+        import torch
+
+        count = torch.cuda.device_count()
+    else:
+        import jax
+
+        count = sum(device.platform == "gpu" for device in jax.devices())
+    if count:
+        return f"GPU: {count} seen by {backend}"
+    return (
+        f"GPU: none seen by {backend}; profile quick is made for CPUs. With an NVIDIA card: pip install 'dwikit[gpu]', then "
+        "run dwikit doctor again"
+    )

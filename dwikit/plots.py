@@ -1,0 +1,101 @@
+"""Figures: one function a figure, each returning a matplotlib figure that prints in grey."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+STYLE = {
+    "figure.dpi": 80,
+    "savefig.dpi": 150,
+    "savefig.bbox": "tight",
+    "image.cmap": "gray",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.prop_cycle": plt.cycler(color=["0.0", "0.35", "0.6", "0.75"], linestyle=["-", "--", "-.", ":"]),
+    "legend.frameon": False,
+    "font.size": 10,
+}
+
+
+def mosaic(images: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
+    """Images (n, H, W) laid out in rows of ``columns`` on a white ground: one 2-D uint8 array."""
+    images = np.asarray(images)
+    if images.dtype != np.uint8:
+        images = np.round(np.clip(images, 0, 1) * 255).astype(np.uint8)
+    images = images.reshape(images.shape[:3])
+    n, height, width = images.shape
+    rows = -(-n // columns)
+    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap), 255, np.uint8)
+    for i, image in enumerate(images):
+        y, x = divmod(i, columns)
+        sheet[y * (height + gap) : y * (height + gap) + height, x * (width + gap) : x * (width + gap) + width] = image
+    return sheet
+
+
+def image_rows(rows: Mapping[str, np.ndarray], columns: int = 8, width: float = 9.0, title: str | None = None) -> Figure:
+    """One labelled row of images a group.
+
+    Args:
+        rows: label -> images (n, H, W) or (n, H, W, 1), uint8 or in [0, 1]; the first ``columns`` of each are shown.
+        columns: images a row.
+        width: of the figure, in inches.
+        title: above all.
+    """
+    sheets = [mosaic(images[:columns], columns) for images in rows.values()]
+    ratio = sheets[0].shape[0] / sheets[0].shape[1]
+    figure, axes = plt.subplots(len(rows), 1, figsize=(width, width * ratio * len(rows) * 1.04 + (0.3 if title else 0)), squeeze=False)
+    for axis, (label, sheet) in zip(axes[:, 0], zip(rows, sheets)):
+        axis.imshow(sheet, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        axis.set_ylabel(label)
+        _bare(axis)
+    if title:
+        figure.suptitle(title)
+    figure.subplots_adjust(left=0.09, right=1, bottom=0, top=0.95 if title else 1, hspace=0.03)
+    return figure
+
+
+def _bare(axis) -> None:
+    axis.set_xticks([])
+    axis.set_yticks([])
+    axis.spines[:].set_visible(False)
+
+
+def curves(log: pd.DataFrame, panels: Sequence[Sequence[str]], titles: Sequence[str] | None = None, log_scale: bool = False) -> Figure:
+    """Terms of the loss by epoch, one panel a group of terms."""
+    figure, axes = plt.subplots(1, len(panels), figsize=(3.6 * len(panels), 2.7), squeeze=False, layout="constrained")
+    for i, (axis, names) in enumerate(zip(axes[0], panels)):
+        for name in names:
+            axis.plot(log.index, log[name], label=name, marker="o", markersize=3)
+        axis.set_xlabel("epoch")
+        axis.set_title(titles[i] if titles else ", ".join(names))
+        if log_scale:
+            axis.set_yscale("log")
+        if len(names) > 1:
+            axis.legend()
+    return figure
+
+
+def intensity_histogram(raw: np.ndarray, cap: float, normalized: np.ndarray) -> Figure:
+    """Intensities before (with the clip) and after normalization."""
+    figure, axes = plt.subplots(1, 2, figsize=(8, 2.6), layout="constrained")
+    axes[0].hist(raw.ravel(), bins=120, color="0.6")
+    axes[0].axvline(cap, color="0")
+    axes[0].annotate("clip", (cap, 1), xycoords=("data", "axes fraction"), xytext=(4, -10), textcoords="offset points")
+    axes[0].set(yscale="log", xlabel="intensity, scanner units", ylabel="voxels")
+    axes[1].hist(normalized.ravel(), bins=64, color="0.6")
+    axes[1].set(yscale="log", xlabel="intensity, normalized")
+    return figure
+
+
+def sharpness(groups: Mapping[str, np.ndarray]) -> Figure:
+    """Distribution of the Laplace variance by group (0-255 scale), as boxes without outliers beyond the whiskers."""
+    figure, axis = plt.subplots(figsize=(6.5, 0.45 * len(groups) + 0.9), layout="constrained")
+    axis.boxplot(
+        list(groups.values())[::-1], orientation="horizontal", tick_labels=list(groups)[::-1], widths=0.6,
+        medianprops={"color": "0"}, flierprops={"markersize": 2, "alpha": 0.4},
+    )  # fmt: skip
+    axis.set_xlabel("Laplace variance (0-255 scale)")
+    return figure

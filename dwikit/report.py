@@ -1,0 +1,180 @@
+"""Tables beside the paper's, and files that say where their numbers come from."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+import dwikit
+from dwikit import files, metrics, paper, paths
+from dwikit.profiles import Profile, as_dict
+from dwikit.slices import SliceStore
+
+COLUMNS = {
+    "ds": ("DS", 4),
+    "isd": ("ISD", 4),
+    "min_isd": ("min ISD", 4),
+    "laplace": ("Laplace", 0),
+    "laplace_sd": ("sd", 0),
+    "mse": ("MSE", 4),
+    "mse_sd": ("sd over pixels", 3),
+    "n": ("n", 0),
+}
+"""Heading and decimals of each column."""
+
+
+# ==== Tables ====
+
+
+def table_1(store: SliceStore, samples: Mapping[str, np.ndarray], n: int = paper.N_SAMPLES, seed: int = 0) -> pd.DataFrame:
+    """Table 1: the four metrics of real slices and of each model's samples.
+
+    The originals are the training slices, as in the paper; the row Original takes n of them. All rows stand on the same
+    number of images.
+
+    Args:
+        store: slices.
+        samples: model key -> images (m, H, W) uint8.
+        n: images a row, at most; fewer where a model has fewer samples or the training split is smaller.
+        seed: of the choice of real slices.
+
+    Returns:
+        One row a model key, ``original`` first: n, ds, isd, min_isd, laplace, laplace_sd.
+    """
+    originals = store.split("train")
+    n = min([n, len(originals), *(len(images) for images in samples.values())])
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(originals))[:n])
+    data = metrics.moments(originals)
+    groups = {"original": originals[chosen]} | {key: images[:n] for key, images in samples.items()}
+    return _frame({key: _row(images, data) for key, images in groups.items()})
+
+
+def _row(images: np.ndarray, data: metrics.Moments) -> dict[str, float]:
+    laplace = metrics.laplace_variance(images)
+    return {
+        "n": len(images),
+        "ds": metrics.dataset_similarity(images, data),
+        "isd": metrics.intra_sample_diversity(images),
+        "min_isd": metrics.minimum_intra_sample_diversity(images),
+        "laplace": laplace.mean(),
+        "laplace_sd": laplace.std(),
+    }
+
+
+def reconstruction_table(pairs: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> pd.DataFrame:
+    """Reconstruction of held-out slices (sec. 4.1): squared error and Laplace variance.
+
+    Args:
+        pairs: model key -> (originals, reconstructions), each (n, H, W) uint8; originals equal for all models.
+
+    Returns:
+        One row a model key, ``original`` first: n, mse, mse_sd (over pixels), laplace, laplace_sd.
+    """
+    rows = {}
+    for key, (originals, reconstructions) in pairs.items():
+        error = np.square((originals.astype(np.float64) - reconstructions) / 255)
+        for name, images in (("original", originals), (key, reconstructions)):
+            laplace = metrics.laplace_variance(images)
+            rows[name] = {"n": len(images), "mse": np.nan, "mse_sd": np.nan, "laplace": laplace.mean(), "laplace_sd": laplace.std()}
+        rows[key] |= {"mse": error.mean(), "mse_sd": error.std()}
+    return _frame(rows)
+
+
+def _frame(rows: dict[str, dict]) -> pd.DataFrame:
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
+
+
+def beside_paper(ours: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
+    """Each value of ours, the paper's, and both as a ratio to the Original row, which is what compares across data sets.
+
+    Returns:
+        Columns (metric, "ours" | "paper" | "ours / original" | "paper / original"), rows by model label.
+    """
+    blocks = {}
+    for column in [name for name in published.columns if not name.endswith("_sd")]:
+        theirs = published[column].reindex(ours.index)
+        block = {"ours": ours[column], "paper": theirs}
+        if column != "mse":
+            block["ours / original"] = ours[column] / ours.loc["original", column]
+            block["paper / original"] = theirs / theirs["original"]
+        blocks[column] = pd.DataFrame(block)
+    table = pd.concat(blocks, axis=1)
+    return table.rename(index=paper.LABELS)
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """A table as Markdown, every column with its own number of decimals."""
+    flat = pd.DataFrame(index=table.index)
+    for name in table.columns:
+        metric, kind = name if isinstance(name, tuple) else (name, "")
+        heading, decimals = COLUMNS.get(metric, (metric, 3))
+        decimals = 2 if "/" in kind else decimals
+        label = " ".join(part for part in (heading, kind) if part)
+        flat[label] = [
+            value if isinstance(value, str) else "-" if pd.isna(value) else f"{value:.{decimals}f}" for value in table[name]
+        ]
+    lines = ["| " + " | ".join([table.index.name or "", *flat.columns]) + " |", "|---" * (len(flat.columns) + 1) + "|"]
+    lines += ["| " + " | ".join([str(label), *row]) + " |" for label, row in zip(flat.index, flat.to_numpy())]
+    return "\n".join(lines) + "\n"
+
+
+# ==== Files with their provenance ====
+
+
+def provenance(config: Profile, command: str, **facts) -> dict:
+    """Where a table or figure comes from: command, profile, code version, library versions and whatever is handed over."""
+    return {
+        "command": command,
+        "profile": as_dict(config),
+        "dwikit": dwikit.__version__,
+        "commit": _commit(),
+        "python": sys.version.split()[0],
+        "versions": {name: _version(name) for name in ("keras", "tensorflow", "numpy", "scipy", "antspyx")},
+        **facts,
+    }
+
+
+def _commit() -> str | None:
+    try:
+        result = subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"], cwd=paths.project(), capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return result.stdout.strip() or None
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def save_table(table: pd.DataFrame, name: str, source: dict) -> Path:
+    """Write ``figures/<name>.csv``, ``.md`` and ``.json`` (the provenance); returns the path of the Markdown."""
+    folder = paths.figures()
+    files.write_text(folder / f"{name}.csv", table.to_csv())
+    note = f"\nProfile {source['profile']['name']}; made by `{source['command']}`; provenance in {name}.json.\n"
+    files.write_text(folder / f"{name}.md", markdown(table) + note)
+    files.write_json(folder / f"{name}.json", source)
+    return folder / f"{name}.md"
+
+
+def save_figure(figure: Figure, name: str, source: dict, suffix: str = "png") -> Path:
+    """Write ``figures/<name>.<suffix>`` and ``<name>.json`` (the provenance); returns the path of the figure."""
+    path = paths.figures() / f"{name}.{suffix}"
+    files.write(path, figure.savefig)
+    files.write_json(paths.figures() / f"{name}.json", source)
+    return path
+
+
+def write_results(folder: Path, table: pd.DataFrame, key: str) -> None:
+    """Keep one model's row beside the model, as ``results.json``."""
+    files.write_json(folder / "results.json", json.loads(table.loc[key].to_json()))

@@ -1,0 +1,72 @@
+"""The study's steps in order, each reading what the one before it wrote under ``runs/<profile>/``.
+
+A step that is already done with the same settings is not done again; notebooks call the step they start from, and what is
+missing is made.
+"""
+
+import dataclasses
+import itertools
+from pathlib import Path
+
+from tqdm import tqdm
+
+import dwikit
+from dwikit import files, paths, training
+from dwikit.cohorts import phantom
+from dwikit.preprocess import preprocess, read_derivatives
+from dwikit.profiles import Profile
+from dwikit.slices import SliceStore, build
+
+
+def data_folder(config: Profile) -> Path:
+    """Folder of the cohort, its derivatives and its slices."""
+    return paths.runs(config.name) / "data"
+
+
+def cohort(config: Profile) -> Path:
+    """BIDS dataset of the study: one's own if the profile names one, else the simulated cohort, written if need be."""
+    if config.cohort.bids:
+        return Path(config.cohort.bids)
+    return phantom.write_cohort(
+        data_folder(config) / "bids", config.cohort.registered, seed=config.cohort.seed, workers=config.cohort.workers
+    )
+
+
+def derivatives(config: Profile) -> Path:
+    """Folder of the registered volumes, made if need be; its ``quality.tsv`` is the report."""
+    out = data_folder(config) / "derivatives"
+    preprocess(cohort(config), out, workers=config.cohort.workers)
+    return out
+
+
+def slices(config: Profile, rebuild: bool = False) -> SliceStore:
+    """The store of slices. The one that is there is used, unless ``rebuild`` and the settings have changed since."""
+    out = data_folder(config) / "slices"
+    provenance = {"dwikit": dwikit.__version__, "cohort": dataclasses.asdict(config.cohort)}
+    wanted = {**dataclasses.asdict(config.slices), "image_size": config.image_size, **provenance}
+    there = files.read_json(out / "settings.json")
+    if there and (not rebuild or {**there, **wanted} == there):
+        return SliceStore.open(out)
+    volumes = [read_derivatives(derivatives(config))]
+    direct = config.cohort.cases - config.cohort.registered
+    if direct > 0 and not config.cohort.bids:
+        simulated = phantom.simulate_volumes(
+            direct, seed=config.cohort.seed, first=config.cohort.registered, workers=config.cohort.workers
+        )
+        volumes.append(tqdm(simulated, total=direct, desc="Direct path", unit="case", leave=False))
+    return build(
+        itertools.chain(*volumes),
+        out,
+        percentile=config.slices.percentile,
+        scope=config.slices.scope,
+        seed=config.slices.seed,
+        image_size=config.image_size,
+        provenance=provenance,
+    )
+
+
+def trained(key: str, config: Profile, store: SliceStore, seed: int | None = None) -> training.Run:
+    """One trained network with its samples; trained, or trained further, if need be. Other seeds have folders of their own."""
+    section = getattr(config, key)
+    name = key if seed in (None, section.seed) else f"{key}-seed-{seed}"
+    return training.train(key, config, store, paths.runs(config.name) / name, seed)

@@ -1,0 +1,255 @@
+"""Training that can be stopped at any moment: one epoch is the unit that is kept.
+
+``train`` goes from a profile to a trained model in a folder that a person can open:
+
+    settings.json   everything that decides the result; another value starts anew
+    model.keras     the model after the last complete epoch, with optimizers, random state and epochs done
+    log.csv         one row an epoch
+    grid/           images of the same latents after six of the epochs, (12, H, W) uint8 each
+    samples.npy     (n, H, W) uint8; for the VAEs also reconstructions.npy and originals.npy
+"""
+
+import dataclasses
+import hashlib
+import json
+import math
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from dwikit import files, models, paths
+from dwikit.errors import InputError
+from dwikit.models import gradients
+from dwikit.profiles import Profile, Training
+from dwikit.slices import SliceStore
+
+GRID_LATENTS = 12
+GRID_ROWS = 6
+SAMPLE_SEED = 1_000
+"""Samples are drawn with this seed, apart from those of training."""
+
+
+@dataclasses.dataclass
+class Run:
+    """A trained model and the folder of what belongs to it."""
+
+    model: models.GenerativeModel
+    folder: Path
+
+    @property
+    def log(self) -> pd.DataFrame:
+        """One row an epoch: seconds, and the average of every term of the loss."""
+        return pd.read_csv(self.folder / "log.csv", index_col="epoch")
+
+    @property
+    def samples(self) -> np.ndarray:
+        """(n, H, W) uint8 images of latents from the prior."""
+        return np.load(self.folder / "samples.npy", allow_pickle=False)
+
+    @property
+    def originals(self) -> np.ndarray:
+        """(n, H, W) uint8 held-out slices (the VAEs only)."""
+        return np.load(self.folder / "originals.npy", allow_pickle=False)
+
+    @property
+    def reconstructions(self) -> np.ndarray:
+        """(n, H, W) uint8 reconstructions of ``originals``."""
+        return np.load(self.folder / "reconstructions.npy", allow_pickle=False)
+
+
+# ==== From a profile to a trained model ====
+
+
+def train(key: str, profile: Profile, store: SliceStore, folder: str | Path | None = None, seed: int | None = None) -> Run:
+    """Train one network as a profile says, or continue where an earlier run stopped, then draw its samples.
+
+    A folder made with other settings (data, preset, seed, ...) or trained for more epochs than now asked for is set aside
+    under another name: nothing computed is lost.
+
+    Args:
+        key: ``"vae"``, ``"dfc_vae"``, ``"intro_vae"`` or ``"style_gan"``.
+        profile: from ``profiles.resolve``.
+        store: slices; the training split is learned from, the test split is reconstructed.
+        folder: of the results; by default ``runs/<profile>/<key>``.
+        seed: replaces the profile's.
+
+    Raises:
+        InputError: an unknown key, an unknown setting, or a batch larger than the training split.
+    """
+    if key not in models.BY_KEY:
+        raise InputError(f"There is no network {key!r}. Known: {', '.join(models.BY_KEY)}.")
+    section: Training = getattr(profile, key)
+    seed = section.seed if seed is None else seed
+    folder = Path(folder or paths.runs(profile.name) / key)
+    overrides = dict(section.model) | ({"batch_size": section.batch_size} if section.batch_size else {})
+    model = models.BY_KEY[key].from_preset(section.preset, image_size=store.image_size, seed=seed, **overrides)
+    settings = _settings(model, section, store)
+    model = _resume(folder, settings, section.epochs) or model
+    model.jit_compile, model.steps_per_execution = section.jit_compile, section.steps_per_execution
+    files.write_json(folder / "settings.json", settings)
+    fit(model, store, folder, section.epochs, section.steps_per_epoch, section.flip, seed)
+    draw_samples(model, store, folder, profile.evaluation.samples)
+    return Run(model, folder)
+
+
+def _settings(model: models.GenerativeModel, section: Training, store: SliceStore) -> dict:
+    """Everything that decides the result of a training but its length."""
+    data = json.dumps(store.settings, sort_keys=True) + store.table.to_csv(index=False)
+    settings = {
+        "model": model.key,
+        "config": model.get_config(),
+        "steps_per_epoch": section.steps_per_epoch,
+        "flip": section.flip,
+        "data": hashlib.sha256(data.encode()).hexdigest()[:16],
+    }
+    return json.loads(json.dumps(settings))
+
+
+def _resume(folder: Path, settings: dict, epochs: int) -> models.GenerativeModel | None:
+    """The model in a folder if it is the beginning of this training; anything else there is set aside."""
+    if not (folder / "model.keras").is_file():
+        return None
+    try:
+        if json.loads((folder / "settings.json").read_text(encoding="utf-8")) == settings:
+            model = models.load(folder / "model.keras")
+            if model.epochs_done <= epochs:
+                return model
+    except (OSError, ValueError) as error:
+        tqdm.write(str(error))
+    aside = next(path for i in range(1, 10**6) if not (path := folder.with_name(f"{folder.name}.before-{i}")).exists())
+    folder.rename(aside)
+    tqdm.write(f"{folder} was made with other settings or for more epochs; it is kept as {aside.name}.")
+    return None
+
+
+# ==== One training ====
+
+
+def fit(
+    model: models.GenerativeModel,
+    store: SliceStore,
+    folder: str | Path,
+    epochs: int,
+    steps_per_epoch: int | None = None,
+    flip: bool = False,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Train until ``model.epochs_done == epochs``, writing the model, the log and a row of the grid after each epoch.
+
+    Bit for bit repeatable on the CPU: killed at any moment and started again, it ends with the same weights.
+
+    Args:
+        model: fresh, or loaded from ``folder / "model.keras"``.
+        store: slices; the training split is used.
+        folder: of the results.
+        epochs: in all, those done before included.
+        steps_per_epoch: batches an epoch; None means one pass over the training split.
+        flip: mirror a random half of the slices.
+        seed: of the order of the slices.
+
+    Returns:
+        The log, one row an epoch.
+
+    Raises:
+        InputError: a batch larger than the training split, or the folder cannot be written.
+        KeyboardInterrupt: Ctrl-C, after a line that says how to go on.
+    """
+    folder = Path(folder)
+    gradients.make_deterministic()
+    batches = store.batches("train", model.config["batch_size"], seed, flip, steps_per_epoch)
+    keeper = Keeper(model, batches, folder, epochs)
+    if not (folder / "model.keras").is_file():
+        models.save(model, folder / "model.keras")
+    try:
+        if model.epochs_done < epochs:
+            bar = ProgressBar(model, epochs, len(batches))
+            model.fit(batches, initial_epoch=model.epochs_done, epochs=epochs, verbose=0, callbacks=[keeper, bar])
+    except KeyboardInterrupt:
+        tqdm.write(
+            f"Stopped in epoch {len(keeper.rows) + 1} of {epochs}. {folder / 'model.keras'} holds the model after "
+            f"{len(keeper.rows)} complete epochs; run the same again to go on from there."
+        )
+        raise
+    return pd.DataFrame(keeper.rows).set_index("epoch")
+
+
+class Keeper(keras.callbacks.Callback):
+    """After each epoch: a row of the log, the model, and now and then images of the same latents."""
+
+    def __init__(self, model: models.GenerativeModel, batches, folder: Path, epochs: int):
+        super().__init__()
+        self.batches, self.folder, self.rows = batches, folder, []
+        self.grid_epochs = {math.ceil(epochs * (i + 1) / GRID_ROWS) for i in range(GRID_ROWS)}
+        if model.epochs_done:
+            self.rows = pd.read_csv(folder / "log.csv").head(model.epochs_done).to_dict("records")
+
+    def on_epoch_begin(self, epoch: int, logs=None) -> None:
+        """Start the clock, and tell the batches which epoch it is (Keras ends an epoch more than it begins)."""
+        self.batches.epoch = epoch
+        self.start = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs=None) -> None:
+        """Write what this epoch brought; the model last, since it says how many epochs count."""
+        seconds = round(time.perf_counter() - self.start, 3)
+        terms = {name: float(value) for name, value in (logs or {}).items()}
+        self.rows.append({"epoch": epoch + 1, "seconds": seconds, **terms})
+        files.write_text(self.folder / "log.csv", pd.DataFrame(self.rows).to_csv(index=False))
+        if epoch + 1 in self.grid_epochs:
+            self._add_to_grid(epoch + 1)
+        self.model.epochs_done = epoch + 1
+        models.save(self.model, self.folder / "model.keras")
+
+    def _add_to_grid(self, epoch: int) -> None:
+        """One (1, GRID_LATENTS, H, W) uint8 array a chosen epoch, of the same latents each time."""
+        (self.folder / "grid").mkdir(exist_ok=True)
+        images = quantize(self.model.sample(GRID_LATENTS, seed=SAMPLE_SEED))
+        files.write_array(self.folder / "grid" / f"epoch-{epoch:05d}.npy", images)
+
+
+class ProgressBar(keras.callbacks.Callback):
+    """One bar over all steps, with the terms of the loss and the time left."""
+
+    def __init__(self, model: models.GenerativeModel, epochs: int, steps: int):
+        super().__init__()
+        self.bar = tqdm(
+            total=epochs * steps, initial=model.epochs_done * steps, desc=model.label, unit="step", leave=False, mininterval=1
+        )
+
+    def on_train_batch_end(self, batch: int, logs=None) -> None:
+        """Move on to the steps done."""
+        steps = self.params["steps"] * self.model.epochs_done + batch + 1
+        if steps - self.bar.n >= 10 or batch + 1 == self.params["steps"]:
+            self.bar.set_postfix({name: f"{float(value):.3g}" for name, value in (logs or {}).items()}, refresh=False)
+            self.bar.update(steps - self.bar.n)
+
+    def on_train_end(self, logs=None) -> None:
+        """Remove the bar."""
+        self.bar.close()
+
+
+# ==== Samples ====
+
+
+def quantize(images: np.ndarray) -> np.ndarray:
+    """Images (n, H, W, 1) or (n, H, W) in [0, 1] as (n, H, W) uint8: what every metric sees."""
+    return np.round(np.clip(images.reshape(images.shape[:3]), 0, 1) * 255).astype(np.uint8)
+
+
+def draw_samples(model: models.GenerativeModel, store: SliceStore, folder: str | Path, n: int) -> None:
+    """Write n samples, and for a VAE up to n held-out slices with their reconstructions, unless they are there already."""
+    folder = Path(folder)
+    stamp = {"epochs": model.epochs_done, "n": n, "seed": SAMPLE_SEED}
+    if files.read_json(folder / "samples.json") == stamp:
+        return
+    files.write_array(folder / "samples.npy", quantize(model.sample(n, seed=SAMPLE_SEED)))
+    if hasattr(model, "reconstruct"):
+        held_out = store.split("test")
+        chosen = np.sort(np.random.default_rng(SAMPLE_SEED).permutation(len(held_out))[:n])
+        originals = held_out[chosen]
+        files.write_array(folder / "originals.npy", originals)
+        files.write_array(folder / "reconstructions.npy", quantize(model.reconstruct(originals.astype(np.float32) / 255)))
+    files.write_json(folder / "samples.json", stamp)

@@ -1,0 +1,43 @@
+"""What several tests share: a small simulated cohort as slices, and the folders of the real data."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ["MPLBACKEND"] = "Agg"
+
+import pytest
+
+from dwikit import slices
+from dwikit.cohorts import phantom
+
+
+@pytest.fixture(scope="session")
+def volumes():
+    """Twelve simulated cases on the target grid."""
+    return list(phantom.simulate_volumes(12, seed=3))
+
+
+@pytest.fixture(scope="session")
+def store(volumes, tmp_path_factory):
+    """The same as slices of 32 x 32 pixels."""
+    return slices.build(volumes, tmp_path_factory.mktemp("store") / "slices", image_size=32)
+
+
+def _folder(variable: str, what: str) -> Path:
+    path = os.environ.get(variable)
+    if not path or not Path(path).is_dir():
+        pytest.skip(f"{variable} does not name the folder of {what}")
+    return Path(path)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Real scans as BIDS."""
+    return _folder("DWIKIT_REAL_DATA", "real scans")
+
+
+@pytest.fixture(scope="session")
+def fixtures() -> Path:
+    """Reference values from elsewhere."""
+    return _folder("DWIKIT_FIXTURES", "reference values")

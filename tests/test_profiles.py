@@ -1,0 +1,76 @@
+"""Profiles: precedence, types, and keys that do not exist."""
+
+import pytest
+
+from dwikit import profiles
+from dwikit.errors import InputError
+
+
+def test_precedence_is_override_then_profile_then_environment_then_quick(monkeypatch):
+    monkeypatch.delenv("DWIKIT_PROFILE", raising=False)
+    assert profiles.resolve().name == "quick"
+    monkeypatch.setenv("DWIKIT_PROFILE", "smoke")
+    assert profiles.resolve().name == "smoke"
+    assert profiles.resolve("paper").name == "paper"
+    assert profiles.resolve("paper", vae={"epochs": 3}).vae.epochs == 3
+    assert profiles.resolve("paper", vae={"epochs": None}).vae.epochs == 2000
+    assert profiles.resolve("paper", image_size=None).image_size == 128
+
+
+@pytest.mark.parametrize("name", profiles.names())
+def test_every_profile_that_comes_with_the_kit_resolves(name):
+    config = profiles.resolve(name)
+    assert config.name == name and config.image_size in (32, 64, 128)
+    assert profiles.as_dict(config)["cohort"]["cases"] >= config.cohort.registered
+
+
+def test_overrides_of_a_section_keep_the_rest():
+    plain, changed = profiles.resolve("quick"), profiles.resolve("quick", vae={"model": {"latent_size": 10}})
+    assert changed.vae.model == {**plain.vae.model, "latent_size": 10}
+    assert changed.vae.batch_size == plain.vae.batch_size
+
+
+@pytest.mark.parametrize(("value", "expected"), [("2e-9", 2e-9), (95, 95.0), ("90", 90.0)])
+def test_numbers_that_yaml_reads_as_text_are_mended(value, expected):
+    percentile = profiles.resolve("quick", slices={"percentile": value}).slices.percentile
+    assert percentile == expected and isinstance(percentile, float)
+
+
+def test_whole_floats_of_papermill_become_integers():
+    assert profiles.resolve("quick", vae={"epochs": 1e3}).vae.epochs == 1000
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"vea": {}}, "unknown key 'vea'. Did you mean 'vae'"),
+        ({"vae": {"epoch": 3}}, "unknown key 'epoch'. Did you mean 'epochs'"),
+        ({"vae": {"epochs": 1.5}}, "epochs must be of type int, not 1.5"),
+        ({"vae": {"epochs": "many"}}, "epochs must be of type int, not 'many'"),
+        ({"vae": {"epochs": True}}, "type int, not True"),
+        ({"vae": {"flip": 1}}, "flip must be of type bool"),
+        ({"vae": 3}, "vae must hold"),
+        ({"slices": {"scope": 3}}, "scope must be of type str"),
+    ],
+)
+def test_what_is_wrong_is_named(overrides, message):
+    with pytest.raises(InputError, match=message):
+        profiles.resolve("quick", **overrides)
+
+
+def test_an_unknown_profile_lists_the_known_ones():
+    with pytest.raises(InputError, match="gpu, paper, quick, smoke"):
+        profiles.resolve("fast")
+
+
+def test_a_profile_of_ones_own(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("image_size: 32\nvae:\n  epochs: 7\n  model:\n    reconstruction_weight: 2e-9\n")
+    assert profiles.resolve(str(path)).vae.epochs == 7
+    assert profiles.resolve(str(path)).name == "mine"
+    path.write_text("image_size: [1\n")
+    with pytest.raises(InputError, match="mine.yaml is not readable as YAML"):
+        profiles.resolve(str(path))
+    path.write_text("- 1\n")
+    with pytest.raises(InputError, match="key: value"):
+        profiles.resolve(str(path))

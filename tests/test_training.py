@@ -1,0 +1,146 @@
+"""Training that can be killed: the log, the model after each epoch, exact continuation, and what is set aside."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dwikit import models, profiles, training
+from dwikit.errors import InputError
+
+
+def profile(epochs=3, **changes):
+    return profiles.resolve("smoke", vae={"epochs": epochs, "steps_per_epoch": 5, "model": {"channels": [8, 16]}, **changes})
+
+
+def weights(model):
+    return [np.array(w) for w in model.get_weights()]
+
+
+def test_a_run_leaves_what_the_module_promises(store, tmp_path):
+    run = training.train("vae", profile(), store, tmp_path / "vae")
+    assert list(run.log.index) == [1, 2, 3] and list(run.log.columns) == ["seconds", "kl", "loss", "mse"]
+    assert run.log["loss"].iloc[-1] < run.log["loss"].iloc[0]
+    assert run.samples.shape == (64, 32, 32) and run.samples.dtype == np.uint8
+    assert run.originals.shape == run.reconstructions.shape == (26, 32, 32)
+    held_out = {image.tobytes() for image in store.split("test")}
+    assert all(image.tobytes() in held_out for image in run.originals)
+    assert models.load(run.folder / "model.keras").epochs_done == 3
+    assert sorted(path.name for path in (run.folder / "grid").iterdir()) == [f"epoch-0000{i}.npy" for i in (1, 2, 3)]
+    assert json.loads((run.folder / "settings.json").read_text())["model"] == "vae"
+
+
+def test_the_first_epoch_is_the_one_of_the_batches(store, tmp_path):
+    """What ``fit`` trains on is batches (seed, epoch 0), not an epoch later."""
+    run = training.train("vae", profile(epochs=1), store, tmp_path / "vae")
+    model = models.VAE.from_preset(image_size=32, **{**profiles.resolve("smoke").vae.model, "channels": (8, 16), "batch_size": 8})
+    batches = store.batches("train", 8, steps=5)
+    losses = [model.train_on_batch(batches[i], return_dict=True)["loss"] for i in range(5)]
+    assert run.log["loss"].iloc[0] == pytest.approx(np.mean(losses), rel=1e-4)
+
+
+def test_continued_training_ends_with_the_same_weights(store, tmp_path):
+    whole = training.train("vae", profile(4), store, tmp_path / "whole").model
+    training.train("vae", profile(2), store, tmp_path / "parts")
+    parts = training.train("vae", profile(4), store, tmp_path / "parts")
+    assert list(parts.log.index) == [1, 2, 3, 4]
+    for one, other in zip(weights(whole), weights(parts.model)):
+        np.testing.assert_array_equal(one, other)
+
+
+WORKER = """
+import sys
+from dwikit import profiles, slices, training
+store = slices.SliceStore.open(sys.argv[1])
+config = profiles.resolve("smoke", vae={"epochs": 6, "steps_per_epoch": 40, "model": {"channels": [8, 16]}})
+training.train("vae", config, store, sys.argv[2])
+"""
+
+
+def test_killed_and_started_again_it_ends_with_the_same_weights(volumes, tmp_path):
+    from dwikit import slices
+
+    slices.build(volumes, tmp_path / "slices", image_size=32)
+    command = [sys.executable, "-c", WORKER, str(tmp_path / "slices")]
+    process = subprocess.Popen([*command, str(tmp_path / "killed")], stderr=subprocess.DEVNULL)
+    log = tmp_path / "killed" / "log.csv"
+    deadline = time.time() + 120
+    while time.time() < deadline and not (log.exists() and len(log.read_text().splitlines()) > 2):
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    done = models.load(tmp_path / "killed" / "model.keras").epochs_done
+    assert 1 <= done < 6
+    for folder in ("killed", "whole"):
+        subprocess.run([*command, str(tmp_path / folder)], check=True, capture_output=True, timeout=300)
+    killed, whole = (models.load(tmp_path / folder / "model.keras") for folder in ("killed", "whole"))
+    for one, other in zip(weights(killed), weights(whole)):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(*(np.load(tmp_path / folder / "samples.npy") for folder in ("killed", "whole")))
+    losses = [pd.read_csv(tmp_path / folder / "log.csv")["loss"].tolist() for folder in ("killed", "whole")]
+    assert losses[0] == losses[1]
+    assert not list((tmp_path / "killed").glob(".*partial*"))
+
+
+def test_finished_training_is_not_done_again(store, tmp_path):
+    training.train("vae", profile(2), store, tmp_path / "vae")
+    before = (tmp_path / "vae" / "model.keras").stat().st_mtime_ns
+    training.train("vae", profile(2), store, tmp_path / "vae")
+    assert (tmp_path / "vae" / "model.keras").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("change", [{"seed": 4}, {"model": {"latent_size": 9}}, {"epochs": 1}, {"steps_per_epoch": 3}])
+def test_other_settings_set_the_old_folder_aside(store, tmp_path, change):
+    training.train("vae", profile(2), store, tmp_path / "vae")
+    changed = profile(**{"epochs": 2, **change})
+    run = training.train("vae", changed, store, tmp_path / "vae")
+    assert models.load(tmp_path / "vae.before-1" / "model.keras").epochs_done == 2
+    assert run.model.epochs_done == changed.vae.epochs
+
+
+def test_a_damaged_checkpoint_is_set_aside(store, tmp_path):
+    training.train("vae", profile(1), store, tmp_path / "vae")
+    path = tmp_path / "vae" / "model.keras"
+    path.write_bytes(path.read_bytes()[:2000])
+    assert training.train("vae", profile(1), store, tmp_path / "vae").model.epochs_done == 1
+    assert (tmp_path / "vae.before-1" / "model.keras").stat().st_size == 2000
+
+
+def test_stopped_by_hand_it_says_how_to_go_on(store, tmp_path, monkeypatch, capsys):
+    from dwikit.training import Keeper
+
+    original = Keeper.on_epoch_begin
+
+    def interrupt(self, epoch, logs=None):
+        original(self, epoch, logs)
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Keeper, "on_epoch_begin", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        training.train("vae", profile(4), store, tmp_path / "vae")
+    assert "run the same again" in capsys.readouterr().out
+    assert models.load(tmp_path / "vae" / "model.keras").epochs_done == 2
+
+
+def test_a_batch_larger_than_the_split_and_an_unknown_network_are_named(store, tmp_path):
+    with pytest.raises(InputError, match="batch of 9000"):
+        training.train("vae", profile(batch_size=9000), store, tmp_path / "vae")
+    with pytest.raises(InputError, match="no network 'gan'"):
+        training.train("gan", profile(), store, tmp_path / "gan")
+
+
+def test_an_unwritable_folder_is_named(store, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="could not be written"):
+        training.train("vae", profile(1), store, tmp_path / "file" / "vae")
+
+
+def test_quantize_rounds_to_grey_levels():
+    np.testing.assert_array_equal(training.quantize(np.array([0.0, 0.5, 1.0, 1.2]).reshape(1, 2, 2, 1)), [[[0, 128], [255, 255]]])

@@ -5,6 +5,8 @@ our choice: a square of 233 mm, the anterior-posterior extent of the MNI152 temp
 template's extent along z.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 IMAGE_SIZE = 128
@@ -40,3 +42,25 @@ def to_slices(volume: np.ndarray) -> np.ndarray:
         (radiological display).
     """
     return np.ascontiguousarray(volume[::-1, ::-1, KEPT].transpose(2, 1, 0))
+
+
+class Volume(NamedTuple):
+    """One case on the target grid.
+
+    Attributes:
+        case: name of the series, such as sub-0001.
+        subject: the person's label; several cases may share one.
+        age: in years, or None.
+        sex: F, M or None.
+        origin: where the case comes from, such as "simulated".
+        image: (26, H, W) float32 in the scanner's units, not normalized, as `to_slices` orders it.
+        labels: (26, H, W) uint8 tissue (0 none, 1 grey, 2 white, 3 fluid) where it is known, else None.
+    """
+
+    case: str
+    subject: str
+    age: float | None
+    sex: str | None
+    origin: str
+    image: np.ndarray
+    labels: np.ndarray | None = None

@@ -1,0 +1,25 @@
+"""The simulated cohort: diffusion-weighted brain scans from MNI152 tissue maps and the physics of EPI.
+
+`write_cohort` writes a BIDS dataset, the embedded default source of cases. `simulate_volumes` and
+`simulate_slices` take the direct path to template space. Both image the same people: everything follows from
+(seed, case number). `truth` tells where each voxel belongs. `Settings` holds every number.
+"""
+
+from .cohort import write_cohort
+from .direct import simulate_slices, simulate_volumes
+from .geometry import fit_affine
+from .settings import PROTOCOLS, TISSUES, Protocol, Settings, Tissue
+from .truth import truth
+
+__all__ = [
+    "PROTOCOLS",
+    "TISSUES",
+    "Protocol",
+    "Settings",
+    "Tissue",
+    "fit_affine",
+    "simulate_slices",
+    "simulate_volumes",
+    "truth",
+    "write_cohort",
+]

@@ -1,0 +1,218 @@
+"""The simulated cohort as a BIDS dataset."""
+
+import json
+import os
+import shutil
+from contextlib import suppress
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from tqdm.auto import tqdm
+
+from ...errors import InputError
+from .direct import case_numbers
+from .parallel import map_cases
+from .person import Person, draw_person, require_whole
+from .scanner import DIRECTIONS, clean_image, make_scan, noisy_image, reconstructed_affine
+from .settings import DEFAULT, Settings
+
+_DESCRIPTION = "dataset_description.json"
+_PARTICIPANTS = {
+    "age": {"Description": "Age of the simulated person", "Units": "years"},
+    "sex": {"Description": "Sex of the simulated person", "Levels": {"F": "female", "M": "male"}},
+}
+_README = """Simulated diffusion-weighted brain scans
+========================================
+
+Nobody was scanned. These images were computed from the MNI152 tissue maps and the physics of spin-echo
+echo-planar imaging by dwikit. They are for teaching and for testing software, and have no clinical use. Each
+subject has one series of one b = 0 and three b = 1000 s/mm2 images. The seed and all settings stand in
+dataset_description.json.
+"""
+
+
+def write_cohort(
+    path: str | os.PathLike,
+    n_cases: int,
+    seed: int = 0,
+    workers: int | None = None,
+    first: int = 0,
+    distortion: bool = True,
+    settings: Settings = DEFAULT,
+    progress: bool = True,
+) -> Path:
+    """Writes simulated cases as a BIDS dataset.
+
+    A case's folder appears only when it is complete. A second run with the same seed and settings writes
+    only the cases that are missing, so an interrupted run continues and a cohort can grow. The files of a
+    case depend on the seed, its number and the settings alone.
+
+    Args:
+        path: folder of the dataset; made if missing.
+        n_cases: how many cases, from `first` on.
+        seed: of the cohort, 0 or more.
+        workers: processes; None chooses, 1 stays in this process.
+        first: number of the first case; case 0 is sub-0001.
+        distortion: False leaves out EPI distortion, so that the images follow `truth` exactly.
+        settings: physics and protocols.
+        progress: shows a progress bar.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: if the folder holds something else or another cohort, cannot be written, or a number is
+            negative.
+    """
+    folder = Path(path)
+    numbers = case_numbers(n_cases, first)
+    require_whole("seed", seed)
+    _claim(folder, _description(seed, distortion, settings))
+    missing = [n for n in numbers if not (folder / draw_person(n, seed, settings).label).exists()]
+    try:
+        done = map_cases(_write_case, missing, workers, folder, seed, distortion, settings)
+        bar = tqdm(
+            done, total=len(numbers), initial=len(numbers) - len(missing), unit="case", disable=not progress
+        )
+        for _ in bar:
+            pass
+    except OSError as error:
+        raise InputError(f"{folder}: cannot write ({error}); free space or choose another folder") from error
+    finally:
+        with suppress(OSError):  # a full disk has its message already; the next run writes the table
+            _write_participants(folder, seed, settings)
+    return folder
+
+
+def _description(seed: int, distortion: bool, settings: Settings) -> dict:
+    """Contents of dataset_description.json, which also identify the cohort."""
+    try:
+        version = metadata.version("dwikit")
+    except metadata.PackageNotFoundError:
+        version = "unknown"
+    parameters = {"seed": int(seed), "distortion": bool(distortion), **asdict(settings)}
+    return {
+        "Name": "Simulated diffusion-weighted brain scans",
+        "BIDSVersion": "1.10.0",
+        "DatasetType": "raw",
+        "License": "CC0",
+        "GeneratedBy": [
+            {
+                "Name": "dwikit",
+                "Version": version,
+                "Description": "dwikit.cohorts.phantom.write_cohort",
+                "Parameters": json.loads(json.dumps(parameters)),
+            }
+        ],
+    }
+
+
+def _claim(folder: Path, description: dict) -> None:
+    """Writes the dataset's own files, or makes sure that the folder holds this very cohort."""
+    other = f"{folder} holds {{}}; choose an empty folder or delete this one"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if (folder / _DESCRIPTION).exists():
+            if _parameters(folder) != description["GeneratedBy"][0]["Parameters"]:
+                raise InputError(other.format("a cohort of another seed or other settings"))
+        elif any(not entry.name.startswith(".") for entry in folder.iterdir()):
+            raise InputError(other.format("other files"))
+        else:
+            _write_json(folder / _DESCRIPTION, description)
+        for leftover in folder.glob(".sub-*.tmp"):  # of a run that was killed
+            shutil.rmtree(leftover)
+        _write_text(folder / "README", _README)
+        _write_json(folder / "participants.json", _PARTICIPANTS)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot write ({error}); choose a folder that you may write to"
+        ) from error
+
+
+def _parameters(folder: Path) -> dict | None:
+    """Seed and settings of the cohort in a folder, None if another program made it."""
+    try:
+        return json.loads((folder / _DESCRIPTION).read_text())["GeneratedBy"][0]["Parameters"]
+    except (ValueError, LookupError, TypeError):
+        return None
+
+
+def _write_case(number: int, folder: Path, seed: int, distortion: bool, settings: Settings) -> None:
+    """Writes one subject's folder: made under a hidden name, then renamed."""
+    person = draw_person(number, seed, settings)
+    hidden = folder / f".{person.label}.{os.getpid()}.tmp"
+    series = hidden / "dwi"
+    name = f"{person.label}_dwi"
+    try:
+        series.mkdir(parents=True)
+        nib.save(_image(person, distortion, settings), series / f"{name}.nii.gz")
+        b_values = [0] + [settings.b_value] * len(DIRECTIONS)
+        _write_text(series / f"{name}.bval", " ".join(f"{b:g}" for b in b_values) + "\n")
+        directions = np.vstack([np.zeros(3), DIRECTIONS]).T
+        _write_text(
+            series / f"{name}.bvec", "".join(" ".join(f"{v:.6f}" for v in row) + "\n" for row in directions)
+        )
+        _write_json(series / f"{name}.json", _sidecar(person))
+        os.replace(hidden, folder / person.label)
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _image(person: Person, distortion: bool, settings: Settings) -> nib.Nifti1Image:
+    """The series, int16, (X, Y, z, 4): b = 0 and three directions."""
+    scan = make_scan(person, settings, distortion)
+    images = [noisy_image(scan, clean_image(scan, 0.0), 0)]
+    for stream, direction in enumerate(DIRECTIONS, 1):
+        images.append(noisy_image(scan, clean_image(scan, settings.b_value, direction), stream))
+    voxels = np.clip(np.rint(np.stack(images, -1)), 0, np.iinfo(np.int16).max).astype(np.int16)
+    image = nib.Nifti1Image(voxels, reconstructed_affine(person))
+    image.set_sform(image.affine, code=1)
+    image.set_qform(image.affine, code=1)
+    image.header.set_xyzt_units("mm", "sec")
+    image.header["pixdim"][4] = person.protocol.repetition_time_ms / 1000
+    return image
+
+
+def _sidecar(person: Person) -> dict:
+    """Acquisition parameters with their BIDS names and units."""
+    protocol = person.protocol
+    spacing = 1 / (protocol.bandwidth_hz * protocol.matrix)
+    return {
+        "Manufacturer": protocol.manufacturer,
+        "ManufacturersModelName": "simulated",
+        "MagneticFieldStrength": protocol.tesla,
+        "ProtocolName": protocol.name,
+        "PulseSequenceType": "2D spin-echo EPI",
+        "EchoTime": protocol.echo_time_ms / 1000,
+        "RepetitionTime": protocol.repetition_time_ms / 1000,
+        "SliceThickness": protocol.thickness_mm,
+        "SpacingBetweenSlices": protocol.spacing_mm,
+        "AcquisitionMatrixPE": protocol.matrix,
+        "ReconMatrixPE": protocol.reconstructed,
+        "PhaseEncodingDirection": "j-",
+        "EffectiveEchoSpacing": spacing * protocol.matrix / protocol.reconstructed,
+        "TotalReadoutTime": spacing * protocol.matrix * (1 - 1 / protocol.reconstructed),
+    }
+
+
+def _write_participants(folder: Path, seed: int, settings: Settings) -> None:
+    """participants.tsv of the cases that are there."""
+    numbers = sorted(int(case.name[4:]) - 1 for case in folder.glob("sub-*") if case.name[4:].isdigit())
+    people = [draw_person(number, seed, settings) for number in numbers]
+    rows = ["participant_id\tage\tsex", *(f"{p.label}\t{p.age:g}\t{p.sex}" for p in people)]
+    _write_text(folder / "participants.tsv", "\n".join(rows) + "\n")
+
+
+def _write_json(path: Path, content: dict) -> None:
+    """Writes JSON atomically."""
+    _write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def _write_text(path: Path, text: str) -> None:
+    """Writes text atomically."""
+    hidden = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    hidden.write_text(text, encoding="utf-8")
+    os.replace(hidden, path)

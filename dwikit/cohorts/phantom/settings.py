@@ -1,0 +1,129 @@
+"""Every number of the simulated cohort in one place, each with its source or its reason."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Tissue:
+    """One tissue at one field strength: relative proton density, T2 (ms), mean diffusivity (mm2/s)."""
+
+    density: float
+    t2_ms: float
+    adc: float
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One clinical 2-D spin-echo EPI protocol."""
+
+    name: str
+    manufacturer: str
+    share: float  # of the cases
+    tesla: float
+    matrix: int  # acquired, square
+    reconstructed: int  # after zero filling, square
+    fov_mm: float
+    thickness_mm: float
+    spacing_mm: float  # thickness and gap
+    n_slices: int
+    echo_time_ms: float
+    repetition_time_ms: float
+    bandwidth_hz: float  # per acquired pixel along the phase-encoding axis
+
+
+# Whole-brain trace DWI as hospitals acquire it: 4 to 5 mm slices, 128 to 192 acquired and mostly 256
+# reconstructed pixels, coverage 150 to 160 mm. Bandwidths follow from 60 to 75 ms of effective readout. The
+# shares are ours; the study only says that its scans were clinical.
+PROTOCOLS = (
+    Protocol("trace-a", "GE", 0.35, 1.5, 128, 256, 240.0, 5.0, 6.0, 26, 82.0, 8000.0, 14.0),
+    Protocol("trace-b", "GE", 0.30, 3.0, 160, 256, 240.0, 5.0, 5.0, 31, 76.0, 7000.0, 17.0),
+    Protocol("trace-c", "Siemens", 0.15, 3.0, 192, 192, 230.0, 4.0, 4.8, 32, 86.0, 6300.0, 16.0),
+    Protocol("trace-d", "Siemens", 0.10, 1.5, 128, 256, 230.0, 5.0, 6.0, 26, 94.0, 6600.0, 13.0),
+    Protocol("trace-e", "Philips", 0.10, 3.0, 128, 128, 230.0, 4.0, 5.0, 31, 78.0, 5200.0, 18.0),
+)
+
+# T2 and ADC of adults as the literature gives them, rounded. White matter's T2 lies at the long end of the
+# published 70 to 80 ms at 3 T, so that grey to white at b = 1000 comes out in the range of real scans (1.02
+# to
+# 1.22) after partial volume.
+TISSUES = {
+    1.5: {
+        "grey": Tissue(0.82, 98.0, 0.83e-3),
+        "white": Tissue(0.71, 84.0, 0.73e-3),
+        "fluid": Tissue(1.0, 1900.0, 3.0e-3),
+    },
+    3.0: {
+        "grey": Tissue(0.82, 92.0, 0.83e-3),
+        "white": Tissue(0.71, 78.0, 0.73e-3),
+        "fluid": Tissue(1.0, 1600.0, 3.0e-3),
+    },
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the simulation assumes; `dataclasses.replace` makes variants, which public functions take."""
+
+    # --- people
+    age_mean: float = 38.0  # years; paper, sec. 3.1
+    age_sd: float = 24.0
+    age_range: tuple[float, float] = (0.0, 95.0)
+    female_share: float = 1088 / 2027  # paper, sec. 3.1: 1,088 f and 939 m
+
+    # --- anatomy
+    head_size_sd: float = 0.035  # per axis; adult head length and breadth vary by 3 to 4 %
+    female_size: float = 0.96  # linear ratio; intracranial volume differs by about 12 %
+    warp_mm: float = 1.8  # sd of the smooth warp: what an affine leaves between two adult brains
+    warp_scale_mm: float = 13.0  # sd of the Gaussian that smooths it
+    ripple_mm: float = 1.0  # sd of the fine warp that makes sulci individual
+    ripple_scale_mm: float = 8.0
+    control_mm: float = 8.0  # spacing of the cubic B-spline's control points
+    # Values at 20 and at 90 years come in pairs.
+    ventricle_mm: tuple[float, float] = (-0.5, 5.0)  # outward shift of the wall; folds inside from 7 mm on
+    ventricle_sd_mm: float = 0.7
+    ventricle_male_mm: float = 0.4  # men's ventricles are larger for their age
+    sulcus_level: tuple[float, float] = (0.29, 0.17)  # fluid share from which a voxel counts as fluid
+    sulcus_sd: float = 0.03
+    sulcus_width: float = 0.06  # sharpness of the fluid's edge in the tissue maps
+    white_width: float = 0.12  # sharpness of the grey-white edge; wide enough to leave the thalamus between
+    iron: tuple[float, float] = (0.24, 0.42)  # share of T2 that the pallidum loses to iron
+
+    # --- signal
+    t2_sd: float = 0.03  # relative, per case and tissue
+    adc_sd: float = 0.03
+    anisotropy: float = 0.35  # relative ADC swing between directions in white matter
+    texture: float = 0.03  # relative, within tissue: cytoarchitecture and what the atlas averages away
+    scalp: float = 0.16  # of the grey signal at b = 1000: fat suppression leaves a faint ring
+    muscle: float = 0.07  # muscle's short T2
+
+    # --- scanner
+    gain: float = 2400.0  # arbitrary units: median grey matter near 350 at b = 1000
+    gain_sd: float = 0.30  # of the logarithm: scanners and days differ in gain and reconstruction scale
+    bias: float = 0.10  # sd of the logarithm of the smooth part
+    bias_rim: float = 0.22  # logarithm from the head's centre to 100 mm off it: brighter near the array
+    snr: float = 28.0  # grey matter at b = 1000, one direction, before zero filling
+    snr_sd: float = 0.25  # of the logarithm
+    b_value: float = 1000.0
+    shim: float = 1.0  # share of the sinuses' field that is left; linear shims hardly reach fields this local
+    field_sd: float = 0.25  # of the logarithm, per sinus: sizes of air cells
+    pile_up: float = 3.5  # largest brightening by compression
+    dephasing_hz_mm: float = 45.0  # field gradient at which signal falls to 1/e
+    subslices: int = 3  # samples across a slice's thickness: partial volume
+
+    # --- how the patient lies
+    tilt_deg: tuple[float, float] = (-5.0, 6.0)  # slices about the left-right axis: mean, sd
+    roll_deg: float = 3.0  # sd of the head's rotations
+    offset_mm: float = 5.0  # sd of the head in the field of view
+    centre_mm: float = 18.0  # sd of the field of view in the scanner
+
+    # --- what an affine registration leaves (direct path only; the warp stays too)
+    jitter_mm: float = 0.5  # sd of a shift
+    jitter_deg: float = 0.4
+    jitter_scale: float = 0.004
+
+    protocols: tuple[Protocol, ...] = PROTOCOLS
+    tissues: dict[float, dict[str, Tissue]] = field(default_factory=lambda: TISSUES)
+
+
+DEFAULT = Settings()
+"""The calibrated settings."""

@@ -1,6 +1,5 @@
 """What the four models share: presets, one step for every backend, sampling, and files that hold the whole state."""
 
-import os
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -8,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from dwikit import files
 from dwikit.errors import InputError
 from dwikit.models import gradients
 from dwikit.models.presets import preset
@@ -27,10 +27,12 @@ class GenerativeModel(keras.Model):
 
     def __init__(self, config: dict[str, Any], seed: int = 0):
         super().__init__(name=self.key)
-        self.config = {**config, "channels": tuple(config["channels"])}
+        self.config = {name: tuple(v) if isinstance(v, list) else v for name, v in config.items()}
         self.seed = seed
         self.noise_seed = keras.random.SeedGenerator(seed)
         self.trackers: dict[str, keras.metrics.Mean] = {}
+        self.epochs_done = 0
+        """Epochs trained so far; saved with the model, so that a file always knows where it stands."""
 
     # ==== Made from a preset ====
 
@@ -69,7 +71,10 @@ class GenerativeModel(keras.Model):
 
     def adam(self, variables: list) -> keras.optimizers.Adam:
         """Adam with the preset's settings, built on ``variables``."""
-        optimizer = keras.optimizers.Adam(self.config["learning_rate"], beta_1=self.config["beta_1"])
+        rate = self.config["learning_rate"]
+        if self.config.get("decay"):
+            rate = keras.optimizers.schedules.InverseTimeDecay(rate, decay_steps=1, decay_rate=self.config["decay"])
+        optimizer = keras.optimizers.Adam(rate, self.config["beta_1"], self.config.get("beta_2", 0.999))
         optimizer.build(variables)
         return optimizer
 
@@ -85,6 +90,10 @@ class GenerativeModel(keras.Model):
         """One step on a batch of images (B, H, W, 1) in [0, 1]; returns what the log shows."""
         raise NotImplementedError
 
+    def fit(self, *arguments, shuffle: bool = False, **settings):
+        """Keras's ``fit``, except that the order of the batches is left to the data (``SliceStore.batches``)."""
+        return super().fit(*arguments, shuffle=shuffle, **settings)
+
     def train_step(self, *arguments):
         """Called by the Keras trainer."""
         return gradients.run_step(self, *arguments)
@@ -99,7 +108,30 @@ class GenerativeModel(keras.Model):
         """Declare the terms that ``training_step`` reports."""
         self.trackers = {name: keras.metrics.Mean(name=name) for name in names}
 
+    # ==== Moving averages of the weights ====
+
+    def average_of(self, network: keras.Model) -> keras.Model | None:
+        """A copy of a network to hold the moving average of its weights, or None where ``config["ema"]`` is 0."""
+        if not self.config["ema"]:
+            return None
+        average = keras.models.clone_model(network)
+        average.set_weights(network.get_weights())
+        average.trainable = False
+        return average
+
+    def follow(self, average: keras.Model, network: keras.Model, steps) -> None:
+        """Move an average toward its network, in the first steps faster than ``config["ema"]`` to forget the start."""
+        steps = ops.cast(steps, "float32")
+        decay = ops.minimum(self.config["ema"], (1.0 + steps) / (10.0 + steps))
+        for slow, fast in zip(average.variables, network.variables):
+            slow.assign(slow + (1.0 - decay) * (fast - slow))
+
     # ==== Sampling ====
+
+    @property
+    def sum_scale(self) -> float:
+        """Factor of losses that sum over pixels: they are defined at 128 x 128."""
+        return (128 / self.image_size) ** 2
 
     @property
     def latent_size(self) -> int:
@@ -137,12 +169,14 @@ class GenerativeModel(keras.Model):
         return [v for v in self.non_trainable_variables if v.path.endswith("seed_generator_state")]
 
     def save_own_variables(self, store) -> None:
-        """Write the states of the random generators, which Keras leaves out of its files."""
+        """Write the states of the random generators, which Keras leaves out of its files, and the epochs done."""
+        store["epochs_done"] = np.array(self.epochs_done)
         for index, variable in enumerate(self._seed_states()):
             store[f"seed_{index}"] = keras.ops.convert_to_numpy(variable)
 
     def load_own_variables(self, store) -> None:
-        """Read the states of the random generators."""
+        """Read the states of the random generators and the epochs done."""
+        self.epochs_done = int(np.array(store["epochs_done"]))
         for index, variable in enumerate(self._seed_states()):
             variable.assign(store[f"seed_{index}"])
 
@@ -165,27 +199,20 @@ def in_batches(fn, *arrays: np.ndarray, batch_size: int = SAMPLING_BATCH) -> np.
 
 
 def save(model: GenerativeModel, path: str | Path) -> None:
-    """Write a model with the state of its optimizers and random generators to ``path`` (.keras), or leave it as it was."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial.keras")
-    try:
-        model.save(temporary)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(
-            f"{path} could not be written ({error.strerror or error}); the file there before, if any, is unharmed. "
-            "Free some space or choose another folder, then run again: training continues from the last checkpoint."
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Write a model with the state of its optimizers and random generators to ``path`` (.keras), whole or not at all."""
+    files.write(path, model.save)
 
 
-def load(path: str | Path) -> GenerativeModel:
+def load(path: str | Path, key: str | None = None, **expected) -> GenerativeModel:
     """Read a model written by ``save``. Runs no code from the file (Keras safe mode).
 
+    Args:
+        path: a .keras file.
+        key: what the model must be, e.g. ``"vae"``; None takes any.
+        **expected: values that its config must have, e.g. ``image_size=64, preset="paper"``.
+
     Raises:
-        InputError: no such file, a damaged one, or one that holds something else.
+        InputError: no such file, a damaged one, or one that holds something else than expected.
     """
     path = Path(path)
     if not path.is_file():
@@ -199,4 +226,40 @@ def load(path: str | Path) -> GenerativeModel:
         ) from error
     if not isinstance(model, GenerativeModel):
         raise InputError(f"{path} holds a {type(model).__name__}, not one of the kit's models.")
+    found = {"key": model.key, **model.config}
+    for name, value in ({} if key is None else {"key": key}).items() | expected.items():
+        if found.get(name) != (tuple(value) if isinstance(value, list) else value):
+            raise InputError(
+                f"{path} holds a model with {name} {found.get(name)!r}, not {value!r}. Give the path of the other model, or "
+                "train it."
+            )
     return model
+
+
+def check_images(images: np.ndarray, image_size: int) -> np.ndarray:
+    """Images as (N, H, W, 1) float32 in [0, 1].
+
+    Args:
+        images: (N, H, W) or (N, H, W, 1); uint8 0-255, or floating point in [0, 1].
+        image_size: H and W.
+
+    Raises:
+        InputError: another shape, dtype or range, or values that are not finite.
+    """
+    images = np.asarray(images)
+    shape = images.shape[:-1] if images.ndim == 4 and images.shape[-1] == 1 else images.shape
+    if len(shape) != 3 or shape[0] == 0 or shape[1:] != (image_size, image_size):
+        raise InputError(
+            f"Images must be (N, {image_size}, {image_size}) or (N, {image_size}, {image_size}, 1) with N of 1 or more, not "
+            f"{images.shape}. Resize them, or use a model of their size."
+        )
+    if images.dtype == np.uint8:
+        images = images.astype(np.float32) / 255
+    elif not np.issubdtype(images.dtype, np.floating):
+        raise InputError(f"Images must be uint8 (0-255) or floating point in [0, 1], not {images.dtype}. Convert them first.")
+    if not (images.min() >= 0 and images.max() <= 1):
+        raise InputError(
+            f"Floating-point images must lie in [0, 1]; these go from {images.min():.4g} to {images.max():.4g}. Divide by the "
+            "largest value, or give uint8."
+        )
+    return images.reshape(*shape, 1).astype(np.float32)

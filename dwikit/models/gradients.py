@@ -10,7 +10,8 @@ the trainer calls a step, and both are here:
   one (``OptimizerGroup``).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import keras
 from keras import ops
@@ -43,6 +44,27 @@ def trainer_optimizer(optimizers: Sequence[keras.optimizers.Optimizer]) -> Optim
 def _images(data):
     """The images of what a trainer hands to a step: alone or packed as ``(x,)``, as a tensor or a numpy array."""
     return ops.convert_to_tensor(data[0] if isinstance(data, tuple | list) else data)
+
+
+@contextmanager
+def isolated() -> Iterator[None]:
+    """Inside, variables keep the values they have: what a layer would store (statistics, seeds) is dropped.
+
+    Needed where the same network is run on images whose statistics must not count, and inside a branch of ``ops.cond``,
+    which on JAX may not leave anything behind.
+    """
+    outer = keras.src.backend.common.stateless_scope.get_stateless_scope()
+    with keras.StatelessScope(initialize_variables=False) as scope:
+        scope.state_mapping = dict(outer.state_mapping) if outer else {}
+        yield
+
+
+def make_deterministic() -> None:
+    """Ask the backend for results that repeat bit for bit on this machine (JAX's do on a CPU)."""
+    if BACKEND == "tensorflow":
+        tf.config.experimental.enable_op_determinism()
+    elif BACKEND == "torch":
+        torch.use_deterministic_algorithms(True, warn_only=True)
 
 
 if BACKEND == "tensorflow":

@@ -3,16 +3,21 @@
 import keras
 from keras import layers
 
-from dwikit.models.layers import normalize
+from dwikit.models.layers import normalize, upsample_and_convolve
 
 
 def vae_encoder(
-    image_size: int, channels: tuple[int, ...], latent_size: int, norm: str | None, slope: float
+    image_size: int,
+    channels: tuple[int, ...],
+    latent_size: int,
+    norm: str | None,
+    slope: float,
+    initializer: str = "glorot_uniform",
 ) -> keras.Model:
     """(B, H, W, 1) -> mean and log-variance, each (B, latent_size): convolutions 4 x 4 of stride 2, then two dense heads."""
     images = x = keras.Input((image_size, image_size, 1), name="images")
     for n in channels:
-        x = layers.Conv2D(n, 4, strides=2, padding="same")(x)
+        x = layers.Conv2D(n, 4, strides=2, padding="same", kernel_initializer=initializer)(x)
         x = layers.LeakyReLU(negative_slope=slope)(normalize(x, norm))
     x = layers.Flatten()(x)
     heads = [layers.Dense(latent_size, name=name, dtype="float32")(x) for name in ("mean", "log_variance")]
@@ -20,9 +25,15 @@ def vae_encoder(
 
 
 def vae_decoder(
-    image_size: int, channels: tuple[int, ...], latent_size: int, norm: str | None, slope: float
+    image_size: int,
+    channels: tuple[int, ...],
+    latent_size: int,
+    norm: str | None,
+    slope: float,
+    initializer: str = "glorot_uniform",
+    upsampling: str = "nearest",
 ) -> keras.Model:
-    """(B, latent_size) -> (B, H, W, 1) in [0, 1]: a dense layer, then nearest-neighbour upsampling and 3 x 3 convolutions.
+    """(B, latent_size) -> (B, H, W, 1) in [0, 1]: a dense layer, then each level twice as large as the one before it.
 
     ``channels`` are the encoder's, and are walked backwards. The last convolution has a sigmoid and no normalization.
     """
@@ -32,7 +43,7 @@ def vae_decoder(
     x = layers.LeakyReLU(negative_slope=slope)(x)
     x = layers.Reshape((base, base, channels[-1]))(x)
     for n in channels[-2::-1]:
-        x = layers.Conv2D(n, 3, padding="same")(layers.UpSampling2D()(x))
+        x = upsample_and_convolve(x, n, upsampling, initializer)
         x = layers.LeakyReLU(negative_slope=slope)(normalize(x, norm))
-    x = layers.Conv2D(1, 3, padding="same")(layers.UpSampling2D()(x))
+    x = upsample_and_convolve(x, 1, upsampling, "glorot_uniform")
     return keras.Model(latents, layers.Activation("sigmoid", dtype="float32", name="images")(x), name="decoder")

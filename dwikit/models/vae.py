@@ -1,13 +1,16 @@
-"""The variational autoencoder (sec. 2.2)."""
+"""The variational autoencoder (sec. 2.2), and what the three VAEs share."""
 
 import keras
 import numpy as np
 from keras import ops
 
+from dwikit.errors import InputError
 from dwikit.models import base, losses, networks
 from dwikit.models.gradients import update
+from dwikit.models.presets import choose
 
 KL = {"mean": losses.kl_mean, "sum": losses.kl_sum}
+SAMPLERS = ("prior", "gaussian_mixture")
 
 
 class Autoencoder(base.GenerativeModel):
@@ -15,27 +18,94 @@ class Autoencoder(base.GenerativeModel):
 
     encoder: keras.Model
     decoder: keras.Model
+    mixture: dict[str, np.ndarray] | None = None
+    """Gaussian mixture of the training latents: weights (K,), means (K, latent_size), factors (K, latent_size, latent_size)."""
 
     def reparameterize(self, mean, log_variance, noise):
         """z = mean + sigma * noise, with sigma = exp(log_variance / 2) (sec. 2.2; the paper prints Sigma for sigma)."""
-        return mean + ops.exp(0.5 * log_variance) * noise
+        return mean + ops.exp(self.config.get("sigma_exponent", 0.5) * log_variance) * noise
 
     def decode(self, latents: np.ndarray) -> np.ndarray:
         """Images (n, H, W, 1) float32 in [0, 1] of latents (n, latent_size)."""
-        return base.in_batches(lambda z: self.decoder(z, training=False), np.asarray(latents, np.float32))
+        images = base.in_batches(lambda z: self.decoder(z, training=False), np.asarray(latents, np.float32))
+        return np.clip(images, 0.0, 1.0)
 
     def encode(self, images: np.ndarray) -> np.ndarray:
-        """Posterior means (n, latent_size) of images (n, H, W, 1) or (n, H, W) in [0, 1]."""
-        images = np.asarray(images, np.float32).reshape(len(images), self.image_size, self.image_size, 1)
-        return base.in_batches(lambda x: self.encoder(x, training=False)[0], images)
+        """Posterior means (n, latent_size) of images (n, H, W) or (n, H, W, 1), uint8 or in [0, 1].
+
+        Raises:
+            InputError: images of another shape, dtype or range.
+        """
+        return base.in_batches(lambda x: self.encoder(x, training=False)[0], base.check_images(images, self.image_size))
 
     def reconstruct(self, images: np.ndarray) -> np.ndarray:
-        """Images decoded from the posterior mean of images (n, H, W, 1) or (n, H, W) in [0, 1]: (n, H, W, 1)."""
+        """Images (n, H, W, 1) in [0, 1], decoded from the posterior means of images as in ``encode``."""
         return self.decode(self.encode(images))
+
+    def active_latents(self, images: np.ndarray, threshold: float = 0.01) -> int:
+        """Number of latents that the encoder uses: those whose posterior mean varies by more than ``threshold`` over images."""
+        return int(np.sum(np.var(self.encode(images), axis=0) > threshold))
 
     def call(self, images):
         """Reconstruct from the posterior mean."""
         return self.decoder(self.encoder(images, training=False)[0], training=False)
+
+    # ==== Sampling where the training latents are ====
+
+    def fit_latents(self, images: np.ndarray, components: int = 10, seed: int = 0) -> None:
+        """Fit a Gaussian mixture to the latents of training images; it is saved with the model.
+
+        Args:
+            images: as in ``encode``.
+            components: number of normal distributions in the mixture.
+            seed: of its start.
+
+        Raises:
+            InputError: unusable images, or fewer than components.
+        """
+        from sklearn.mixture import GaussianMixture
+
+        latents = self.encode(images).astype(np.float64)
+        if len(latents) < max(components, 2):
+            raise InputError(f"{components} components need at least {max(components, 2)} images, not {len(latents)}.")
+        fitted = GaussianMixture(components, reg_covar=1e-4, random_state=seed).fit(latents)
+        factors = np.linalg.cholesky(fitted.covariances_)
+        self.mixture = {"weights": fitted.weights_, "means": fitted.means_, "factors": factors}
+
+    def sample(self, n: int, seed: int = 0, sampler: str = "prior") -> np.ndarray:
+        """Images (n, H, W, 1) float32 in [0, 1]; the first m are those of ``sample(m, seed, sampler)``.
+
+        Args:
+            n: number of images.
+            seed: of the latents.
+            sampler: ``"prior"`` draws latents from N(0, 1), as the paper does; ``"gaussian_mixture"`` from the density of
+                the training latents (``fit_latents``).
+
+        Raises:
+            InputError: an unknown sampler, or a mixture that was not fitted.
+        """
+        choose(dict.fromkeys(SAMPLERS), sampler, "sampler")
+        noise = self.draw_latents(n, seed)
+        if sampler == "prior":
+            return self.decode(noise)
+        if self.mixture is None:
+            raise InputError("There is no mixture to sample from yet: call fit_latents(training_images) first.")
+        levels = np.cumsum(self.mixture["weights"])[:-1]
+        component = np.searchsorted(levels, np.random.default_rng((seed, 1)).random(n), side="right")
+        moved = np.einsum("nij,nj->ni", self.mixture["factors"][component], noise)
+        return self.decode(self.mixture["means"][component] + moved)
+
+    def save_own_variables(self, store) -> None:
+        """As every model, and the mixture."""
+        super().save_own_variables(store)
+        for name, values in (self.mixture or {}).items():
+            store[f"mixture_{name}"] = values
+
+    def load_own_variables(self, store) -> None:
+        """As every model, and the mixture."""
+        super().load_own_variables(store)
+        if "mixture_means" in store.keys():
+            self.mixture = {name: np.array(store[f"mixture_{name}"]) for name in ("weights", "means", "factors")}
 
 
 @keras.saving.register_keras_serializable("dwikit")
@@ -60,10 +130,16 @@ class VAE(Autoencoder):
 
     def __init__(self, *, seed: int = 0, **config):
         super().__init__(config, seed)
-        sizes = (config["image_size"], self.config["channels"], config["latent_size"], config["norm"], config["slope"])
-        self.encoder = networks.vae_encoder(*sizes)
-        self.decoder = networks.vae_decoder(*sizes)
+        self.build_networks()
         self.make_trackers("loss", "kl", "mse")
+
+    def build_networks(self) -> None:
+        """Encoder and decoder as the config says."""
+        self.kl = choose(KL, self.config["kl_reduction"], "kl_reduction")
+        names = ("image_size", "channels", "latent_size", "norm", "slope", "initializer")
+        sizes = {name: self.config[name] for name in names}
+        self.encoder = networks.vae_encoder(**sizes)
+        self.decoder = networks.vae_decoder(**sizes, upsampling=self.config["upsampling"])
 
     def build_optimizers(self) -> list:
         """One Adam for both networks."""
@@ -74,20 +150,21 @@ class VAE(Autoencoder):
         """The noise of the reparameterization: (B, latent_size)."""
         return {"z": keras.random.normal((batch_size, self.latent_size), seed=self.noise_seed)}
 
-    def reconstruction_loss(self, images, reconstructions):
-        """Mean squared error over pixels and batch (sec. 3.2)."""
-        return losses.squared_error_mean(images, reconstructions)
+    def reconstruction_terms(self, images, reconstruction) -> dict:
+        """The weighted ``reconstruction`` loss, and beside it what the log shows (sec. 3.2)."""
+        mse = losses.squared_error_mean(images, reconstruction)
+        return {"reconstruction": self.config["reconstruction_weight"] * mse, "mse": mse}
 
     def training_step(self, images) -> dict:
-        """Encode, draw, decode, and step down the gradient of KL + weight * MSE."""
+        """Encode, draw, decode, and step down the gradient of KL + weighted reconstruction loss."""
         noise = self.draw_noise(ops.shape(images)[0])
 
         def loss() -> dict:
             mean, log_variance = self.encoder(images, training=True)
             z = self.reparameterize(mean, log_variance, noise["z"])
             reconstruction = self.decoder(z, training=True)
-            kl = KL[self.config["kl_reduction"]](mean, log_variance)
-            mse = self.reconstruction_loss(images, reconstruction)
-            return {"loss": kl + self.config["reconstruction_weight"] * mse, "kl": kl, "mse": mse}
+            kl = self.kl(mean, log_variance)
+            terms = self.reconstruction_terms(images, reconstruction)
+            return {"loss": kl + terms.pop("reconstruction"), "kl": kl, **terms}
 
         return self.track(update(loss, self.trainable_variables, self.adam_optimizer))

@@ -1,0 +1,144 @@
+"""The introspective variational autoencoder (sec. 2.4)."""
+
+import keras
+from keras import ops
+
+from dwikit.models import losses, networks, networks_intro
+from dwikit.models.gradients import isolated, update
+from dwikit.models.layers import frozen_statistics
+from dwikit.models.presets import choose
+from dwikit.models.vae import Autoencoder
+
+
+@keras.saving.register_keras_serializable("dwikit")
+class IntroVAE(Autoencoder):
+    """A VAE whose encoder is also the critic of its decoder, called the generator (sec. 2.4, eq. 8-9).
+
+    The encoder gives real slices a small KL divergence from N(0, 1) and fake ones at least the margin; the generator tries
+    to make fakes of a small one. Both keep reconstructing. Symbols:
+
+    * ``kl_real``, ``kl_rec``, ``kl_fake``: KL divergence of the encoder's answer to real slices, to reconstructions, and to
+      images of latents from the prior; summed over latents, averaged over the batch
+    * ``rec``: squared error of the reconstructions, summed over the pixels of an image (of 128 x 128, see ``sum_scale``)
+    * ``config["margin"]``: m, what the encoder wants ``kl_rec`` and ``kl_fake`` to reach
+
+    Example:
+        >>> model = IntroVAE.from_preset("paper", image_size=64, width=0.5)
+        >>> model.fit(store.batches("train", 8), epochs=3)
+    """
+
+    key = "intro_vae"
+    label = "IntroVAE"
+
+    def __init__(self, *, seed: int = 0, **config):
+        super().__init__(config, seed)
+        build = {"residual": self._residual_networks, "plain": self._plain_networks}
+        self.encoder, self.generator = choose(build, self.config["architecture"], "architecture")()
+        self.average_generator = self.average_of(self.generator)
+        self.make_trackers("encoder_loss", "generator_loss", "rec", "kl_real", "kl_rec", "kl_fake")
+
+    def _residual_networks(self) -> tuple[keras.Model, keras.Model]:
+        names = ("image_size", "channels", "latent_size", "norm", "slope", "block")
+        sizes = {name: self.config[name] for name in names}
+        output = self.config["output"]
+        return networks_intro.intro_encoder(**sizes), networks_intro.intro_decoder(**sizes, output=output)
+
+    def _plain_networks(self) -> tuple[keras.Model, keras.Model]:
+        names = ("image_size", "channels", "latent_size", "norm", "slope")
+        sizes = {name: self.config[name] for name in names} | {"initializer": "he_normal"}
+        return networks.vae_encoder(**sizes), networks.vae_decoder(**sizes, upsampling=self.config["upsampling"])
+
+    @property
+    def decoder(self) -> keras.Model:
+        """What images are sampled with: the generator, or the moving average of it."""
+        return self.average_generator or self.generator
+
+    def build_optimizers(self) -> list:
+        """One Adam for each network."""
+        self.encoder_optimizer = self.adam(self.encoder.trainable_variables)
+        self.generator_optimizer = self.adam(self.generator.trainable_variables)
+        return [self.encoder_optimizer, self.generator_optimizer]
+
+    def draw_noise(self, batch_size: int) -> dict:
+        """Noise of the reparameterization and latents from the prior, both (B, latent_size)."""
+        shape = (batch_size, self.latent_size)
+        return {name: keras.random.normal(shape, seed=self.noise_seed) for name in ("z", "prior")}
+
+    # ==== The terms of the losses ====
+
+    def reconstruction_error(self, images, reconstructions):
+        """Squared error summed over the pixels of an image, at 128 x 128 (sec. 2.4)."""
+        return self.sum_scale * losses.squared_error_sum(images, reconstructions)
+
+    def generate(self, latents):
+        """Images of latents in training mode, which leave the generator's statistics alone."""
+        with frozen_statistics():
+            return self.generator(latents, training=True)
+
+    def kl_of_fakes(self, reconstruction, prior_image):
+        """KL divergence of the encoder's answers to the two kinds of fakes, which leave its statistics alone."""
+        with frozen_statistics():
+            answers = [self.encoder(fake, training=True) for fake in (reconstruction, prior_image)]
+        return tuple(losses.kl_sum(*answer) for answer in answers)
+
+    def after_warmup(self, terms, step):
+        """``terms()``, a pair, or (m, m) in the first ``warmup_steps`` steps, when the model is a plain VAE."""
+        if not self.config["warmup_steps"]:
+            return terms()
+
+        def isolated_terms():
+            with isolated():
+                return terms()
+
+        margin = ops.convert_to_tensor(self.config["margin"], dtype="float32")
+        return ops.cond(step >= self.config["warmup_steps"], isolated_terms, lambda: (margin, margin))
+
+    def encoder_loss(self, kl_real, kl_rec, kl_fake, rec):
+        """Eq. 8 of sec. 2.4: small for real slices, up to the margin for fakes."""
+        weights, margin = self.config, self.config["margin"]
+        fakes = losses.hinge(margin, kl_rec) + losses.hinge(margin, kl_fake)
+        weighted = weights["real_weight"] * kl_real + weights["adversarial_weight"] * fakes
+        return weighted + weights["reconstruction_weight"] * rec
+
+    def generator_loss(self, kl_rec, kl_fake, rec):
+        """Eq. 9 of sec. 2.4: small for fakes, too."""
+        fakes = self.config["generator_weight"] * (kl_rec + kl_fake)
+        return fakes + self.config["reconstruction_weight"] * rec
+
+    # ==== One training step ====
+
+    def training_step(self, images) -> dict:
+        """One step of the encoder, then one of the generator against the new encoder."""
+        noise = self.draw_noise(ops.shape(images)[0])
+        step = ops.convert_to_tensor(self.encoder_optimizer.iterations)
+
+        # 1 Encoder (sec. 2.4, eq. 8). Fakes come through a stop-gradient: it judges them, it does not improve them.
+        def encoder_loss() -> dict:
+            mean, log_variance = self.encoder(images, training=True)
+            z = self.reparameterize(mean, log_variance, noise["z"])
+            reconstruction = self.generate(z)
+
+            def fakes():
+                return ops.stop_gradient(reconstruction), ops.stop_gradient(self.generate(noise["prior"]))
+
+            kl_rec, kl_fake = self.after_warmup(lambda: self.kl_of_fakes(*fakes()), step)
+            kl_real, rec = losses.kl_sum(mean, log_variance), self.reconstruction_error(images, reconstruction)
+            loss = self.encoder_loss(kl_real, kl_rec, kl_fake, rec)
+            return {"loss": loss, "kl_real": kl_real, "kl_rec": kl_rec, "kl_fake": kl_fake, "rec": rec, "z": z}
+
+        terms = update(encoder_loss, self.encoder.trainable_variables, self.encoder_optimizer)
+        z = ops.stop_gradient(terms.pop("z"))
+
+        # 2 Generator (sec. 2.4, eq. 9), of the same latents. Its statistics are those of the reconstructions.
+        def generator_loss() -> dict:
+            reconstruction = self.generator(z, training=True)
+            kl_rec, kl_fake = self.after_warmup(lambda: self.kl_of_fakes(reconstruction, self.generate(noise["prior"])), step)
+            rec = self.reconstruction_error(images, reconstruction)
+            return {"loss": self.generator_loss(kl_rec, kl_fake, rec)}
+
+        generator_terms = update(generator_loss, self.generator.trainable_variables, self.generator_optimizer)
+
+        # 3 Moving average of the generator, where asked for
+        if self.average_generator is not None:
+            self.follow(self.average_generator, self.generator, step)
+        return self.track({"encoder_loss": terms.pop("loss"), "generator_loss": generator_terms["loss"], **terms})

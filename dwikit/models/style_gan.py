@@ -1,0 +1,227 @@
+"""The modified StyleGAN (sec. 2.5)."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from dwikit.errors import InputError
+from dwikit.models import base, losses, networks_style
+from dwikit.models.gradients import isolated, update
+from dwikit.models.presets import choose
+
+LOSSES = {
+    "wasserstein": (losses.wasserstein_critic, losses.wasserstein_generator),
+    "least_squares": (losses.least_squares_critic, losses.least_squares_generator),
+    "logistic": (losses.logistic_critic, losses.logistic_generator),
+}
+RANGES = {"unit": (1.0, 0.0), "signed": (2.0, -1.0)}
+"""Scale and offset from [0, 1] to what the critic sees."""
+
+NOISES = ("normal", "uniform")
+
+
+@keras.saving.register_keras_serializable("dwikit")
+class StyleGAN(base.GenerativeModel):
+    """A generator that starts from a constant and is told what to draw by a style in every layer (sec. 2.5, eq. 11-12).
+
+    * ``mapping``: latents z to styles w
+    * ``synthesis``: styles, and noise for each layer, to images
+    * ``critic``: images to scores, high for real ones
+
+    Example:
+        >>> model = StyleGAN.from_preset("paper", image_size=64, width=0.5)
+        >>> model.fit(store.batches("train", 4), epochs=3)
+        >>> model.sample(16, truncation=0.7).shape
+        (16, 64, 64, 1)
+    """
+
+    key = "style_gan"
+    label = "StyleGAN"
+
+    def __init__(self, *, seed: int = 0, **config):
+        super().__init__(config, seed)
+        self.critic_term, self.generator_term = choose(LOSSES, self.config["loss"], "loss")
+        self.scale, self.offset = choose(RANGES, self.config["critic_range"], "critic_range")
+        choose(dict.fromkeys(NOISES), self.config["noise"], "noise")
+        self.mapping = networks_style.mapping_network(self.config)
+        self.synthesis = networks_style.synthesis_network(self.config)
+        self.critic = networks_style.critic_network(self.config)
+        self.average_mapping, self.average_synthesis = self.average_of(self.mapping), self.average_of(self.synthesis)
+        self.map_sizes = networks_style.map_sizes(self.config)
+        self.make_trackers("critic_loss", "generator_loss", "real_score", "fake_score", "penalty")
+
+    def build_optimizers(self) -> list:
+        """One Adam for the critic, one for mapping and synthesis."""
+        self.critic_optimizer = self.adam(self.critic.trainable_variables)
+        self.generator_optimizer = self.adam(self.generator_variables)
+        return [self.critic_optimizer, self.generator_optimizer]
+
+    @property
+    def generator_variables(self) -> list:
+        """What the generator learns."""
+        return self.mapping.trainable_variables + self.synthesis.trainable_variables
+
+    # ==== Random draws ====
+
+    def draw_noise(self, batch_size: int) -> dict:
+        """Everything random about one batch of fakes and one penalty.
+
+        ``z`` and ``z_mixed`` (B, latent_size); ``crossover`` (B, 1, 1), the layer from which ``z_mixed`` sets the style;
+        ``maps``, one (B, S, S, 1) a layer; ``epsilon`` (B, 1, 1, 1), the point of the gradient penalty.
+        """
+        layers, shape, seed = len(self.map_sizes), (batch_size, self.latent_size), self.noise_seed
+        mixed = keras.random.uniform((batch_size, 1, 1), seed=seed) < self.config["mixing"]
+        crossover = keras.random.randint((batch_size, 1, 1), 1, layers, seed=seed)
+        if self.config["noise"] == "uniform":
+            image = keras.random.uniform((batch_size, self.image_size, self.image_size, 1), seed=seed)
+            maps = [self.crop(image, size) for size in self.map_sizes]
+        else:
+            maps = [keras.random.normal((batch_size, size, size, 1), seed=seed) for size in self.map_sizes]
+        return {
+            "z": keras.random.normal(shape, seed=seed),
+            "z_mixed": keras.random.normal(shape, seed=seed),
+            "crossover": ops.where(mixed, crossover, layers),
+            "maps": maps,
+            "epsilon": keras.random.uniform((batch_size, 1, 1, 1), seed=seed),
+        }
+
+    def crop(self, image, size: int):
+        """The middle ``size`` x ``size`` pixels."""
+        edge = (self.image_size - size) // 2
+        return image[:, edge : edge + size, edge : edge + size]
+
+    # ==== The terms of the losses ====
+
+    def generate(self, noise: dict):
+        """Fake images (B, H, W, 1) in the critic's range."""
+        styles = self.repeat_styles(self.mapping(noise["z"]))
+        if self.config["mixing"]:
+            layer = ops.arange(len(self.map_sizes))[None, :, None]
+            styles = ops.where(layer < noise["crossover"], styles, self.repeat_styles(self.mapping(noise["z_mixed"])))
+        return self.scale * self.synthesis([styles, *noise["maps"]]) + self.offset
+
+    def repeat_styles(self, styles):
+        """One style (B, W) for all layers: (B, layers, W)."""
+        return ops.repeat(styles[:, None], len(self.map_sizes), axis=1)
+
+    def penalty(self, real, fake, epsilon, step):
+        """Gradient penalty (Wasserstein) or R1 (other losses), every ``penalty_interval`` steps, times that number."""
+        every = self.config["penalty_interval"]
+
+        def value():
+            with isolated():
+                if self.config["loss"] == "wasserstein":
+                    penalty = losses.gradient_penalty(self.judge, real, fake, epsilon)
+                else:
+                    penalty = losses.r1_penalty(self.judge, real)
+            return self.config["penalty"] * every * penalty
+
+        return value() if every == 1 else ops.cond(step % every == 0, value, lambda: ops.zeros(()))
+
+    def judge(self, images):
+        """Scores (B, 1) of images in the critic's range."""
+        return self.critic(images, training=True)
+
+    # ==== One training step ====
+
+    def training_step(self, images) -> dict:
+        """One step of the critic, then one of the generator against the new critic, each with fakes of its own."""
+        batch_size = ops.shape(images)[0]
+        step = ops.convert_to_tensor(self.critic_optimizer.iterations)
+        real = self.scale * images + self.offset
+
+        # 1 Critic (sec. 2.5, eq. 11). The fakes are constants to it.
+        noise = self.draw_noise(batch_size)
+        fake = ops.stop_gradient(self.generate(noise))
+
+        def critic_loss() -> dict:
+            real_scores, fake_scores = self.judge(real), self.judge(fake)
+            penalty = self.penalty(real, fake, noise["epsilon"], step)
+            loss = self.critic_term(real_scores, fake_scores) + self.config["drift"] * losses.drift(real_scores)
+            scores = {"real_score": ops.mean(real_scores), "fake_score": ops.mean(fake_scores)}
+            return {"loss": loss + penalty, "penalty": penalty, **scores}
+
+        terms = update(critic_loss, self.critic.trainable_variables, self.critic_optimizer)
+
+        # 2 Generator (sec. 2.5, eq. 12)
+        new_noise = self.draw_noise(batch_size)
+
+        def generator_loss() -> dict:
+            return {"loss": self.generator_term(self.judge(self.generate(new_noise)))}
+
+        generator_terms = update(generator_loss, self.generator_variables, self.generator_optimizer)
+
+        # 3 Moving average of the generator, where asked for
+        if self.config["ema"]:
+            self.follow(self.average_mapping, self.mapping, step)
+            self.follow(self.average_synthesis, self.synthesis, step)
+        return self.track({"critic_loss": terms.pop("loss"), "generator_loss": generator_terms["loss"], **terms})
+
+    # ==== Sampling ====
+
+    def styles(self, latents: np.ndarray) -> np.ndarray:
+        """Styles (n, mapping_width) of latents (n, latent_size), by the moving average of the mapping if there is one."""
+        return base.in_batches(self.average_mapping or self.mapping, np.asarray(latents, np.float32))
+
+    def decode(self, latents: np.ndarray, truncation: float = 1.0, noise_seed: int = 0) -> np.ndarray:
+        """Images (n, H, W, 1) float32 in [0, 1] of latents (n, latent_size).
+
+        Args:
+            latents: (n, latent_size).
+            truncation: how far from the mean style, 1 is the whole way; less gives more typical images.
+            noise_seed: of the noise in the layers.
+        """
+        styles = self.styles(latents)
+        if truncation != 1.0:
+            middle = np.mean(self.styles(self.draw_latents(4096, seed=0)), axis=0)
+            styles = middle + truncation * (styles - middle)
+        return self.draw(np.repeat(styles[:, None], len(self.map_sizes), axis=1), noise_seed)
+
+    def sample(self, n: int, seed: int = 0, truncation: float = 1.0) -> np.ndarray:
+        """Images (n, H, W, 1) float32 in [0, 1] of latents from the prior; the first m are those of ``sample(m, seed)``."""
+        return self.decode(self.draw_latents(n, seed), truncation, noise_seed=seed)
+
+    def mix(self, coarse: np.ndarray, fine: np.ndarray, crossover: int, noise_seed: int = 0) -> np.ndarray:
+        """Images (n, H, W, 1) in [0, 1] with two latents each: one sets the styles of the first layers, one of the others.
+
+        Args:
+            coarse: latents (n, latent_size) of the layers before ``crossover``.
+            fine: latents (n, latent_size) of the layers from ``crossover`` on.
+            crossover: 0 (all fine) to ``len(model.map_sizes)`` (all coarse).
+            noise_seed: of the noise in the layers.
+
+        Raises:
+            InputError: latents of different shapes, or no such layer.
+        """
+        layers = len(self.map_sizes)
+        if np.shape(coarse) != np.shape(fine) or not 0 <= crossover <= layers:
+            raise InputError(
+                f"Mixing needs latents of one shape and a crossover from 0 to {layers}, not {np.shape(coarse)}, "
+                f"{np.shape(fine)} and {crossover}."
+            )
+        first = (np.arange(layers) < crossover)[None, :, None]
+        return self.draw(np.where(first, self.styles(coarse)[:, None], self.styles(fine)[:, None]), noise_seed)
+
+    def draw(self, styles: np.ndarray, noise_seed: int = 0) -> np.ndarray:
+        """Images (n, H, W, 1) in [0, 1] of styles (n, layers, mapping_width); noise is drawn alike on every backend."""
+        synthesis = self.average_synthesis or self.synthesis
+
+        def draw_batch(styles, indices):
+            maps = [self.noise_map(len(indices), layer, indices[0], noise_seed) for layer in range(len(self.map_sizes))]
+            return synthesis([styles, *maps], training=False)
+
+        images = base.in_batches(draw_batch, styles.astype(np.float32), np.arange(len(styles)))
+        return np.clip(images, 0.0, 1.0)
+
+    def noise_map(self, n: int, layer: int, first: int, seed: int) -> np.ndarray:
+        """Noise (n, S, S, 1) of one layer for the images from number ``first`` on."""
+        size = self.map_sizes[layer]
+        if self.config["noise"] == "uniform":
+            image = np.random.default_rng((seed, first)).random((n, self.image_size, self.image_size, 1), np.float32)
+            return self.crop(image, size)
+        return np.random.default_rng((seed, first, layer)).standard_normal((n, size, size, 1), np.float32)
+
+    def call(self, latents):
+        """Images of latents, without noise in the layers."""
+        maps = [ops.zeros((ops.shape(latents)[0], size, size, 1)) for size in self.map_sizes]
+        return self.synthesis([self.repeat_styles(self.mapping(latents)), *maps])

@@ -1,9 +1,18 @@
-"""The first cell of every notebook."""
+"""The first cell of every notebook, and the code that a notebook shows.
 
+``python -m dwikit.notebook FROM TO`` copies executed notebooks to where they are committed, without what differs from run
+to run: progress bars, warnings of libraries, timings of papermill.
+"""
+
+import inspect
+import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import matplotlib.pyplot as plt
+import nbformat
+from IPython.display import Code
 
 from dwikit import paths, plots
 from dwikit.errors import InputError
@@ -34,5 +43,31 @@ def begin(namespace: dict[str, Any], profile: str | None = None, **overrides: An
             raise InputError(f"This notebook has no parameter {name!r}. It has: {', '.join(sorted(known))}.")
     config = resolve(profile, **overrides)
     plt.rcParams.update(plots.STYLE)
-    print(f"Profile {config.name}: {config.image_size} x {config.image_size} pixels, results under {paths.runs(config.name).name}/.")
+    print(f"Profile {config.name}: {config.image_size} x {config.image_size} pixels, results in runs/{config.name}/.")
     return config
+
+
+def show_code(*functions) -> Code:
+    """The source of functions of the package, as it runs, to be read in the notebook."""
+    return Code("\n\n".join(inspect.getsource(function).rstrip() for function in functions), language="python")
+
+
+def publish(executed: Path, committed: Path) -> None:
+    """Copy every executed notebook of a folder over its committed namesake, with outputs but without what is incidental."""
+    for path in sorted(executed.glob("*.ipynb")):
+        target = committed / path.name
+        if not target.is_file():
+            continue
+        notebook, original = nbformat.read(path, 4), nbformat.read(target, 4)
+        notebook.metadata = original.metadata
+        notebook.cells = [cell for cell in notebook.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
+        for cell, model in zip(notebook.cells, original.cells, strict=True):
+            cell.metadata, cell.id = model.metadata, model.id
+            if cell.cell_type == "code":
+                cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+        nbformat.write(notebook, target)
+        print(f"{target} {target.stat().st_size / 1000:.0f} KB")
+
+
+if __name__ == "__main__":
+    publish(Path(sys.argv[1]), Path(sys.argv[2]))

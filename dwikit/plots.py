@@ -54,6 +54,12 @@ def image_rows(rows: Mapping[str, np.ndarray], columns: int = 8, width: float = 
     if title:
         figure.suptitle(title)
     figure.subplots_adjust(left=0.09, right=1, bottom=0, top=0.95 if title else 1, hspace=0.03)
+    return _finished(figure)
+
+
+def _finished(figure: Figure) -> Figure:
+    """The figure, closed: a notebook shows it once, where it is the last line of a cell."""
+    plt.close(figure)
     return figure
 
 
@@ -61,6 +67,27 @@ def _bare(axis) -> None:
     axis.set_xticks([])
     axis.set_yticks([])
     axis.spines[:].set_visible(False)
+
+
+def volume_sheet(image: np.ndarray, columns: int = 13, width: float = 10.0) -> Figure:
+    """All levels of a case (26, H, W), in any unit, the lowest first."""
+    scaled = np.clip(image / np.percentile(image, 99.5), 0, 1)
+    sheet = mosaic(scaled, columns)
+    figure, axis = plt.subplots(figsize=(width, width * sheet.shape[0] / sheet.shape[1]))
+    axis.imshow(sheet, cmap="gray", vmin=0, vmax=255)
+    _bare(axis)
+    figure.subplots_adjust(left=0, right=1, bottom=0, top=1)
+    return _finished(figure)
+
+
+def panels(images: Mapping[str, np.ndarray], width: float = 10.0) -> Figure:
+    """Images of any unit and size side by side, each in its own window (0 to its 99.5th percentile) and with its title."""
+    figure, axes = plt.subplots(1, len(images), figsize=(width, width / len(images) + 0.3), squeeze=False, layout="constrained")
+    for axis, (title, image) in zip(axes[0], images.items()):
+        axis.imshow(image, cmap="gray", vmin=0, vmax=np.percentile(image, 99.5))
+        axis.set_title(title)
+        _bare(axis)
+    return _finished(figure)
 
 
 def curves(log: pd.DataFrame, panels: Sequence[Sequence[str]], titles: Sequence[str] | None = None, log_scale: bool = False) -> Figure:
@@ -75,7 +102,7 @@ def curves(log: pd.DataFrame, panels: Sequence[Sequence[str]], titles: Sequence[
             axis.set_yscale("log")
         if len(names) > 1:
             axis.legend()
-    return figure
+    return _finished(figure)
 
 
 def intensity_histogram(raw: np.ndarray, cap: float, normalized: np.ndarray) -> Figure:
@@ -87,7 +114,7 @@ def intensity_histogram(raw: np.ndarray, cap: float, normalized: np.ndarray) -> 
     axes[0].set(yscale="log", xlabel="intensity, scanner units", ylabel="voxels")
     axes[1].hist(normalized.ravel(), bins=64, color="0.6")
     axes[1].set(yscale="log", xlabel="intensity, normalized")
-    return figure
+    return _finished(figure)
 
 
 def sharpness(groups: Mapping[str, np.ndarray]) -> Figure:
@@ -98,4 +125,4 @@ def sharpness(groups: Mapping[str, np.ndarray]) -> Figure:
         medianprops={"color": "0"}, flierprops={"markersize": 2, "alpha": 0.4},
     )  # fmt: skip
     axis.set_xlabel("Laplace variance (0-255 scale)")
-    return figure
+    return _finished(figure)

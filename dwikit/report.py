@@ -52,14 +52,15 @@ def table_1(store: SliceStore, samples: Mapping[str, np.ndarray], n: int = paper
     chosen = np.sort(np.random.default_rng(seed).permutation(len(originals))[:n])
     data = metrics.moments(originals)
     groups = {"original": originals[chosen]} | {key: images[:n] for key, images in samples.items()}
-    return _frame({key: _row(images, data) for key, images in groups.items()})
+    return _frame({key: measure(images, data) for key, images in groups.items()})
 
 
-def _row(images: np.ndarray, data: metrics.Moments) -> dict[str, float]:
+def measure(images: np.ndarray, originals: metrics.Moments) -> dict[str, float]:
+    """One row of Table 1: the four metrics of images (n, H, W) against the moments of the originals."""
     laplace = metrics.laplace_variance(images)
     return {
         "n": len(images),
-        "ds": metrics.dataset_similarity(images, data),
+        "ds": metrics.dataset_similarity(images, originals),
         "isd": metrics.intra_sample_diversity(images),
         "min_isd": metrics.minimum_intra_sample_diversity(images),
         "laplace": laplace.mean(),
@@ -81,9 +82,9 @@ def reconstruction_table(pairs: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> 
         error = np.square((originals.astype(np.float64) - reconstructions) / 255)
         for name, images in (("original", originals), (key, reconstructions)):
             laplace = metrics.laplace_variance(images)
-            rows[name] = {"n": len(images), "mse": np.nan, "mse_sd": np.nan, "laplace": laplace.mean(), "laplace_sd": laplace.std()}
+            rows[name] = {"n": len(images), "laplace": laplace.mean(), "laplace_sd": laplace.std()}
         rows[key] |= {"mse": error.mean(), "mse_sd": error.std()}
-    return _frame(rows)
+    return _frame(rows)[["n", "mse", "mse_sd", "laplace", "laplace_sd"]]
 
 
 def _frame(rows: dict[str, dict]) -> pd.DataFrame:

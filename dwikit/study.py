@@ -11,7 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 import dwikit
-from dwikit import files, paths, training
+from dwikit import files, models, paths, training
 from dwikit.cohorts import phantom
 from dwikit.preprocess import preprocess, read_derivatives
 from dwikit.profiles import Profile
@@ -65,8 +65,17 @@ def slices(config: Profile, rebuild: bool = False) -> SliceStore:
     )
 
 
-def trained(key: str, config: Profile, store: SliceStore, seed: int | None = None) -> training.Run:
-    """One trained network with its samples; trained, or trained further, if need be. Other seeds have folders of their own."""
-    section = getattr(config, key)
-    name = key if seed in (None, section.seed) else f"{key}-seed-{seed}"
+def train(key: str, config: Profile, store: SliceStore, seed: int | None = None) -> training.Run:
+    """Train one network as the profile says, or go on where it stopped. Other seeds have folders of their own."""
+    name = key if seed in (None, getattr(config, key).seed) else f"{key}-seed-{seed}"
     return training.train(key, config, store, paths.runs(config.name) / name, seed)
+
+
+def trained(key: str, config: Profile, store: SliceStore) -> training.Run:
+    """The network as it was last trained on these slices, for however long; trained now if it never was."""
+    folder = paths.runs(config.name) / key
+    settings = files.read_json(folder / "settings.json")
+    if settings and settings["data"] == training.fingerprint(store) and (folder / "samples.npy").is_file():
+        return training.Run(models.load(folder / "model.keras"), folder)
+    print(f"{models.BY_KEY[key].label} has not been trained on these slices at profile {config.name} yet: doing it now.")
+    return train(key, config, store)

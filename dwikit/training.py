@@ -40,6 +40,12 @@ class Run:
     model: models.GenerativeModel
     folder: Path
 
+    def facts(self) -> dict:
+        """What a provenance file says of this run."""
+        log = self.log
+        settings = files.read_json(self.folder / "settings.json")
+        return {**settings, "epochs": self.model.epochs_done, "minutes": round(float(log["seconds"].sum()) / 60, 2)}
+
     @property
     def log(self) -> pd.DataFrame:
         """One row an epoch: seconds, and the average of every term of the loss."""
@@ -98,15 +104,20 @@ def train(key: str, profile: Profile, store: SliceStore, folder: str | Path | No
 
 def _settings(model: models.GenerativeModel, section: Training, store: SliceStore) -> dict:
     """Everything that decides the result of a training but its length."""
-    data = json.dumps(store.settings, sort_keys=True) + store.table.to_csv(index=False)
     settings = {
         "model": model.key,
         "config": model.get_config(),
         "steps_per_epoch": section.steps_per_epoch,
         "flip": section.flip,
-        "data": hashlib.sha256(data.encode()).hexdigest()[:16],
+        "data": fingerprint(store),
     }
     return json.loads(json.dumps(settings))
+
+
+def fingerprint(store: SliceStore) -> str:
+    """Sixteen hexadecimal digits that differ between stores of other cases or settings."""
+    facts = json.dumps(store.settings, sort_keys=True) + store.table.to_csv(index=False)
+    return hashlib.sha256(facts.encode()).hexdigest()[:16]
 
 
 def _resume(folder: Path, settings: dict, epochs: int) -> models.GenerativeModel | None:

@@ -1,0 +1,88 @@
+"""The command line: one message for a mistake, exit status 2, and notebooks that run headless."""
+
+import nbformat
+import pytest
+
+from dwikit import cli, notebook, paths
+from dwikit.errors import InputError
+
+
+@pytest.fixture
+def small_notebook(tmp_path):
+    """A notebook with parameters that begins as all of ours do."""
+
+    def write(code="print(config.vae.epochs)"):
+        begin = 'from dwikit import notebook\nconfig = notebook.begin(globals(), profile, vae={"epochs": epochs})'
+        cells = [nbformat.v4.new_code_cell(source) for source in ("profile = None\nepochs = None", begin, code)]
+        cells[0].metadata["tags"] = ["parameters"]
+        path = tmp_path / "small.ipynb"
+        kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), path)
+        return str(path)
+
+    return write
+
+
+def test_run_fills_in_the_output_and_passes_parameters(small_notebook, tmp_path, monkeypatch):
+    monkeypatch.setenv("DWIKIT_RUNS", str(tmp_path / "runs"))
+    assert cli.main(["run", small_notebook(), "-p", "epochs=7", "-p", "profile=smoke"]) == 0
+    executed = nbformat.read(tmp_path / "runs" / "smoke" / "notebooks" / "small.ipynb", 4)
+    assert executed.cells[-1].outputs[0].text == "7\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-p", "epoch=7"], "has no parameter 'epoch'. It has: profile, epochs"),
+        (["-p", "epochs"], "NAME=VALUE"),
+        (["-p", "profile=fast"], "no profile 'fast'"),
+        (["-p", "epochs=many", "-p", "profile=smoke"], "epochs must be of type int, not 'many'"),
+    ],
+)
+def test_a_mistake_is_one_message(small_notebook, tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.setenv("DWIKIT_RUNS", str(tmp_path / "runs"))
+    assert cli.main(["run", small_notebook(), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error and "Traceback" not in error
+
+
+def test_an_unknown_notebook_lists_the_known_ones(capsys):
+    assert cli.main(["run", "02_train_gan"]) == 2
+    assert "01_preprocess" in capsys.readouterr().err
+
+
+def test_a_parameter_that_papermill_would_pass_over_is_refused():
+    """What ``papermill -p epoch 3`` leaves in the notebook's namespace."""
+    with pytest.raises(InputError, match="no parameter 'epoch'. It has: epochs, profile"):
+        notebook.begin({"epochs": None, "epoch": 3, "In": [], "_": 1}, "smoke", vae={"epochs": None})
+
+
+def test_doctor_says_what_is_missing(capsys, monkeypatch):
+    assert cli.main(["doctor"]) == 0
+    text = capsys.readouterr().out
+    assert "All that is needed is here" in text and "GPU:" in text and "(used by Keras)" in text
+    monkeypatch.setattr("dwikit.doctor.NEEDED", ["numpy", "no-such-package"])
+    assert cli.main(["doctor"]) == 1
+    assert "no-such-package MISSING" in capsys.readouterr().out
+
+
+def test_cohort_preprocess_slices_from_the_command_line(tmp_path, capsys):
+    assert cli.main(["cohort", str(tmp_path / "bids"), "-n", "3", "--seed", "5"]) == 0
+    assert cli.main(["preprocess", str(tmp_path / "bids"), str(tmp_path / "derivatives")]) == 0
+    assert cli.main(["slices", str(tmp_path / "derivatives"), str(tmp_path / "slices"), "--image-size", "32"]) == 0
+    assert "78 slices of 3 cases" in capsys.readouterr().out
+    assert cli.main(["slices", str(tmp_path / "nothing"), str(tmp_path / "s")]) == 2
+    assert "nothing" in capsys.readouterr().err
+
+
+def test_committed_notebooks_are_cleaned(small_notebook, tmp_path, monkeypatch):
+    monkeypatch.setenv("DWIKIT_RUNS", str(tmp_path / "runs"))
+    path = small_notebook("import sys\nprint('out')\nprint('noise', file=sys.stderr)")
+    cli.main(["run", path, "-p", "profile=smoke"])
+    notebook.publish(tmp_path / "runs" / "smoke" / "notebooks", tmp_path)
+    published = nbformat.read(path, 4)
+    assert [len(cell.outputs) for cell in published.cells] == [0, 1, 1]
+    assert published.cells[-1].outputs[0].text == "out\n"
+    assert "papermill" not in published.metadata and "papermill" not in published.cells[0].metadata
+    assert len(published.cells) == 3
+    assert paths.notebooks().name == "notebooks"

@@ -82,17 +82,17 @@ class Settings:
     ventricle_mm: tuple[float, float] = (-0.5, 5.0)  # outward shift of the wall; folds inside from 7 mm on
     ventricle_sd_mm: float = 0.7
     ventricle_male_mm: float = 0.4  # men's ventricles are larger for their age
-    sulcus_level: tuple[float, float] = (0.29, 0.17)  # fluid share from which a voxel counts as fluid
+    sulcus_level: tuple[float, float] = (0.26, 0.15)  # fluid share from which a voxel counts as fluid
     sulcus_sd: float = 0.03
-    sulcus_width: float = 0.06  # sharpness of the fluid's edge in the tissue maps
-    white_width: float = 0.12  # sharpness of the grey-white edge; wide enough to leave the thalamus between
+    sulcus_width: float = 0.05  # sharpness of the fluid's edge in the tissue maps
+    white_width: float = 0.11  # sharpness of the grey-white edge; wide enough to leave the thalamus between
     iron: tuple[float, float] = (0.24, 0.42)  # share of T2 that the pallidum loses to iron
 
     # --- signal
     t2_sd: float = 0.03  # relative, per case and tissue
     adc_sd: float = 0.03
     anisotropy: float = 0.35  # relative ADC swing between directions in white matter
-    texture: float = 0.03  # relative, within tissue: cytoarchitecture and what the atlas averages away
+    texture: float = 0.045  # relative, within tissue: cytoarchitecture and what the atlas averages away
     scalp: float = 0.16  # of the grey signal at b = 1000: fat suppression leaves a faint ring
     muscle: float = 0.07  # muscle's short T2
 
@@ -101,7 +101,7 @@ class Settings:
     gain_sd: float = 0.30  # of the logarithm: scanners and days differ in gain and reconstruction scale
     bias: float = 0.10  # sd of the logarithm of the smooth part
     bias_rim: float = 0.22  # logarithm from the head's centre to 100 mm off it: brighter near the array
-    snr: float = 28.0  # grey matter at b = 1000, one direction, before zero filling
+    snr: float = 32.0  # grey matter at b = 1000, one direction, before zero filling
     snr_sd: float = 0.25  # of the logarithm
     b_value: float = 1000.0
     shim: float = 1.0  # share of the sinuses' field that is left; linear shims hardly reach fields this local

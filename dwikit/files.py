@@ -21,6 +21,7 @@ def write(path: str | Path, writer: Callable[[Path], Any]) -> None:
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_remains(path)
         writer(partial)
         os.replace(partial, path)
     except OSError as error:
@@ -31,6 +32,24 @@ def write(path: str | Path, writer: Callable[[Path], Any]) -> None:
     finally:
         if partial.exists():
             partial.unlink()
+
+
+def _remove_remains(path: Path) -> None:
+    """Delete partial files that processes left behind which were killed while they wrote ``path``."""
+    for remains in path.parent.glob(f".{path.stem}.*.partial{path.suffix}"):
+        pid = remains.name.split(".")[-3 if path.suffix else -2]
+        if not pid.isdigit() or not _alive(int(pid)):
+            remains.unlink(missing_ok=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def write_text(path: str | Path, text: str) -> None:

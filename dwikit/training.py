@@ -4,7 +4,8 @@
 
     settings.json   everything that decides the result; another value starts anew
     model.keras     the model after the last complete epoch, with optimizers, random state and epochs done
-    log.csv         one row an epoch
+    best.keras      the model after the epoch whose samples lay nearest to the data (column distance of the log)
+    log.csv         one row an epoch: terms of the loss, and how the watched samples stand to the data
     grid/           images of the same latents after six of the epochs, (12, H, W) uint8 each
     samples.npy     (n, H, W) uint8; for the VAEs also reconstructions.npy and originals.npy
 """
@@ -13,6 +14,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import shutil
 import time
 from pathlib import Path
 
@@ -21,7 +23,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from dwikit import files, models, paths
+from dwikit import files, health, metrics, models, paths
 from dwikit.errors import InputError
 from dwikit.models import gradients
 from dwikit.profiles import Profile, Training
@@ -29,6 +31,8 @@ from dwikit.slices import SliceStore
 
 GRID_LATENTS = 12
 GRID_ROWS = 6
+WATCHED = 64
+"""Samples drawn after each epoch to watch variety and distance."""
 SAMPLE_SEED = 1_000
 """Samples are drawn with this seed, apart from those of training."""
 
@@ -97,7 +101,17 @@ def train(key: str, profile: Profile, store: SliceStore, folder: str | Path | No
     model = _resume(folder, settings, section.epochs) or model
     model.jit_compile, model.steps_per_execution = section.jit_compile, section.steps_per_execution
     files.write_json(folder / "settings.json", settings)
-    fit(model, store, folder, section.epochs, section.steps_per_epoch, section.flip, seed)
+    fit(
+        model,
+        store,
+        folder,
+        section.epochs,
+        section.steps_per_epoch,
+        flip=section.flip,
+        seed=seed,
+        health_checks=section.health,
+        tensorboard=section.tensorboard,
+    )
     draw_samples(model, store, folder, profile.evaluation.samples)
     return Run(model, folder)
 
@@ -148,6 +162,8 @@ def fit(
     steps_per_epoch: int | None = None,
     flip: bool = False,
     seed: int = 0,
+    health_checks: bool = True,
+    tensorboard: bool = False,
 ) -> pd.DataFrame:
     """Train until ``model.epochs_done == epochs``, writing the model, the log and a row of the grid after each epoch.
 
@@ -161,24 +177,29 @@ def fit(
         steps_per_epoch: batches an epoch; None means one pass over the training split.
         flip: mirror a random half of the slices.
         seed: of the order of the slices.
+        health_checks: stop when the training is no longer worth its minutes (``dwikit.health``).
+        tensorboard: also write logs for TensorBoard to ``folder / "tensorboard"``.
 
     Returns:
         The log, one row an epoch.
 
     Raises:
+        TrainingStopped: a health check failed; the message names what to change.
         InputError: a batch larger than the training split, or the folder cannot be written.
         KeyboardInterrupt: Ctrl-C, after a line that says how to go on.
     """
     folder = Path(folder)
     gradients.make_deterministic()
     batches = store.batches("train", model.config["batch_size"], seed, flip, steps_per_epoch)
-    keeper = Keeper(model, batches, folder, epochs)
+    keeper = Keeper(model, batches, store, folder, epochs, health_checks)
     if not (folder / "model.keras").is_file():
         models.save(model, folder / "model.keras")
     try:
         if model.epochs_done < epochs:
-            bar = ProgressBar(model, epochs, len(batches))
-            model.fit(batches, initial_epoch=model.epochs_done, epochs=epochs, verbose=0, callbacks=[keeper, bar])
+            callbacks = [keeper, ProgressBar(model, epochs, len(batches))]
+            if tensorboard:
+                callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False))
+            model.fit(batches, initial_epoch=model.epochs_done, epochs=epochs, verbose=0, callbacks=callbacks)
     except KeyboardInterrupt:
         tqdm.write(
             f"Stopped in epoch {len(keeper.rows) + 1} of {epochs}. {folder / 'model.keras'} holds the model after "
@@ -189,12 +210,14 @@ def fit(
 
 
 class Keeper(keras.callbacks.Callback):
-    """After each epoch: a row of the log, the model, and now and then images of the same latents."""
+    """After each epoch: a look at the samples, a row of the log, the model, and now and then images of the same latents."""
 
-    def __init__(self, model: models.GenerativeModel, batches, folder: Path, epochs: int):
+    def __init__(self, model: models.GenerativeModel, batches, store: SliceStore, folder: Path, epochs: int, checks: bool):
         super().__init__()
-        self.batches, self.folder, self.rows = batches, folder, []
+        self.batches, self.folder, self.checks, self.rows = batches, folder, checks, []
         self.grid_epochs = {math.ceil(epochs * (i + 1) / GRID_ROWS) for i in range(GRID_ROWS)}
+        originals = store.split("train")
+        self.space, self.diversity = metrics.PixelSpace(originals), metrics.intra_sample_diversity(originals)
         if model.epochs_done:
             self.rows = pd.read_csv(folder / "log.csv").head(model.epochs_done).to_dict("records")
 
@@ -206,19 +229,28 @@ class Keeper(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs=None) -> None:
         """Write what this epoch brought; the model last, since it says how many epochs count."""
         seconds = round(time.perf_counter() - self.start, 3)
-        terms = {name: float(value) for name, value in (logs or {}).items()}
-        self.rows.append({"epoch": epoch + 1, "seconds": seconds, **terms})
+        row = {"epoch": epoch + 1, "seconds": seconds, **{name: float(value) for name, value in (logs or {}).items()}}
+        images = self.model.sample(WATCHED, seed=SAMPLE_SEED)
+        self.rows.append(row | self._watch(images))
         files.write_text(self.folder / "log.csv", pd.DataFrame(self.rows).to_csv(index=False))
+        if self.checks:
+            health.check(self.model, self.rows)
         if epoch + 1 in self.grid_epochs:
-            self._add_to_grid(epoch + 1)
+            files.write_array(self.folder / "grid" / f"epoch-{epoch + 1:05d}.npy", quantize(images[:GRID_LATENTS]))
         self.model.epochs_done = epoch + 1
         models.save(self.model, self.folder / "model.keras")
+        if self.rows[-1]["distance"] <= min(row["distance"] for row in self.rows):
+            files.write(self.folder / "best.keras", lambda path: shutil.copyfile(self.folder / "model.keras", path))
 
-    def _add_to_grid(self, epoch: int) -> None:
-        """One (1, GRID_LATENTS, H, W) uint8 array a chosen epoch, of the same latents each time."""
-        (self.folder / "grid").mkdir(exist_ok=True)
-        images = quantize(self.model.sample(GRID_LATENTS, seed=SAMPLE_SEED))
-        files.write_array(self.folder / "grid" / f"epoch-{epoch:05d}.npy", images)
+    def _watch(self, images: np.ndarray) -> dict[str, float]:
+        """Variety and distance to the data of samples; NaN where the samples are."""
+        if not np.isfinite(images).all():
+            return {"variety": math.nan, "distance": math.nan}
+        images = quantize(images)
+        return {
+            "variety": metrics.intra_sample_diversity(images) / self.diversity,
+            "distance": self.space.distance(images),
+        }
 
 
 class ProgressBar(keras.callbacks.Callback):

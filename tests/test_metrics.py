@@ -116,3 +116,23 @@ def test_half_precision_is_accepted():
     values = images(6, dtype="float16")
     assert metrics.laplace_variance(values).shape == (6,)
     assert metrics.minimum_intra_sample_diversity(values) > 0
+
+
+def test_frechet_distance_of_known_normals():
+    """Diagonal covariances have a closed form; rotation and order change nothing."""
+    rng = np.random.default_rng(0)
+    m1, m2, v1, v2 = rng.random(5), rng.random(5), rng.random(5) + 0.1, rng.random(5) + 0.1
+    expected = np.square(m1 - m2).sum() + np.square(np.sqrt(v1) - np.sqrt(v2)).sum()
+    turn = np.linalg.qr(rng.standard_normal((5, 5)))[0]
+    one, other = (metrics.frechet.Gaussian(turn @ m, turn @ np.diag(v) @ turn.T) for m, v in ((m1, v1), (m2, v2)))
+    assert metrics.frechet_distance(one, other) == pytest.approx(expected, rel=1e-9)
+    assert metrics.frechet_distance(other, one) == pytest.approx(expected, rel=1e-9)
+    assert metrics.frechet_distance(one, one) == pytest.approx(0, abs=1e-9)
+
+
+def test_pixel_space_ranks_a_fresh_draw_before_copies_and_blur_and_noise(store):
+    real = store.images[np.random.default_rng(0).permutation(len(store.images))]
+    space, fresh = metrics.PixelSpace(real[:150], components=16), real[150:300]
+    noise = np.random.default_rng(1).integers(0, 256, fresh.shape).astype(np.uint8)
+    distances = [space.distance(images) for images in (fresh, np.resize(fresh[:4], fresh.shape), noise)]
+    assert distances == sorted(distances) and distances[0] < 0.5 * distances[1]

@@ -25,7 +25,7 @@ def weights(model):
 
 def test_a_run_leaves_what_the_module_promises(store, tmp_path):
     run = training.train("vae", profile(), store, tmp_path / "vae")
-    assert list(run.log.index) == [1, 2, 3] and list(run.log.columns) == ["seconds", "kl", "loss", "mse"]
+    assert list(run.log.index) == [1, 2, 3] and list(run.log.columns) == ["seconds", "kl", "loss", "mse", "variety", "distance"]
     assert run.log["loss"].iloc[-1] < run.log["loss"].iloc[0]
     assert run.samples.shape == (64, 32, 32) and run.samples.dtype == np.uint8
     assert run.originals.shape == run.reconstructions.shape == (26, 32, 32)
@@ -33,6 +33,8 @@ def test_a_run_leaves_what_the_module_promises(store, tmp_path):
     assert all(image.tobytes() in held_out for image in run.originals)
     assert models.load(run.folder / "model.keras").epochs_done == 3
     assert sorted(path.name for path in (run.folder / "grid").iterdir()) == [f"epoch-0000{i}.npy" for i in (1, 2, 3)]
+    best = models.load(run.folder / "best.keras")
+    assert best.epochs_done == run.log["distance"].idxmin()
     assert json.loads((run.folder / "settings.json").read_text())["model"] == "vae"
 
 

@@ -1,8 +1,9 @@
-"""The paper's four metrics (sec. 2.6), in closed form and in blocks, for any number of images at bounded memory.
+"""The paper's four metrics (sec. 2.6), in closed form and in blocks, and what came after them.
 
 Images are (N, H, W) or (N, H, W, 1), uint8 0-255 or floating point in [0, 1]; anything else is refused with the reason.
 """
 
+from dwikit.metrics.frechet import PixelSpace, frechet_distance, gaussian
 from dwikit.metrics.images import as_images
 from dwikit.metrics.sharpness import laplace_variance
 from dwikit.metrics.similarity import (
@@ -16,8 +17,11 @@ from dwikit.metrics.similarity import (
 
 __all__ = [
     "Moments",
+    "PixelSpace",
     "as_images",
     "dataset_similarity",
+    "frechet_distance",
+    "gaussian",
     "intra_sample_diversity",
     "laplace_variance",
     "minimum_intra_sample_diversity",

@@ -67,6 +67,9 @@ class Training:
     jit_compile: bool = False
     steps_per_execution: int = 1
     """Steps a call of the compiled function: the same arithmetic, less overhead."""
+    health: bool = True
+    """Stop with a reason when a health check fails."""
+    tensorboard: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,55 @@
+"""Frechet distance between two sets of feature vectors (Heusel et al. 2017), without a matrix square root."""
+
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.decomposition import PCA
+
+from dwikit.metrics.images import as_images, blocks
+
+
+class Gaussian(NamedTuple):
+    """Mean (d,) and covariance (d, d) of feature vectors."""
+
+    mean: np.ndarray
+    covariance: np.ndarray
+
+
+def gaussian(features: np.ndarray) -> Gaussian:
+    """Mean and unbiased covariance of features (n, d), n at least 2."""
+    return Gaussian(features.mean(axis=0), np.atleast_2d(np.cov(features, rowvar=False)))
+
+
+def frechet_distance(one: Gaussian, other: Gaussian) -> float:
+    """|m1 - m2|^2 + tr(C1) + tr(C2) - 2 tr((C1 C2)^(1/2)), at least 0.
+
+    The last trace is the sum of the square roots of the eigenvalues of C1^(1/2) C2 C1^(1/2), which is symmetric.
+    """
+    values, vectors = np.linalg.eigh(one.covariance)
+    root = (vectors * np.sqrt(values.clip(0))) @ vectors.T
+    shared = np.sqrt(np.linalg.eigvalsh(root @ other.covariance @ root).clip(0)).sum()
+    shift = np.square(one.mean - other.mean).sum()
+    return max(0.0, float(shift + np.trace(one.covariance) + np.trace(other.covariance) - 2 * shared))
+
+
+class PixelSpace:
+    """Principal components of a set of real images, in which samples are compared with them.
+
+    A cheap companion of training: no feature network, one number for wrong shapes, brightness and variety alike. It is not
+    comparable between data sets or image sizes.
+    """
+
+    def __init__(self, originals: np.ndarray, components: int = 32, at_most: int = 1000, seed: int = 0):
+        """Fit to originals (N, H, W), at most ``at_most`` of them, drawn at random."""
+        originals = as_images(originals, "originals", at_least=2)
+        chosen = np.sort(np.random.default_rng(seed).permutation(len(originals))[:at_most])
+        vectors = np.concatenate(list(blocks(originals[chosen], dtype=np.float32)))
+        self.components = PCA(min(components, len(vectors) - 1), svd_solver="randomized", random_state=seed).fit(vectors)
+        self.originals = gaussian(self.components.transform(vectors).astype(np.float64))
+
+    def distance(self, samples: np.ndarray) -> float:
+        """Frechet distance of samples (n, H, W) to the originals, as a share of the originals' variance there."""
+        samples = as_images(samples, "samples", at_least=2)
+        vectors = np.concatenate(list(blocks(samples, dtype=np.float32)))
+        theirs = gaussian(self.components.transform(vectors).astype(np.float64))
+        return frechet_distance(self.originals, theirs) / float(np.trace(self.originals.covariance))

@@ -1,0 +1,240 @@
+"""From a BIDS dataset to registered volumes: many cases, worker processes, a report; goes on where it was interrupted."""
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from .. import __version__, files, grid
+from ..cohorts.bids import Case, find_cases
+from ..errors import InputError
+from . import derivative, sheet
+from .derivative import SPACE, Settings
+from .pool import run_jobs
+from .quality import EXCLUDING, Quality
+from .register import INTERPOLATORS
+
+COLUMNS = [
+    "case", "subject", "session", "status", "flags", "used", "b_value", "n_directions", "age", "sex",
+    *Quality._fields, "message",
+]  # fmt: skip
+
+
+def preprocess(
+    bids_dir: str | Path,
+    out_dir: str | Path,
+    workers: int | None = None,
+    b_value: float = 1000.0,
+    tolerance: float = 600.0,
+    interpolator: str = "linear",
+    image_size: int = grid.IMAGE_SIZE,
+    fov_mm: float = grid.FOV_MM,
+    only: Sequence[str] | None = None,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Registers every case of a BIDS dataset to MNI152 on the target grid (paper, sec. 3.1) and reports on their quality.
+
+    Writes a BIDS derivatives dataset: for each case the trace-weighted image (float32, 40 slices, not normalized), a
+    sidecar, the transform and a histogram; `quality.tsv` and `quality.png` at the top. A case that was finished with the
+    same settings is not done again. A case that cannot be used becomes a row with status "failed" and its reason; the
+    others go on. Do not run two at the same time into one folder.
+
+    Args:
+        bids_dir: folder of the dataset.
+        out_dir: folder of the derivatives.
+        workers: processes; None takes one for each processor. Results do not depend on it.
+        b_value: wanted b-value, s/mm2; the nearest shell is used.
+        tolerance: largest accepted distance from it, s/mm2.
+        interpolator: "linear", "nearest" or "cubic".
+        image_size: pixels along one side of a slice.
+        fov_mm: in-plane field of view.
+        only: subjects ("sub-0001") or cases ("sub-0001_run-2") to preprocess; None takes all.
+        progress: shows a progress bar.
+
+    Returns:
+        One row a case, sorted by name: `COLUMNS`. `flags` are parted by commas (`dwikit.preprocess.quality.FLAGS`);
+        `used` says whether `read_derivatives` yields the case by default.
+
+    Raises:
+        InputError: a setting is impossible, there is no case, or `out_dir` cannot be written.
+    """
+    settings = Settings(float(b_value), float(tolerance), interpolator, int(image_size), float(fov_mm))
+    raw, out = Path(bids_dir), Path(out_dir)
+    _check(settings, workers, raw, out)
+    cases = find_cases(raw)
+    chosen = _choose(cases, only)
+    _prepare(raw, out)
+    results = {case.name: derivative.finished(case, out, settings) for case in chosen}
+    todo = [case for case in chosen if results[case.name] is None]
+    workers = workers or _processors()
+    bar = tqdm(total=len(chosen), initial=len(chosen) - len(todo), desc="Registering", unit="case", disable=not progress)
+    try:
+        jobs = [{"case": derivative.to_plain(case), "out": str(out.resolve()), "settings": settings._asdict()} for case in todo]
+        for number, answer in run_jobs(jobs, workers):
+            if answer["status"] == "stop":
+                raise InputError(answer["message"])
+            if answer["status"] == "failed":
+                derivative.remove(todo[number], out)
+            results[todo[number].name] = answer.get("sidecar") or answer
+            bar.update()
+    finally:
+        bar.close()
+        _clean(out)
+    results = _earlier(cases, out, settings) | results
+    report = pd.DataFrame([_row(case, results[case.name]) for case in cases if case.name in results], columns=COLUMNS)
+    _write_report(report, cases, out, settings, redraw=bool(todo))
+    return report[report["case"].isin([case.name for case in chosen])].reset_index(drop=True)
+
+
+def _earlier(cases: list[Case], out: Path, settings: Settings) -> dict[str, dict[str, Any]]:
+    """Sidecars of the cases that earlier runs finished on the same grid; cases left out by `only` stay in the report."""
+    sidecars = {case.name: files.read_json(derivative.outputs(case, out).sidecar) for case in cases}
+    return {name: sidecar for name, sidecar in sidecars.items() if sidecar and _grid(sidecar) == settings[-2:]}
+
+
+def _grid(sidecar: dict[str, Any]) -> tuple[int, float]:
+    """Image size and field of view of a finished case."""
+    return sidecar["Settings"]["image_size"], sidecar["Settings"]["fov_mm"]
+
+
+def _check(settings: Settings, workers: int | None, raw: Path, out: Path) -> None:
+    """Refuses impossible settings."""
+    if settings.interpolator not in INTERPOLATORS:
+        raise InputError(f"interpolator must be one of {', '.join(INTERPOLATORS)}, not {settings.interpolator!r}.")
+    if not (settings.b_value > 0 and settings.tolerance >= 0):
+        raise InputError(
+            f"b_value must be above 0 and tolerance at least 0, not {settings.b_value:g} and {settings.tolerance:g}."
+        )
+    if not (8 <= settings.image_size <= 1024 and 100 <= settings.fov_mm <= 500):
+        raise InputError(
+            f"image_size must lie between 8 and 1024 and fov_mm between 100 and 500, not {settings.image_size} and"
+            f" {settings.fov_mm:g}."
+        )
+    if workers is not None and workers < 1:
+        raise InputError(f"workers must be at least 1, not {workers}.")
+    if raw.resolve() == out.resolve():
+        raise InputError(f"{out} is the raw dataset itself. Choose another folder for the derivatives.")
+
+
+def _choose(cases: list[Case], only: Sequence[str] | None) -> list[Case]:
+    """Cases named in `only`."""
+    if only is None:
+        return cases
+    wanted = {only} if isinstance(only, str) else set(only)
+    unknown = wanted - {name for case in cases for name in (case.subject, case.name)}
+    if unknown or not wanted:
+        raise InputError(f"only names {', '.join(sorted(unknown)) or 'nothing'}, which is no subject or case of the dataset.")
+    return [case for case in cases if {case.subject, case.name} & wanted]
+
+
+def _prepare(raw: Path, out: Path) -> None:
+    """Makes the derivatives dataset, refuses a folder of something else, and removes what a killed run left.
+
+    Raises:
+        InputError: the folder cannot be written, or holds another dataset.
+    """
+    path = out / "dataset_description.json"
+    described = files.read_json(path)
+    if isinstance(described, dict) and described.get("DatasetType") != "derivative":
+        raise InputError(f"{out} holds another dataset. Choose another folder for the derivatives.")
+    try:
+        link = os.path.relpath(raw.resolve(), out.resolve())
+    except ValueError:  # another drive
+        link = str(raw.resolve())
+    description = {
+        "Name": "Diffusion-weighted images registered to MNI152",
+        "BIDSVersion": "1.10.0",
+        "DatasetType": "derivative",
+        "GeneratedBy": [{"Name": "dwikit", "Version": __version__, "Description": "dwikit.preprocess.preprocess"}],
+        "SourceDatasets": [{"URL": Path(link).as_posix()}],
+        "DatasetLinks": {"raw": Path(link).as_posix()},
+    }
+    files.write_json(path, description)
+    _clean(out)
+
+
+def _clean(out: Path) -> None:
+    """Removes half-written files."""
+    for leftover in out.rglob(".*.partial*"):
+        leftover.unlink(missing_ok=True)
+
+
+def _processors() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _row(case: Case, result: dict[str, Any]) -> dict[str, Any]:
+    """Row of the report from a sidecar, or from the answer of a worker that failed."""
+    row = {"case": case.name, "subject": case.subject, "session": case.session, "age": case.age, "sex": case.sex}
+    if result.get("status") == "failed":
+        return row | {"status": "failed", "flags": result["flag"], "used": False, "message": result["message"]}
+    return row | {
+        "status": "done",
+        "flags": ",".join(result["Flags"]),
+        "used": not EXCLUDING & set(result["Flags"]),
+        "b_value": math.nan if result["BValue"] is None else result["BValue"],
+        "n_directions": result["NumberOfDirections"],
+        **result["Quality"],
+        "message": "",
+    }
+
+
+def _write_report(report: pd.DataFrame, cases: list[Case], out: Path, settings: Settings, redraw: bool) -> None:
+    """Writes quality.tsv and, if anything changed, quality.png."""
+    text = report.to_csv(sep="\t", index=False, na_rep="n/a", lineterminator="\n")
+    changed = redraw or not (out / "quality.tsv").is_file() or (out / "quality.tsv").read_text(encoding="utf-8") != text
+    if not changed and (out / "quality.png").is_file():
+        return
+    files.write_text(out / "quality.tsv", text)
+    done = set(report.loc[report["status"] == "done", "case"])
+    images = {case.name: derivative.outputs(case, out).image for case in cases if case.name in done}
+    sheet.draw_sheet(report, images, out / "quality.png", settings.image_size, settings.fov_mm)
+
+
+def read_derivatives(path: str | Path, include_flagged: bool = False) -> Iterator[grid.Volume]:
+    """Reads what `preprocess` wrote, one case after the other, sorted by name.
+
+    Args:
+        path: folder of the derivatives.
+        include_flagged: also yields cases with partial coverage, an implausible affine, low overlap or an empty image;
+            where the scan ends, they are black.
+
+    Yields:
+        `dwikit.grid.Volume` with origin "registered".
+
+    Raises:
+        InputError: the folder holds no finished case, cases of different grids, or a damaged file.
+    """
+    root = Path(path)
+    sidecars = sorted(root.glob(f"sub-*/**/dwi/*_space-{SPACE}_dwi.json"), key=lambda file: file.name)
+    if not sidecars:
+        raise InputError(f"{root} holds no registered case. Make them with dwikit.preprocess.preprocess first.")
+    grids: set[tuple[int, float]] = set()
+    for file in sidecars:
+        sidecar = files.read_json(file)
+        image_path = file.with_suffix(".nii.gz")
+        try:
+            flagged = EXCLUDING & set(sidecar["Flags"])
+            grids.add(_grid(sidecar))
+        except (TypeError, KeyError) as error:
+            raise InputError(f"{file} is no sidecar of dwikit's. Delete it, then run the preprocessing again.") from error
+        if flagged and not include_flagged:
+            continue
+        if len(grids) > 1:
+            raise InputError(f"{root} holds cases on different grids. Run the preprocessing again for all of them.")
+        try:
+            image = np.asarray(nib.load(image_path).dataobj, np.float32)
+        except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError) as error:
+            raise InputError(f"{image_path} is damaged ({error}). Delete it, then run the preprocessing again.") from error
+        yield grid.Volume(
+            sidecar["Case"], sidecar["Subject"], sidecar["Age"], sidecar["Sex"], "registered", grid.to_slices(image)
+        )

@@ -2,15 +2,18 @@
 
 import argparse
 import os
+import platform
 import sys
+import time
 from pathlib import Path
 
+import pandas as pd
 import yaml
 
-from dwikit import __version__, paths, profiles
+from dwikit import __version__, paths, profiles, report
 from dwikit.errors import InputError
 
-STUDY = ["01_preprocess", "02_train_vae", "05_evaluate"]
+STUDY = ["01_preprocess", "02_train_vae", "03_train_introvae", "04_train_stylegan", "05_evaluate"]
 """Notebooks of ``dwikit reproduce``, in order."""
 
 
@@ -123,10 +126,18 @@ def run_notebook(notebook: str, parameters: dict, output: Path | None = None) ->
 
 def _reproduce(options) -> None:
     parameters = {"profile": options.profile} if options.profile else {}
+    config = profiles.resolve(options.profile)
+    rows = {}
     for i, name in enumerate(STUDY, 1):
         print(f"[{i}/{len(STUDY)}] ", end="")
+        start = time.perf_counter()
         run_notebook(name, parameters)
-    print(f"Done. Tables and figures: {paths.figures()}")
+        rows[name] = {"minutes": (time.perf_counter() - start) / 60}
+    rows["all"] = {"minutes": sum(row["minutes"] for row in rows.values())}
+    minutes = pd.DataFrame.from_dict(rows, orient="index").rename_axis("notebook")
+    facts = {"cores": os.cpu_count(), "machine": platform.machine()}
+    report.save_table(minutes, "minutes", report.provenance(config, f"dwikit reproduce --profile {config.name}", **facts))
+    print(f"Done in {minutes.loc['all', 'minutes']:.1f} minutes. Tables and figures: {paths.figures()}")
 
 
 def _cohort(options) -> None:

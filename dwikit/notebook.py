@@ -1,7 +1,7 @@
 """The first cell of every notebook, and the code that a notebook shows.
 
 ``python -m dwikit.notebook FROM TO`` copies executed notebooks to where they are committed, without what differs from run
-to run: progress bars, warnings of libraries, timings of papermill.
+to run (progress bars, warnings of libraries, timings of papermill), and puts the new tables into the README.
 """
 
 import inspect
@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 import nbformat
 from IPython.display import Code
 
-from dwikit import paths, plots
+from dwikit import paths, plots, report
 from dwikit.errors import InputError
 from dwikit.profiles import Profile, resolve
 
@@ -71,3 +71,4 @@ def publish(executed: Path, committed: Path) -> None:
 
 if __name__ == "__main__":
     publish(Path(sys.argv[1]), Path(sys.argv[2]))
+    report.fill_in(paths.project() / "README.md", paths.figures())

@@ -105,6 +105,18 @@ def curves(log: pd.DataFrame, panels: Sequence[Sequence[str]], titles: Sequence[
     return _finished(figure)
 
 
+def margin(log: pd.DataFrame, m: float) -> Figure:
+    """KL divergence of real slices and of both kinds of fakes by epoch, against the IntroVAE's margin m."""
+    figure, axis = plt.subplots(figsize=(6.5, 3), layout="constrained")
+    for name, label in (("kl_real", "real slices"), ("kl_rec", "reconstructions"), ("kl_fake", "images of prior latents")):
+        axis.plot(log.index, log[name], label=label, marker="o", markersize=3)
+    axis.axhline(m, color="0.7", linestyle="-", linewidth=0.8)
+    axis.annotate(f"m = {m:g}", (1, m), xycoords=("axes fraction", "data"), ha="right", va="bottom", color="0.4")
+    axis.set(xlabel="epoch", ylabel="KL divergence, nats", ylim=(0, None))
+    axis.legend()
+    return _finished(figure)
+
+
 def intensity_histogram(raw: np.ndarray, cap: float, normalized: np.ndarray) -> Figure:
     """Intensities before (with the clip) and after normalization."""
     figure, axes = plt.subplots(1, 2, figsize=(8, 2.6), layout="constrained")

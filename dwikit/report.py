@@ -1,6 +1,7 @@
 """Tables beside the paper's, and files that say where their numbers come from."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ COLUMNS = {
     "mse": ("MSE", 4),
     "mse_sd": ("sd over pixels", 3),
     "n": ("n", 0),
+    "minutes": ("minutes", 1),
 }
 """Heading and decimals of each column."""
 
@@ -179,3 +181,14 @@ def save_figure(figure: Figure, name: str, source: dict, suffix: str = "png") ->
 def write_results(folder: Path, table: pd.DataFrame, key: str) -> None:
     """Keep one model's row beside the model, as ``results.json``."""
     files.write_json(folder / "results.json", json.loads(table.loc[key].to_json()))
+
+
+def fill_in(page: Path, folder: Path) -> None:
+    """Put every ``folder/<name>.md`` between the lines ``<!-- begin <name> -->`` and ``<!-- end <name> -->`` of a page."""
+    text = page.read_text(encoding="utf-8")
+    for name in re.findall(r"<!-- begin ([\w-]+) -->", text):
+        content = (folder / f"{name}.md").read_text(encoding="utf-8").strip()
+        begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
+        before, rest = text.split(begin, 1)
+        text = before + f"{begin}\n{content}\n{end}" + rest.split(end, 1)[1]
+    files.write_text(page, text)

@@ -13,6 +13,7 @@ from tqdm import tqdm
 import dwikit
 from dwikit import files, models, paths, training
 from dwikit.cohorts import phantom
+from dwikit.errors import InputError
 from dwikit.preprocess import preprocess, read_derivatives
 from dwikit.profiles import Profile
 from dwikit.slices import SliceStore, build
@@ -65,9 +66,35 @@ def slices(config: Profile, rebuild: bool = False) -> SliceStore:
     )
 
 
+def features(config: Profile, store: SliceStore) -> str:
+    """What the DFC-VAE compares images with: ImageNet's VGG16 where its weights are here, else a pretext network of the slices.
+
+    Returns:
+        ``"imagenet"``, or the path of the pretext network, trained now if need be (about a minute).
+    """
+    from dwikit.models import features
+
+    if chosen := config.dfc_vae.model.get("features"):
+        return chosen
+    try:
+        features.imagenet_weights()
+        return "imagenet"
+    except InputError:
+        path = paths.runs(config.name) / "features" / f"pretext-{training.fingerprint(store)}.keras"
+    if not path.is_file():
+        train = store.indices("train")
+        print("No ImageNet weights here: training a feature network on a task that the slices label themselves.")
+        scores = features.train_pretext(store.images[train], store.table["level"].to_numpy()[train], path)
+        files.write_json(path.with_suffix(".json"), scores)
+    return str(path)
+
+
 def train(key: str, config: Profile, store: SliceStore, seed: int | None = None) -> training.Run:
     """Train one network as the profile says, or go on where it stopped. Other seeds have folders of their own."""
     name = key if seed in (None, getattr(config, key).seed) else f"{key}-seed-{seed}"
+    if key == "dfc_vae":
+        section = dataclasses.replace(config.dfc_vae, model={**config.dfc_vae.model, "features": features(config, store)})
+        config = dataclasses.replace(config, dfc_vae=section)
     return training.train(key, config, store, paths.runs(config.name) / name, seed)
 
 

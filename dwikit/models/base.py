@@ -94,6 +94,11 @@ class GenerativeModel(keras.Model):
         """Keras's ``fit``, except that the order of the batches is left to the data (``SliceStore.batches``)."""
         return super().fit(*arguments, shuffle=shuffle, **settings)
 
+    def make_train_function(self, force: bool = False):
+        """Called by the Keras trainer before the first step."""
+        self.jit_compile = self.jit_compile or gradients.MUST_COMPILE
+        return super().make_train_function(force)
+
     def train_step(self, *arguments):
         """Called by the Keras trainer."""
         return gradients.run_step(self, *arguments)

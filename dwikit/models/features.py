@@ -5,6 +5,7 @@ narrower, trained in about a minute on tasks that the slices label themselves: a
 how it was turned or mirrored (``train_pretext``).
 """
 
+import os
 import urllib.request
 from pathlib import Path
 
@@ -79,12 +80,13 @@ def imagenet_weights(feature_network: str = "vgg16") -> Path:
     """
     choose(VGG, feature_network, "feature network")
     name = f"{feature_network}_weights_tf_dim_ordering_tf_kernels_notop.h5"
-    path, url = Path(keras.config.keras_home()) / "models" / name, f"{SERVER}/{feature_network}/{name}"
+    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    path, url = home / "models" / name, f"{SERVER}/{feature_network}/{name}"
     if path.is_file():
         return path
     try:
         urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=10).close()
-        return Path(keras.utils.get_file(name, url, cache_subdir="models"))
+        return Path(keras.utils.get_file(name, url, cache_subdir="models", cache_dir=home))
     except Exception as error:
         raise InputError(
             f"The ImageNet weights of {feature_network.upper()} are not on this machine and cannot be downloaded "

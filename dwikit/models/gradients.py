@@ -18,6 +18,9 @@ from keras import ops
 
 BACKEND = keras.backend.backend()
 
+MUST_COMPILE = BACKEND == "jax"
+"""Whether a step is useless uncompiled: JAX dispatches every operation on its own, some fifty times slower."""
+
 Terms = dict
 """Named losses of one update. The entry ``"loss"`` is what is minimized, the others are for the log."""
 

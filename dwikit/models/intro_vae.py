@@ -110,7 +110,7 @@ class IntroVAE(Autoencoder):
     def training_step(self, images) -> dict:
         """One step of the encoder, then one of the generator against the new encoder."""
         noise = self.draw_noise(ops.shape(images)[0])
-        step = ops.convert_to_tensor(self.encoder_optimizer.iterations)
+        step = self.encoder_optimizer.iterations + 0  # a copy, since the optimizer counts on
 
         # 1 Encoder (sec. 2.4, eq. 8). Fakes come through a stop-gradient: it judges them, it does not improve them.
         def encoder_loss() -> dict:

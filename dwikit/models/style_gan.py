@@ -127,7 +127,7 @@ class StyleGAN(base.GenerativeModel):
     def training_step(self, images) -> dict:
         """One step of the critic, then one of the generator against the new critic, each with fakes of its own."""
         batch_size = ops.shape(images)[0]
-        step = ops.convert_to_tensor(self.critic_optimizer.iterations)
+        step = self.critic_optimizer.iterations + 0  # a copy, since the optimizer counts on
         real = self.scale * images + self.offset
 
         # 1 Critic (sec. 2.5, eq. 11). The fakes are constants to it.

@@ -1,6 +1,7 @@
 """The command ``dwikit``."""
 
 import argparse
+import contextlib
 import os
 import platform
 import sys
@@ -110,18 +111,31 @@ def run_notebook(notebook: str, parameters: dict, output: Path | None = None) ->
     profile = profiles.resolve(parameters.get("profile")).name
     output = output or paths.runs(profile) / "notebooks" / source.name
     output.parent.mkdir(parents=True, exist_ok=True)
-    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # a warning of the debugger in every kernel
     print(f"{source.stem} at profile {profile} -> {output}", flush=True)
     try:
-        papermill.execute_notebook(
-            str(source), str(output), parameters, kernel_name="python3", cwd=str(source.parent), log_output=False
-        )
+        with _errors_of_children(output.with_suffix(".log")):
+            papermill.execute_notebook(str(source), str(output), parameters, kernel_name="python3", cwd=str(source.parent))
     except papermill.PapermillExecutionError as error:
         raise InputError(
             f"{source.name} failed in cell {error.exec_count}: {error.ename}: {error.evalue}\nThe notebook up to there, with "
             f"the whole traceback, is {output}."
         ) from None
     return output
+
+
+@contextlib.contextmanager
+def _errors_of_children(path: Path):
+    """Inside, what child processes write to standard error (kernels and libraries are talkative) goes to a file."""
+    terminal = os.dup(2)
+    python_stderr = sys.stderr
+    with open(path, "w") as log, os.fdopen(os.dup(terminal), "w", buffering=1) as sys.stderr:
+        os.dup2(log.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            sys.stderr = python_stderr
 
 
 def _reproduce(options) -> None:

@@ -41,7 +41,9 @@ def report() -> tuple[str, bool]:
     healthy &= enough
     remedy = "" if enough else f": LOW, a quick run needs {FREE_GB} GB; free some, or set DWIKIT_RUNS to another disk"
     lines.append(f"Disk: {free:.0f} GB free at {paths.project().name}/{remedy}")
-    lines.append(f"Notebooks: {'found' if (paths.notebooks() / '01_preprocess.ipynb').is_file() else 'not here; clone the repository'}")
+    lines.append(
+        f"Notebooks: {'found' if (paths.notebooks() / '01_preprocess.ipynb').is_file() else 'not here; clone the repository'}"
+    )
     lines.append("All that is needed is here." if healthy else "Something is missing: see the lines in capitals.")
     return "\n".join(lines), healthy
 

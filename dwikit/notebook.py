@@ -4,8 +4,11 @@
 to run (progress bars, warnings of libraries, timings of papermill), and puts the new tables into the README.
 """
 
+import base64
 import inspect
+import io
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,6 +16,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import nbformat
 from IPython.display import Code
+from PIL import Image
 
 from dwikit import paths, plots, report
 from dwikit.errors import InputError
@@ -21,7 +25,7 @@ from dwikit.profiles import Profile, resolve
 JUPYTER_NAMES = {"In", "Out", "exit", "quit", "get_ipython", "open"}
 
 
-def begin(namespace: dict[str, Any], profile: str | None = None, **overrides: Any) -> Profile:
+def begin(namespace: dict[str, Any], profile: str | None = None, networks: Sequence[str] = (), **overrides: Any) -> Profile:
     """Resolve the profile, refuse parameters that the notebook does not have, and set the style of figures.
 
     papermill only warns of a mistyped parameter and then runs with the default, for two days if need be.
@@ -29,19 +33,20 @@ def begin(namespace: dict[str, Any], profile: str | None = None, **overrides: An
     Args:
         namespace: the notebook's ``globals()``, in which only parameters are defined so far.
         profile: name of the profile or None.
+        networks: sections of the profile that the overrides belong to; none: they are sections themselves.
         **overrides: as in ``profiles.resolve``; their names, and those inside a section, are the parameters it has.
 
     Raises:
         InputError: an unknown parameter, or whatever ``profiles.resolve`` refuses.
     """
-    known = {"profile"} | set(overrides)
-    for value in overrides.values():
-        known |= set(value) if isinstance(value, dict) else set()
+    known = {"profile"}
+    for name, value in overrides.items():
+        known |= set(value) if isinstance(value, dict) else {name}
     for name, value in namespace.items():
         ours = name.startswith("_") or name in JUPYTER_NAMES or isinstance(value, ModuleType) or callable(value)
         if not ours and name not in known:
             raise InputError(f"This notebook has no parameter {name!r}. It has: {', '.join(sorted(known))}.")
-    config = resolve(profile, **overrides)
+    config = resolve(profile, **({network: overrides for network in networks} if networks else overrides))
     plt.rcParams.update(plots.STYLE)
     print(f"Profile {config.name}: {config.image_size} x {config.image_size} pixels, results in runs/{config.name}/.")
     return config
@@ -50,6 +55,20 @@ def begin(namespace: dict[str, Any], profile: str | None = None, **overrides: An
 def show_code(*functions) -> Code:
     """The source of functions of the package, as it runs, to be read in the notebook."""
     return Code("\n\n".join(inspect.getsource(function).rstrip() for function in functions), language="python")
+
+
+def _incidental(output) -> bool:
+    """Whether an output is a message on standard error or the remains of a progress bar."""
+    return output.get("name") == "stderr" or "application/vnd.jupyter.widget-view+json" in output.get("data", {})
+
+
+def _smaller(png: str) -> str:
+    """A PNG (base64) with at most 64 colours and 900 pixels of width: enough for grey images on a screen."""
+    image = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
+    image.thumbnail((900, 10_000))
+    packed = io.BytesIO()
+    image.quantize(64).save(packed, "PNG", optimize=True)
+    return base64.b64encode(packed.getvalue()).decode()
 
 
 def publish(executed: Path, committed: Path) -> None:
@@ -64,7 +83,10 @@ def publish(executed: Path, committed: Path) -> None:
         for cell, model in zip(notebook.cells, original.cells, strict=True):
             cell.metadata, cell.id = model.metadata, model.id
             if cell.cell_type == "code":
-                cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+                cell.outputs = [output for output in cell.outputs if not _incidental(output)]
+                for output in cell.outputs:
+                    if png := output.get("data", {}).get("image/png"):
+                        output.data["image/png"] = _smaller(png)
         nbformat.write(notebook, target)
         print(f"{target} {target.stat().st_size / 1000:.0f} KB")
 

@@ -46,7 +46,9 @@ def image_rows(rows: Mapping[str, np.ndarray], columns: int = 8, width: float = 
     """
     sheets = [mosaic(images[:columns], columns) for images in rows.values()]
     ratio = sheets[0].shape[0] / sheets[0].shape[1]
-    figure, axes = plt.subplots(len(rows), 1, figsize=(width, width * ratio * len(rows) * 1.04 + (0.3 if title else 0)), squeeze=False)
+    figure, axes = plt.subplots(
+        len(rows), 1, figsize=(width, width * ratio * len(rows) * 1.04 + (0.3 if title else 0)), squeeze=False
+    )
     for axis, (label, sheet) in zip(axes[:, 0], zip(rows, sheets)):
         axis.imshow(sheet, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         axis.set_ylabel(label)
@@ -90,7 +92,9 @@ def panels(images: Mapping[str, np.ndarray], width: float = 10.0) -> Figure:
     return _finished(figure)
 
 
-def curves(log: pd.DataFrame, panels: Sequence[Sequence[str]], titles: Sequence[str] | None = None, log_scale: bool = False) -> Figure:
+def curves(
+    log: pd.DataFrame, panels: Sequence[Sequence[str]], titles: Sequence[str] | None = None, log_scale: bool = False
+) -> Figure:
     """Terms of the loss by epoch, one panel a group of terms."""
     figure, axes = plt.subplots(1, len(panels), figsize=(3.6 * len(panels), 2.7), squeeze=False, layout="constrained")
     for i, (axis, names) in enumerate(zip(axes[0], panels)):

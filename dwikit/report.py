@@ -112,19 +112,24 @@ def beside_paper(ours: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """A table as Markdown, every column with its own number of decimals."""
-    flat = pd.DataFrame(index=table.index)
+    """A table as Markdown, every column with its own number of decimals; of ``beside_paper``, ratios stand in parentheses."""
+    columns = {}
     for name in table.columns:
         metric, kind = name if isinstance(name, tuple) else (name, "")
+        if kind.endswith("/ original"):
+            continue
         heading, decimals = COLUMNS.get(metric, (metric, 3))
-        decimals = 2 if "/" in kind else decimals
-        label = " ".join(part for part in (heading, kind) if part)
-        flat[label] = [
-            value if isinstance(value, str) else "-" if pd.isna(value) else f"{value:.{decimals}f}" for value in table[name]
-        ]
-    lines = ["| " + " | ".join([table.index.name or "", *flat.columns]) + " |", "|---" * (len(flat.columns) + 1) + "|"]
-    lines += ["| " + " | ".join([str(label), *row]) + " |" for label, row in zip(flat.index, flat.to_numpy())]
+        cells = [_number(value, decimals) for value in table[name]]
+        if (ratio := (metric, f"{kind} / original")) in table.columns:
+            cells = [cell if pd.isna(r) else f"{cell} ({r:.2f})" for cell, r in zip(cells, table[ratio])]
+        columns[f"{heading} {kind}".strip()] = cells
+    lines = ["| " + " | ".join([table.index.name or "", *columns]) + " |", "|---" * (len(columns) + 1) + "|"]
+    lines += ["| " + " | ".join([str(label), *row]) + " |" for label, row in zip(table.index, zip(*columns.values()))]
     return "\n".join(lines) + "\n"
+
+
+def _number(value: float | str, decimals: int) -> str:
+    return value if isinstance(value, str) else "-" if pd.isna(value) else f"{value:.{decimals}f}"
 
 
 # ==== Files with their provenance ====

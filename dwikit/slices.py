@@ -80,7 +80,9 @@ def build(
         shutil.rmtree(out, ignore_errors=True)
         os.replace(partial, out)
     except OSError as error:
-        raise InputError(f"{out} could not be written ({error.strerror}). Free some space or choose another folder.") from error
+        raise InputError(
+            f"{out} could not be written ({error.strerror or error}). Free some space or choose another folder."
+        ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return SliceStore.open(out)
@@ -114,9 +116,7 @@ def shrink(image: np.ndarray, image_size: int) -> np.ndarray:
 def _quantize(folder: Path, n_cases: int, image_size: int, caps: float | np.ndarray) -> None:
     shape = (n_cases, grid.N_LEVELS, image_size, image_size)
     spool = np.memmap(folder / "spool.bin", np.float32, "r", shape=shape)
-    images = np.lib.format.open_memmap(
-        folder / "images.npy", "w+", np.uint8, (n_cases * grid.N_LEVELS, image_size, image_size)
-    )
+    images = np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, (n_cases * grid.N_LEVELS, image_size, image_size))
     for case, cap in enumerate(np.broadcast_to(caps, n_cases)):
         block = normalize(spool[case], cap)
         images[case * grid.N_LEVELS : (case + 1) * grid.N_LEVELS] = np.round(block * 255).astype(np.uint8)

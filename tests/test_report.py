@@ -52,6 +52,13 @@ def test_markdown_has_a_row_a_model_and_says_where_nothing_is():
     assert report.markdown(table).splitlines()[2:] == ["| Original | - | 1495 |", "| VAE | 0.0041 | 350 |"]
 
 
+def test_ratios_stand_in_parentheses_beside_their_values(store, samples):
+    text = report.markdown(report.beside_paper(report.table_1(store, samples), paper.TABLE_1))
+    heading, _, original, vae = text.splitlines()
+    assert heading.startswith("| model | DS ours | DS paper | ISD ours |")
+    assert "| 0.0494 (1.00) |" in original and vae.endswith("| 201 (0.13) |")
+
+
 def test_files_carry_their_provenance(store, samples, tmp_path, monkeypatch):
     monkeypatch.setenv("DWIKIT_FIGURES", str(tmp_path))
     source = report.provenance(profiles.resolve("smoke"), "dwikit run 05_evaluate", seed=3)

@@ -1,6 +1,8 @@
 """Normalization, the split by patient, the store on disk and its batches."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -151,3 +153,25 @@ def test_the_target_grid_is_the_papers():
     volume = np.zeros((128, 128, 40))
     volume[100, 120, 8] = 1  # right, anterior, lowest kept
     np.testing.assert_array_equal(np.argwhere(grid.to_slices(volume)), [[0, 7, 27]])
+
+
+FULL = """
+import resource, signal, sys
+import numpy as np
+from dwikit import grid, slices
+from dwikit.errors import InputError
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+image = np.random.default_rng(0).random((26, 128, 128), np.float32)
+try:
+    slices.build([grid.Volume(f"sub-{i}", f"sub-{i}", 30.0, "F", "test", image) for i in range(3)], sys.argv[1])
+except InputError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_is_one_message_and_nothing_remains(tmp_path):
+    result = subprocess.run([sys.executable, "-c", FULL, str(tmp_path / "s")], capture_output=True, text=True)
+    assert "could not be written" in result.stdout and "Free some space" in result.stdout, result.stderr
+    assert not list(tmp_path.iterdir())

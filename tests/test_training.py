@@ -41,7 +41,9 @@ def test_a_run_leaves_what_the_module_promises(store, tmp_path):
 def test_the_first_epoch_is_the_one_of_the_batches(store, tmp_path):
     """What ``fit`` trains on is batches (seed, epoch 0), not an epoch later."""
     run = training.train("vae", profile(epochs=1), store, tmp_path / "vae")
-    model = models.VAE.from_preset(image_size=32, **{**profiles.resolve("smoke").vae.model, "channels": (8, 16), "batch_size": 8})
+    model = models.VAE.from_preset(
+        image_size=32, **{**profiles.resolve("smoke").vae.model, "channels": (8, 16), "batch_size": 8}
+    )
     batches = store.batches("train", 8, steps=5)
     losses = [model.train_on_batch(batches[i], return_dict=True)["loss"] for i in range(5)]
     assert run.log["loss"].iloc[0] == pytest.approx(np.mean(losses), rel=1e-4)
@@ -145,4 +147,6 @@ def test_an_unwritable_folder_is_named(store, tmp_path):
 
 
 def test_quantize_rounds_to_grey_levels():
-    np.testing.assert_array_equal(training.quantize(np.array([0.0, 0.5, 1.0, 1.2]).reshape(1, 2, 2, 1)), [[[0, 128], [255, 255]]])
+    np.testing.assert_array_equal(
+        training.quantize(np.array([0.0, 0.5, 1.0, 1.2]).reshape(1, 2, 2, 1)), [[[0, 128], [255, 255]]]
+    )

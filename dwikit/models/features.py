@@ -151,9 +151,10 @@ def train_pretext(
     heights = (np.asarray(levels, np.float32) - lowest) / max(highest - lowest, 1)
     backbone, taps = _blocks(widths)
     chosen = [choose(taps, name, "feature layer") for name in feature_layers]
-    pooled = layers.GlobalAveragePooling2D()(backbone.output)
-    orientation = layers.Dense(8, name="orientation")(pooled)
-    network = keras.Model(backbone.input, [orientation, layers.Dense(1, name="height")(pooled)])
+    inputs = keras.Input((*images.shape[1:], 1))
+    x = backbone(inputs)
+    x = layers.Flatten()(layers.AveragePooling2D(max(x.shape[1] // 4, 1))(x))  # 4 x 4: where things are tells how they lie
+    network = keras.Model(inputs, [layers.Dense(8, name="orientation")(x), layers.Dense(1, name="height")(x)])
     cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     network.compile(keras.optimizers.Adam(1e-3), [cross_entropy, "mse"], loss_weights=[1.0, 10.0])
     # Neighbouring slices belong to one patient: what is held out is the end, not a random draw

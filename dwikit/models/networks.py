@@ -4,6 +4,7 @@ import keras
 from keras import layers
 
 from dwikit.models.layers import normalize, upsample_and_convolve
+from dwikit.models.presets import base_size
 
 
 def vae_encoder(
@@ -37,7 +38,7 @@ def vae_decoder(
 
     ``channels`` are the encoder's, and are walked backwards. The last convolution has a sigmoid and no normalization.
     """
-    base = image_size >> len(channels)
+    base = base_size(image_size, len(channels))
     latents = x = keras.Input((latent_size,), name="latents")
     x = layers.Dense(base * base * channels[-1])(x)
     x = layers.LeakyReLU(negative_slope=slope)(x)

@@ -9,6 +9,7 @@ import keras
 from keras import layers
 
 from dwikit.models.layers import normalize
+from dwikit.models.presets import base_size, choose
 
 
 def _convolve(x, channels: int, size: int, bias: bool = True, initializer: str = "he_normal"):
@@ -32,6 +33,9 @@ def _canonical_block(x, channels: int, norm: str | None, slope: float, last: boo
     return layers.LeakyReLU(negative_slope=slope)(normalize(x, norm))
 
 
+BLOCKS = {"released": _released_block, "canonical": _canonical_block}
+
+
 def _levels(channels: tuple[int, ...], block: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Channels from the image inwards, of the encoder and of the decoder."""
     if block == "canonical":  # it repeats its widest level at 4 x 4, and its narrowest at full size
@@ -43,8 +47,9 @@ def intro_encoder(
     image_size: int, channels: tuple[int, ...], latent_size: int, norm: str | None, slope: float, block: str
 ) -> keras.Model:
     """(B, H, W, 1) -> mean and log-variance (B, latent_size): a 5 x 5 convolution, then halvings and residual blocks."""
+    residual = choose(BLOCKS, block, "block")
     first, *others = _levels(channels, block)[0]
-    residual = _canonical_block if block == "canonical" else _released_block
+    base_size(image_size, len(others))
     images = keras.Input((image_size, image_size, 1), name="images")
     x = normalize(_convolve(images, first, 5, bias=block != "canonical"), norm)
     x = layers.LeakyReLU(negative_slope=slope)(x)
@@ -60,12 +65,13 @@ def intro_decoder(
 ) -> keras.Model:
     """(B, latent_size) -> (B, H, W, 1): a dense layer, then residual blocks and doublings, and a 5 x 5 convolution."""
     inwards = _levels(channels, block)[1]
-    residual = _canonical_block if block == "canonical" else _released_block
-    base = image_size >> (len(inwards) - 1)
+    residual = choose(BLOCKS, block, "block")
+    base = base_size(image_size, len(inwards) - 1)
     latents = keras.Input((latent_size,), name="latents")
     x = layers.ReLU()(layers.Dense(base * base * inwards[-1])(latents))
     x = layers.Reshape((base, base, inwards[-1]))(x)
     for i, n in enumerate(inwards[::-1]):
         x = residual(layers.UpSampling2D()(x) if i else x, n, norm, slope)
     x = _convolve(x, 1, 5)
+    choose(dict.fromkeys(("sigmoid", "linear")), output, "output")
     return keras.Model(latents, layers.Activation(output, dtype="float32", name="images")(x), name="decoder")

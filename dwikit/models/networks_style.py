@@ -12,7 +12,7 @@ from keras import layers
 
 from dwikit.errors import InputError
 from dwikit.models.layers import AdaIN, LearnedConstant, MinibatchDeviation, NoiseAndBias, blur
-from dwikit.models.presets import choose
+from dwikit.models.presets import base_size, choose
 
 GAIN = math.sqrt(2)
 """Gain before a rectified activation; elsewhere 1."""
@@ -118,7 +118,10 @@ def critic_network(config: dict[str, Any]) -> keras.Model:
     """
     images = keras.Input((config["image_size"],) * 2 + (1,), name="images")
     kinds = {"progressive": _progressive, "strided": _strided, "released": _released}
-    x = choose(kinds, config["critic"], "critic")(images, config)
+    kind = choose(kinds, config["critic"], "critic")
+    halvings = len(config["critic_channels"]) - (kind is _progressive)
+    base_size(config["image_size"], halvings, "critic_channels")
+    x = kind(images, config)
     return keras.Model(images, layers.Activation("linear", dtype="float32", name="scores")(x), name="critic")
 
 

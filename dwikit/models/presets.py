@@ -246,6 +246,18 @@ def fit_channels(channels: tuple[int, ...], image_size: int, width: float = 1.0)
     return fitted if width == 1.0 else tuple(max(8, 8 * round(width * n / 8)) for n in fitted)
 
 
+def base_size(image_size: int, halvings: int, what: str = "channels") -> int:
+    """Pixels along one side after some halvings.
+
+    Raises:
+        InputError: an image of that size cannot be halved so often.
+    """
+    size = image_size >> halvings
+    if size < 1:
+        raise InputError(f"{image_size} pixels cannot be halved {halvings} times: give fewer {what}.")
+    return size
+
+
 def preset(key: str, name: str, image_size: int, width: float, overrides: dict[str, Any]) -> dict[str, Any]:
     """All constructor arguments of the model ``key`` at one preset.
 

@@ -89,7 +89,10 @@ def finished(case: Case, out: Path, settings: Settings) -> dict[str, Any] | None
     sidecar = files.read_json(paths.sidecar)
     if not isinstance(sidecar, dict) or not all(path.is_file() for path in paths):
         return None
-    same = sidecar.get("Settings") == method_settings(settings) and sidecar.get("Input") == fingerprint(case)
+    try:
+        same = sidecar.get("Settings") == method_settings(settings) and sidecar.get("Input") == fingerprint(case)
+    except OSError:
+        return None  # the input cannot be read: the worker will say so
     return sidecar if same else None
 
 

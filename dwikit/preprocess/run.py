@@ -83,6 +83,8 @@ def preprocess(
                 derivative.remove(todo[number], out)
             results[todo[number].name] = answer.get("sidecar") or answer
             bar.update()
+    except OSError as error:
+        raise InputError(f"{out} cannot be written ({error}). Choose another folder, or make this one writable.") from error
     finally:
         bar.close()
         _clean(out)
@@ -130,7 +132,8 @@ def _choose(cases: list[Case], only: Sequence[str] | None) -> list[Case]:
     wanted = {only} if isinstance(only, str) else set(only)
     unknown = wanted - {name for case in cases for name in (case.subject, case.name)}
     if unknown or not wanted:
-        raise InputError(f"only names {', '.join(sorted(unknown)) or 'nothing'}, which is no subject or case of the dataset.")
+        names = ", ".join(sorted(unknown)) or "nothing"
+        raise InputError(f"only names {names}, which is no subject or case of the dataset. quality.tsv lists them.")
     return [case for case in cases if {case.subject, case.name} & wanted]
 
 

@@ -56,7 +56,7 @@ def work(job: dict[str, Any]) -> dict[str, Any]:
         return {"status": "failed", "message": message, "flag": ""}
     try:
         derivative.write(case, out, settings, registered, sidecar)
-    except InputError as error:
+    except (InputError, OSError) as error:
         return {"status": "stop", "message": str(error)}
     return {"status": "done", "sidecar": sidecar}
 

@@ -1,0 +1,140 @@
+"""Cases a minute of the preprocessing, its registration error, and bit-for-bit repetition.
+
+    python benchmarks/preprocess.py --cases 12
+
+Simulated cases with a known map, undistorted for error and speed, distorted for error alone. The plain loop is
+`ants.registration(fixed=2 mm template, moving=trace, type_of_transform="Affine")` with ITK's default threads; only these calls
+are timed, while the minutes of the preprocessing hold everything: start of the processes, reading, quality report, writing.
+Both are run twice, in turn, and the faster run of each counts; processor seconds hardly depend on what else the machine does.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from dwikit.cohorts import phantom
+from dwikit.cohorts.bids import find_cases
+from dwikit.preprocess import preprocess
+from dwikit.preprocess.derivative import versions
+from dwikit.preprocess.template import load_template
+from dwikit.preprocess.trace import read_trace
+
+SEED = 11
+
+
+def median_errors(affines: list[np.ndarray], distortion: bool) -> np.ndarray:
+    """Each case's median distance (mm) over brain voxels from the least-squares affine of its known map."""
+    template = load_template()
+    brain = np.argwhere(template.brain > 0.5) @ template.affine[:3, :3].T + template.affine[:3, 3]
+    errors = []
+    for number, affine in enumerate(affines):
+        off = affine - np.linalg.inv(phantom.fit_affine(*phantom.truth(number, SEED, distortion=distortion)))
+        errors.append(np.median(np.linalg.norm(brain @ off[:3, :3].T + off[:3, 3], axis=1)))
+    return np.array(errors)
+
+
+def affines(out: Path) -> list[np.ndarray]:
+    """Maps of a finished run, in the order of the cases."""
+    return [np.array(json.loads(file.read_text())["Affine"]) for file in sorted(out.glob("sub-*/dwi/*_dwi.json"))]
+
+
+def timed(bids: Path, out: Path, workers: int) -> tuple[float, float]:
+    """Seconds of one run, and its workers' processor seconds."""
+    start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    preprocess(bids, out, workers=workers, progress=False)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.perf_counter() - start, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def timed_plain(bids: Path) -> tuple[float, float, list[np.ndarray]]:
+    """Seconds, processor seconds and maps of the plain loop, run in a process of its own."""
+    command = [sys.executable, __file__, "--plain", str(bids)]
+    answer = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+    return answer["seconds"], answer["processor"], [np.array(matrix) for matrix in answer["maps"]]
+
+
+def plain_loop(bids: Path) -> tuple[float, float, list[np.ndarray]]:
+    """Seconds and processor seconds in `ants.registration`, and its maps from MNI152 to world."""
+    import ants
+    from nilearn.datasets import load_mni152_template
+
+    from dwikit.preprocess.register import read_transform, to_ants
+
+    template = load_mni152_template(resolution=2)
+    fixed = to_ants(template.get_fdata(dtype=np.float32), template.affine)
+    seconds, processor, maps = 0.0, 0.0, []
+    for case in find_cases(bids):
+        trace = read_trace(case)
+        moving = to_ants(trace.image, trace.affine)
+        start, before = time.perf_counter(), time.process_time()
+        result = ants.registration(fixed=fixed, moving=moving, type_of_transform="Affine")
+        seconds += time.perf_counter() - start
+        processor += time.process_time() - before
+        maps.append(read_transform(result["fwdtransforms"][0]))
+    return seconds, processor, maps
+
+
+def same_bytes(first: Path, second: Path) -> bool:
+    """Whether two runs wrote the same files, byte for byte."""
+    names = [sorted(str(p.relative_to(root)) for p in root.rglob("*") if p.is_file()) for root in (first, second)]
+    return names[0] == names[1] and all((first / name).read_bytes() == (second / name).read_bytes() for name in names[0])
+
+
+def describe(name: str, errors: np.ndarray) -> str:
+    """One line of figures."""
+    return f"{name:34s} median {np.median(errors):.2f} mm, worst case {errors.max():.2f} mm"
+
+
+def main() -> None:
+    """Runs everything and prints it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cases", type=int, default=12)
+    parser.add_argument("--plain", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.plain:
+        seconds, processor, maps = plain_loop(arguments.plain)
+        print(json.dumps({"seconds": seconds, "processor": processor, "maps": [matrix.tolist() for matrix in maps]}))
+        return
+    count = arguments.cases
+    print(
+        f"{platform.machine()}, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}; Python {platform.python_version()}"
+    )
+    print(", ".join(f"{name} {version}" for name, version in versions().items()))
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        straight = phantom.write_cohort(root / "straight", count, SEED, distortion=False, progress=False)
+        bent = phantom.write_cohort(root / "bent", count, SEED, distortion=True, progress=False)
+        plain, two = [], []
+        for turn in range(2):
+            plain.append(timed_plain(straight))
+            two.append(timed(straight, root / f"two-{turn}", 2))
+        one = timed(straight, root / "one", 1)
+        timed(bent, root / "bent-out", 2)
+        print(f"\n{count} cases, fastest of two runs      cases a minute    processor s a case")
+        for name, runs in (
+            ("plain loop, default threads", plain),
+            ("preprocess, 2 workers", two),
+            ("preprocess, 1 worker", [one]),
+        ):
+            print(f"{name:34s} {60 * count / min(run[0] for run in runs):5.1f} {min(run[1] for run in runs) / count:20.2f}")
+        print(f"{'2 workers over the plain loop':34s} {min(run[0] for run in plain) / min(run[0] for run in two):5.2f} times")
+        print("\nregistration error against the known map")
+        print(describe("plain loop, undistorted", median_errors(plain[0][2], False)))
+        print(describe("preprocess, undistorted", median_errors(affines(root / "one"), False)))
+        print(describe("preprocess, distorted", median_errors(affines(root / "bent-out"), True)))
+        print("\nsame bytes")
+        print(f"1 worker and 2 workers             {same_bytes(root / 'one', root / 'two-0')}")
+        print(f"2 workers, twice                   {same_bytes(root / 'two-0', root / 'two-1')}")
+
+
+if __name__ == "__main__":
+    main()

@@ -4,10 +4,9 @@ import keras
 from keras import ops
 
 from dwikit.models import losses, networks, networks_intro
+from dwikit.models.autoencoder import Autoencoder
 from dwikit.models.gradients import isolated, update
-from dwikit.models.layers import frozen_statistics
 from dwikit.models.presets import choose
-from dwikit.models.vae import Autoencoder
 
 
 @keras.saving.register_keras_serializable("dwikit")
@@ -72,26 +71,25 @@ class IntroVAE(Autoencoder):
 
     def generate(self, latents):
         """Images of latents in training mode, which leave the generator's statistics alone."""
-        with frozen_statistics():
+        with isolated():
             return self.generator(latents, training=True)
 
-    def kl_of_fakes(self, reconstruction, prior_image):
-        """KL divergence of the encoder's answers to the two kinds of fakes, which leave its statistics alone."""
-        with frozen_statistics():
-            answers = [self.encoder(fake, training=True) for fake in (reconstruction, prior_image)]
-        return tuple(losses.kl_sum(*answer) for answer in answers)
+    def kl_of_fakes(self, reconstruction, prior, step, through=lambda fake: fake):
+        """KL divergence of the encoder's answers to a reconstruction and to an image of latents from the prior.
 
-    def after_warmup(self, terms, step):
-        """``terms()``, a pair, or (m, m) in the first ``warmup_steps`` steps, when the model is a plain VAE."""
-        if not self.config["warmup_steps"]:
-            return terms()
+        Its statistics stay as they are. In the first ``warmup_steps`` steps, when the model is a plain VAE, both are the
+        margin. ``through`` is applied to the fakes.
+        """
 
-        def isolated_terms():
+        def divergences():
             with isolated():
-                return terms()
+                fakes = through(reconstruction), through(self.generate(prior))
+                return tuple(losses.kl_sum(*self.encoder(fake, training=True)) for fake in fakes)
 
+        if not self.config["warmup_steps"]:
+            return divergences()
         margin = ops.convert_to_tensor(self.config["margin"], dtype="float32")
-        return ops.cond(step >= self.config["warmup_steps"], isolated_terms, lambda: (margin, margin))
+        return ops.cond(step >= self.config["warmup_steps"], divergences, lambda: (margin, margin))
 
     def encoder_loss(self, kl_real, kl_rec, kl_fake, rec):
         """Eq. 8 of sec. 2.4: small for real slices, up to the margin for fakes."""
@@ -112,16 +110,13 @@ class IntroVAE(Autoencoder):
         noise = self.draw_noise(ops.shape(images)[0])
         step = self.encoder_optimizer.iterations + 0  # a copy, since the optimizer counts on
 
-        # 1 Encoder (sec. 2.4, eq. 8). Fakes come through a stop-gradient: it judges them, it does not improve them.
+        # 1 Encoder (sec. 2.4, eq. 8)
         def encoder_loss() -> dict:
             mean, log_variance = self.encoder(images, training=True)
             z = self.reparameterize(mean, log_variance, noise["z"])
             reconstruction = self.generate(z)
-
-            def fakes():
-                return ops.stop_gradient(reconstruction), ops.stop_gradient(self.generate(noise["prior"]))
-
-            kl_rec, kl_fake = self.after_warmup(lambda: self.kl_of_fakes(*fakes()), step)
+            # Fakes reach it as constants: it judges them, it does not improve them
+            kl_rec, kl_fake = self.kl_of_fakes(reconstruction, noise["prior"], step, through=ops.stop_gradient)
             kl_real, rec = losses.kl_sum(mean, log_variance), self.reconstruction_error(images, reconstruction)
             loss = self.encoder_loss(kl_real, kl_rec, kl_fake, rec)
             return {"loss": loss, "kl_real": kl_real, "kl_rec": kl_rec, "kl_fake": kl_fake, "rec": rec, "z": z}
@@ -129,12 +124,11 @@ class IntroVAE(Autoencoder):
         terms = update(encoder_loss, self.encoder.trainable_variables, self.encoder_optimizer)
         z = ops.stop_gradient(terms.pop("z"))
 
-        # 2 Generator (sec. 2.4, eq. 9), of the same latents. Its statistics are those of the reconstructions.
+        # 2 Generator (sec. 2.4, eq. 9), of the same latents, against the new encoder
         def generator_loss() -> dict:
             reconstruction = self.generator(z, training=True)
-            kl_rec, kl_fake = self.after_warmup(lambda: self.kl_of_fakes(reconstruction, self.generate(noise["prior"])), step)
-            rec = self.reconstruction_error(images, reconstruction)
-            return {"loss": self.generator_loss(kl_rec, kl_fake, rec)}
+            kl_rec, kl_fake = self.kl_of_fakes(reconstruction, noise["prior"], step)
+            return {"loss": self.generator_loss(kl_rec, kl_fake, self.reconstruction_error(images, reconstruction))}
 
         generator_terms = update(generator_loss, self.generator.trainable_variables, self.generator_optimizer)
 

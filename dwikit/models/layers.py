@@ -1,13 +1,10 @@
 """Layers that Keras does not have, and the small constructions that several networks share."""
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import keras
 from keras import layers, ops
 
-from dwikit.models import gradients
 from dwikit.models.presets import choose
 
 register = keras.saving.register_keras_serializable("dwikit")
@@ -47,13 +44,6 @@ def normalize(x, name: str | None):
         InputError: another name.
     """
     return x if name is None else choose(NORMALIZATIONS, name, "normalization")(x.shape[-1])(x)
-
-
-@contextmanager
-def frozen_statistics() -> Iterator[None]:
-    """Inside, batch normalization in training mode normalizes by the batch but leaves its moving averages alone."""
-    with gradients.isolated():
-        yield
 
 
 # ==== Resampling ====

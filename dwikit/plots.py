@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 STYLE = {
     "figure.dpi": 80,
@@ -101,6 +102,7 @@ def curves(
         for name in names:
             axis.plot(log.index, log[name], label=name, marker="o", markersize=3)
         axis.set_xlabel("epoch")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.set_title(titles[i] if titles else ", ".join(names))
         if log_scale:
             axis.set_yscale("log")
@@ -117,6 +119,7 @@ def margin(log: pd.DataFrame, m: float) -> Figure:
     axis.axhline(m, color="0.7", linestyle="-", linewidth=0.8)
     axis.annotate(f"m = {m:g}", (1, m), xycoords=("axes fraction", "data"), ha="right", va="bottom", color="0.4")
     axis.set(xlabel="epoch", ylabel="KL divergence, nats", ylim=(0, None))
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.legend()
     return _finished(figure)
 

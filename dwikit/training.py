@@ -293,7 +293,7 @@ def draw_samples(model: models.GenerativeModel, store: SliceStore, folder: str |
     files.write_array(folder / "samples.npy", quantize(model.sample(n, seed=SAMPLE_SEED)))
     if hasattr(model, "reconstruct"):
         held_out = store.split("test")
-        chosen = np.sort(np.random.default_rng(SAMPLE_SEED).permutation(len(held_out))[:n])
+        chosen = np.random.default_rng(SAMPLE_SEED).permutation(len(held_out))[:n]
         originals = held_out[chosen]
         files.write_array(folder / "originals.npy", originals)
         files.write_array(folder / "reconstructions.npy", quantize(model.reconstruct(originals.astype(np.float32) / 255)))

@@ -97,3 +97,9 @@ def test_the_readme_shows_the_committed_tables(tmp_path):
     before = page.read_text()
     report.fill_in(page, paths.PACKAGE.parent / "figures")
     assert page.read_text() == before, "make notebooks puts the tables into the README"
+
+
+@pytest.mark.parametrize("name", ["table_1", "table_2", "reconstruction"])
+def test_the_tables_in_data_are_those_of_the_package(name):
+    table = pd.read_csv(paths.PACKAGE.parent / "data" / "paper" / f"{name}.csv", index_col=0)
+    pd.testing.assert_frame_equal(table, getattr(paper, name.upper()))

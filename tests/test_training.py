@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dwikit import models, profiles, training
+from dwikit import models, profiles, slices, training
 from dwikit.errors import InputError
+from dwikit.models import features
 
 
 def profile(epochs=3, **changes):
@@ -59,37 +60,54 @@ def test_continued_training_ends_with_the_same_weights(store, tmp_path):
 
 
 WORKER = """
-import sys
+import json, sys
 from dwikit import profiles, slices, training
-store = slices.SliceStore.open(sys.argv[1])
-config = profiles.resolve("smoke", vae={"epochs": 6, "steps_per_epoch": 40, "model": {"channels": [8, 16]}})
-training.train("vae", config, store, sys.argv[2])
+path, folder, key, model = sys.argv[1:]
+config = profiles.resolve("smoke", **{key: {"epochs": 5, "steps_per_epoch": 20, "model": json.loads(model)}})
+training.train(key, config, slices.SliceStore.open(path), folder)
 """
+SMALL = {
+    "vae": {"channels": [8, 16]},
+    "dfc_vae": {"channels": [8, 16]},
+    "intro_vae": {"ema": 0.9, "warmup_steps": 30},
+    "style_gan": {"ema": 0.9, "penalty_interval": 3},
+}
+"""Settings that make every kind of state matter: optimizers, statistics, moving averages, step counters, random draws."""
 
 
-def test_killed_and_started_again_it_ends_with_the_same_weights(volumes, tmp_path):
-    from dwikit import slices
+@pytest.fixture(scope="module")
+def data(volumes, tmp_path_factory):
+    """Folder with a store of slices and a feature network."""
+    folder = tmp_path_factory.mktemp("data")
+    store = slices.build(volumes, folder / "slices", image_size=32)
+    features.train_pretext(store.images[:104], store.table["level"].to_numpy()[:104], folder / "features.keras", steps=3)
+    return folder
 
-    slices.build(volumes, tmp_path / "slices", image_size=32)
-    command = [sys.executable, "-c", WORKER, str(tmp_path / "slices")]
-    process = subprocess.Popen([*command, str(tmp_path / "killed")], stderr=subprocess.DEVNULL)
+
+@pytest.mark.parametrize("key", SMALL)
+def test_killed_and_started_again_it_ends_with_the_same_weights(key, data, tmp_path):
+    """A kill -9 after the second epoch or later, in a process of its own; then the rest; equal to an undisturbed run."""
+    model = SMALL[key] | ({"features": str(data / "features.keras")} if key == "dfc_vae" else {})
+    start = [sys.executable, "-c", WORKER, str(data / "slices")]
+    rest = [key, json.dumps(model)]
+    process = subprocess.Popen([*start, str(tmp_path / "killed"), *rest], stderr=subprocess.DEVNULL)
     log = tmp_path / "killed" / "log.csv"
-    deadline = time.time() + 120
+    deadline = time.time() + 180
     while time.time() < deadline and not (log.exists() and len(log.read_text().splitlines()) > 2):
-        time.sleep(0.02)
+        time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     done = models.load(tmp_path / "killed" / "model.keras").epochs_done
-    assert 1 <= done < 6
+    assert 1 <= done < 5
     for folder in ("killed", "whole"):
-        subprocess.run([*command, str(tmp_path / folder)], check=True, capture_output=True, timeout=300)
+        subprocess.run([*start, str(tmp_path / folder), *rest], check=True, capture_output=True, timeout=300)
     killed, whole = (models.load(tmp_path / folder / "model.keras") for folder in ("killed", "whole"))
     for one, other in zip(weights(killed), weights(whole)):
         np.testing.assert_array_equal(one, other)
     np.testing.assert_array_equal(*(np.load(tmp_path / folder / "samples.npy") for folder in ("killed", "whole")))
-    losses = [pd.read_csv(tmp_path / folder / "log.csv")["loss"].tolist() for folder in ("killed", "whole")]
-    assert losses[0] == losses[1]
-    assert not list((tmp_path / "killed").glob(".*partial*"))
+    columns = [pd.read_csv(tmp_path / folder / "log.csv").drop(columns="seconds") for folder in ("killed", "whole")]
+    pd.testing.assert_frame_equal(*columns)
+    assert not list((tmp_path / "killed").rglob(".*partial*"))
 
 
 def test_finished_training_is_not_done_again(store, tmp_path):
@@ -150,3 +168,13 @@ def test_quantize_rounds_to_grey_levels():
     np.testing.assert_array_equal(
         training.quantize(np.array([0.0, 0.5, 1.0, 1.2]).reshape(1, 2, 2, 1)), [[[0, 128], [255, 255]]]
     )
+
+
+def test_tensorboard_logs_and_compiled_steps_are_settings(store, tmp_path):
+    run = training.train("vae", profile(1, tensorboard=True, steps_per_execution=5), store, tmp_path / "vae")
+    assert list((tmp_path / "vae" / "tensorboard").rglob("events*"))
+    plain = training.train("vae", profile(1), store, tmp_path / "plain")
+    assert run.log["loss"].iloc[0] == pytest.approx(plain.log["loss"].iloc[0], rel=1e-6)
+    compiled = training.train("vae", profile(1, jit_compile=True), store, tmp_path / "compiled")
+    assert compiled.model.jit_compile
+    assert compiled.log["loss"].iloc[0] == pytest.approx(plain.log["loss"].iloc[0], rel=1e-3)

@@ -1,9 +1,10 @@
-"""One training step gives the same losses, gradients and weights on TensorFlow, PyTorch and JAX."""
+"""Training steps give the same losses, gradients and weights on TensorFlow, PyTorch and JAX."""
 
 import pytest
 from parity_worker import BACKENDS, CASES, compare, missing, run
 
-TOLERANCE = {"loss": 1e-4, "gradient": 3e-2, "change": 5e-2}
+TOLERANCE = {"loss": 1e-4, "gradient": 3e-2, "change": 5e-2, "later": 1e-2}
+"""Relative; what each kind is, and why gradients may differ by a percent, is said in parity_worker.py."""
 
 
 @pytest.fixture(scope="module")

@@ -80,7 +80,9 @@ def publish(executed: Path, committed: Path) -> None:
         notebook, original = nbformat.read(path, 4), nbformat.read(target, 4)
         notebook.metadata = original.metadata
         notebook.cells = [cell for cell in notebook.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
-        for cell, model in zip(notebook.cells, original.cells, strict=True):
+        if [cell.source for cell in notebook.cells] != [cell.source for cell in original.cells]:
+            raise InputError(f"{target} has changed since {path} was run: run it again before publishing it.")
+        for cell, model in zip(notebook.cells, original.cells):
             cell.metadata, cell.id = model.metadata, model.id
             if cell.cell_type == "code":
                 cell.outputs = [output for output in cell.outputs if not _incidental(output)]

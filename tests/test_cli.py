@@ -3,7 +3,7 @@
 import nbformat
 import pytest
 
-from dwikit import cli, notebook, paths
+from dwikit import cli, notebook
 from dwikit.errors import InputError
 
 
@@ -85,4 +85,7 @@ def test_committed_notebooks_are_cleaned(small_notebook, tmp_path, monkeypatch):
     assert published.cells[-1].outputs[0].text == "out\n"
     assert "papermill" not in published.metadata and "papermill" not in published.cells[0].metadata
     assert len(published.cells) == 3
-    assert paths.notebooks().name == "notebooks"
+    published.cells[2].source = "changed = True"
+    nbformat.write(published, path)
+    with pytest.raises(InputError, match="small.ipynb has changed since"):
+        notebook.publish(tmp_path / "runs" / "smoke" / "notebooks", tmp_path)

@@ -1,6 +1,11 @@
 """Training steps give the same losses, gradients and weights on TensorFlow, PyTorch and JAX."""
 
+import sys
+from pathlib import Path
+
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
 from parity_worker import BACKENDS, CASES, compare, missing, run
 
 TOLERANCE = {"loss": 1e-4, "gradient": 3e-2, "change": 5e-2, "later": 1e-2}

@@ -58,7 +58,7 @@ def load(
     else:
         if not Path(features).is_file():
             raise InputError(
-                f"There is no feature network at {features!r}. Use features=\"imagenet\", or make one of the slices with "
+                f'There is no feature network at {features!r}. Use features="imagenet", or make one of the slices with '
                 "dwikit.models.features.train_pretext and give its path."
             )
         network, x = _read(lambda: keras.saving.load_model(features, safe_mode=True), features), images

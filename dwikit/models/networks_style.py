@@ -28,9 +28,7 @@ def _kernel(x, fan_in: int, equalized: bool, gain: float, multiplier: float = 1.
 
 def _convolve(x, channels: int, size: int, equalized: bool, strides: int = 1, gain: float = GAIN, bias: bool = True):
     x, first = _kernel(x, size * size * x.shape[-1], equalized, gain)
-    return layers.Conv2D(
-        channels, size, strides=strides, padding="same", use_bias=bias, kernel_initializer=first
-    )(x)
+    return layers.Conv2D(channels, size, strides=strides, padding="same", use_bias=bias, kernel_initializer=first)(x)
 
 
 def _dense(x, units: int, equalized: bool, gain: float = GAIN, multiplier: float = 1.0):

@@ -98,9 +98,7 @@ def _distance(mask: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
 
 def _surroundings(brain: np.ndarray, distance: np.ndarray, affine: np.ndarray) -> np.ndarray:
     """Scalp (1), muscle (2) and eyes (3) around the brain, uint8 lattice."""
-    half = np.maximum.accumulate(brain[::2, ::2, ::-2], axis=2)[
-        :, :, ::-1
-    ]  # the head is no narrower further down
+    half = np.maximum.accumulate(brain[::2, ::2, ::-2], axis=2)[:, :, ::-1]  # the head is no narrower further down
     hull = ndimage.gaussian_filter(np.pad(half, 12).astype(np.float32), 3) > 0.4
     smooth = _distance(hull[12:-12, 12:-12, 12:-12], brain.shape)
     around = np.zeros(brain.shape, np.uint8)

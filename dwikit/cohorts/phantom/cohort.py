@@ -74,9 +74,7 @@ def write_cohort(
     missing = [n for n in numbers if not (folder / draw_person(n, seed, settings).label).exists()]
     try:
         done = map_cases(_write_case, missing, workers, folder, seed, distortion, settings)
-        bar = tqdm(
-            done, total=len(numbers), initial=len(numbers) - len(missing), unit="case", disable=not progress
-        )
+        bar = tqdm(done, total=len(numbers), initial=len(numbers) - len(missing), unit="case", disable=not progress)
         for _ in bar:
             pass
     except OSError as error:
@@ -127,9 +125,7 @@ def _claim(folder: Path, description: dict) -> None:
         _write_text(folder / "README", _README)
         _write_json(folder / "participants.json", _PARTICIPANTS)
     except OSError as error:
-        raise InputError(
-            f"{folder}: cannot write ({error}); choose a folder that you may write to"
-        ) from error
+        raise InputError(f"{folder}: cannot write ({error}); choose a folder that you may write to") from error
 
 
 def _parameters(folder: Path) -> dict | None:
@@ -152,9 +148,7 @@ def _write_case(number: int, folder: Path, seed: int, distortion: bool, settings
         b_values = [0] + [settings.b_value] * len(DIRECTIONS)
         _write_text(series / f"{name}.bval", " ".join(f"{b:g}" for b in b_values) + "\n")
         directions = np.vstack([np.zeros(3), DIRECTIONS]).T
-        _write_text(
-            series / f"{name}.bvec", "".join(" ".join(f"{v:.6f}" for v in row) + "\n" for row in directions)
-        )
+        _write_text(series / f"{name}.bvec", "".join(" ".join(f"{v:.6f}" for v in row) + "\n" for row in directions))
         _write_json(series / f"{name}.json", _sidecar(person))
         os.replace(hidden, folder / person.label)
     finally:

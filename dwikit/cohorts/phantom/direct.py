@@ -15,6 +15,9 @@ from .scanner import Scan, clean_image, make_scan, noisy_image, reconstructed_af
 from .settings import DEFAULT, Settings
 from .truth import brain_correspondence
 
+ORDERS = {"nearest": 0, "linear": 1, "cubic": 3}
+"""Spline order of each interpolator."""
+
 
 def simulate_volumes(
     n_cases: int,
@@ -25,6 +28,7 @@ def simulate_volumes(
     labels: bool = False,
     image_size: int = grid.IMAGE_SIZE,
     fov_mm: float = grid.FOV_MM,
+    interpolator: str = "linear",
     settings: Settings = DEFAULT,
 ) -> Iterator[grid.Volume]:
     """Simulates cases on the target grid, one at a time.
@@ -32,7 +36,7 @@ def simulate_volumes(
     The scan is the one that `write_cohort` writes for the same seed and number. Instead of a registration,
     the least-squares affine of the known map takes it to the template, with the small error that a
     registration makes (`Settings.jitter_*`); the person's warp stays, as it does after a real affine
-    registration. The trace is the geometric mean of three noisy images, resampled linearly.
+    registration. The trace is the geometric mean of three noisy images.
 
     Args:
         n_cases: how many.
@@ -43,36 +47,52 @@ def simulate_volumes(
         labels: also yields the tissues, distorted as the image is.
         image_size: pixels along each side of a slice.
         fov_mm: side of the target grid.
+        interpolator: "nearest", "linear" or "cubic", of the resampling to the target grid.
         settings: physics and protocols.
 
     Yields:
         `dwikit.grid.Volume` with origin "simulated".
 
     Raises:
-        InputError: if a number is negative.
+        InputError: if a number is negative or the interpolator is unknown.
     """
     require_whole("seed", seed)
     numbers = case_numbers(n_cases, first)
-    return map_cases(_volume, numbers, workers, seed, distortion, labels, image_size, fov_mm, settings)
+    order = _order(interpolator)
+    return map_cases(_volume, numbers, workers, seed, distortion, labels, image_size, fov_mm, order, settings)
+
+
+def _order(interpolator: str) -> int:
+    """Spline order of an interpolator; InputError if it is unknown."""
+    if interpolator not in ORDERS:
+        raise InputError(f"interpolator must be one of {', '.join(ORDERS)}, not {interpolator!r}.")
+    return ORDERS[interpolator]
 
 
 def simulate_slices(
     n_cases: int,
     seed: int = 0,
     first: int = 0,
-    levels: Sequence[int] | None = None,
+    levels: Sequence[int] | np.ndarray | None = None,
     workers: int | None = None,
-    **options,
+    distortion: bool = True,
+    image_size: int = grid.IMAGE_SIZE,
+    fov_mm: float = grid.FOV_MM,
+    interpolator: str = "linear",
+    settings: Settings = DEFAULT,
 ) -> tuple[np.ndarray, pd.DataFrame]:
     """Simulates cases and returns their slices at once.
+
+    Only the acquired slices that the levels need are computed, and they equal those of the whole volume.
 
     Args:
         n_cases: how many.
         seed: of the cohort.
         first: number of the first case.
-        levels: kept levels to return, 0 (lowest) to 25; None returns all.
+        levels: kept levels to return, 0 (lowest) to 25: (n_levels,), or (n_cases, n_levels) for each case its own; None
+            returns all.
         workers: processes; None chooses.
-        **options: of `simulate_volumes`.
+        distortion, image_size, fov_mm, interpolator, settings: as in `simulate_volumes`.
 
     Returns:
         images (n_cases, n_levels, H, W) float32, not normalized, and a table with one row a case: case,
@@ -81,16 +101,27 @@ def simulate_slices(
     Raises:
         InputError: if a level or a number is out of range.
     """
-    chosen = list(range(grid.N_LEVELS)) if levels is None else list(levels)
-    if not chosen or not all(0 <= level < grid.N_LEVELS for level in chosen):
-        raise InputError(f"levels {chosen}: choose some of 0 to {grid.N_LEVELS - 1}")
-    size = options.get("image_size", grid.IMAGE_SIZE)
-    images = np.zeros((len(case_numbers(n_cases, first)), len(chosen), size, size), np.float32)
+    require_whole("seed", seed)
+    numbers = case_numbers(n_cases, first)
+    chosen, order = _chosen_levels(levels, numbers), _order(interpolator)
+    images = np.zeros((*chosen.shape, image_size, image_size), np.float32)
     rows = []
-    for image, volume in zip(images, simulate_volumes(n_cases, seed, first, workers, **options), strict=True):
-        image[:] = volume.image[chosen]
+    per_case = dict(zip(numbers, chosen, strict=True))
+    volumes = map_cases(_volume, numbers, workers, seed, distortion, False, image_size, fov_mm, order, settings, per_case)
+    for image, volume in zip(images, volumes, strict=True):
+        image[:] = volume.image
         rows.append(volume[:5])
     return images, pd.DataFrame(rows, columns=grid.Volume._fields[:5])
+
+
+def _chosen_levels(levels: Sequence[int] | np.ndarray | None, numbers: list[int]) -> np.ndarray:
+    """Levels of each case, (n_cases, n_levels) int; InputError if one is out of range."""
+    chosen = np.arange(grid.N_LEVELS) if levels is None else np.asarray(levels)
+    if not chosen.size or chosen.dtype.kind not in "iu" or chosen.min() < 0 or chosen.max() >= grid.N_LEVELS:
+        raise InputError(f"levels {levels}: choose some of 0 to {grid.N_LEVELS - 1}")
+    if chosen.ndim == 2 and len(chosen) != len(numbers) or chosen.ndim > 2:
+        raise InputError(f"levels has the shape {chosen.shape}: choose (n_levels,) or ({len(numbers)}, n_levels)")
+    return np.broadcast_to(chosen, (len(numbers), chosen.shape[-1]))
 
 
 def case_numbers(n_cases: int, first: int) -> list[int]:
@@ -101,16 +132,35 @@ def case_numbers(n_cases: int, first: int) -> list[int]:
 
 
 def _volume(
-    number: int, seed: int, distortion: bool, labels: bool, image_size: int, fov_mm: float, settings: Settings
+    number: int,
+    seed: int,
+    distortion: bool,
+    labels: bool,
+    image_size: int,
+    fov_mm: float,
+    order: int,
+    settings: Settings,
+    levels: dict[int, np.ndarray] | None = None,
 ) -> grid.Volume:
-    """One case of the direct path."""
+    """One case of the direct path; with `levels` (case number to levels), only these."""
     person = draw_person(number, seed, settings)
-    scan = make_scan(person, settings, distortion)
     to_native = _target_to_native(person, settings) @ grid.affine(image_size, fov_mm)
-    shape = (image_size, image_size, grid.N_SLICES)
-    image = _resample(_trace(scan), np.linalg.inv(reconstructed_affine(person)) @ to_native, shape)
-    tissues = _labels(scan, np.linalg.inv(person.voxel_to_world) @ to_native, shape) if labels else None
+    chosen = np.arange(grid.N_LEVELS) if levels is None else levels[number]
+    to_voxel = np.linalg.inv(reconstructed_affine(person)) @ to_native
+    needed = None if order > 1 else _needed(to_voxel, chosen, image_size, person.protocol.n_slices)  # splines see every slice
+    scan = make_scan(person, settings, distortion, needed)
+    image = _resample(_trace(scan), to_voxel, image_size, chosen, order)
+    tissues = _labels(scan, np.linalg.inv(person.voxel_to_world) @ to_native, image_size, chosen) if labels else None
     return grid.Volume(person.label, person.label, person.age, person.sex, "simulated", image, tissues)
+
+
+def _needed(to_voxel: np.ndarray, levels: np.ndarray, image_size: int, n_slices: int) -> slice:
+    """Acquired slices between which the levels lie: an affine map has its extremes in the corners."""
+    ends = [0, image_size - 1], [0, image_size - 1], [grid.KEPT.start + min(levels), grid.KEPT.start + max(levels)]
+    corners = np.stack(np.meshgrid(*ends), -1).reshape(-1, 3)
+    z = corners @ to_voxel[2, :3] + to_voxel[2, 3]
+    start = int(np.clip(np.floor(z.min()) - 1, 0, n_slices - 1))
+    return slice(start, int(np.clip(np.ceil(z.max()) + 2, start + 1, n_slices)))
 
 
 def _target_to_native(person: Person, settings: Settings) -> np.ndarray:
@@ -118,36 +168,49 @@ def _target_to_native(person: Person, settings: Settings) -> np.ndarray:
     native, template = brain_correspondence(person, settings, step=8)
     rng = person.stream(3)
     error = np.eye(4)
-    error[:3, :3] = rotation(rng.normal(0, settings.jitter_deg, 3)) @ np.diag(
-        1 + rng.normal(0, settings.jitter_scale, 3)
-    )
+    error[:3, :3] = rotation(rng.normal(0, settings.jitter_deg, 3)) @ np.diag(1 + rng.normal(0, settings.jitter_scale, 3))
     error[:3, 3] = CENTRE - error[:3, :3] @ CENTRE + rng.normal(0, settings.jitter_mm, 3)
     return np.linalg.inv(error @ fit_affine(native, template))
 
 
 def _trace(scan: Scan) -> np.ndarray:
-    """Trace-weighted image: geometric mean of three noisy images, on the reconstructed matrix."""
+    """Trace-weighted image: geometric mean of three noisy images, on the reconstructed matrix; 0 outside `scan.slices`."""
     clean = clean_image(scan, scan.settings.b_value)
     product = noisy_image(scan, clean, 1)
     for stream in (2, 3):
         product *= noisy_image(scan, clean, stream)
-    return np.cbrt(product)
+    return _whole(np.cbrt(product), scan)
 
 
-def _resample(image: np.ndarray, matrix: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    """Linear resampling: `matrix` takes target voxels to the image's; returns the kept slices (26, H, W)."""
-    kept = matrix.copy()
-    kept[:3, 3] += matrix[:3, 2] * grid.KEPT.start
-    target = (*shape[:2], grid.N_LEVELS)
-    volume = ndimage.affine_transform(image, kept[:3, :3], kept[:3, 3], target, order=1, mode="constant")
-    return np.ascontiguousarray(volume[::-1, ::-1].transpose(2, 1, 0))
+def _whole(image: np.ndarray, scan: Scan) -> np.ndarray:
+    """The slices of a scan at their places in the whole, so that resampling meets the same coordinates."""
+    n_slices = scan.person.protocol.n_slices
+    if image.shape[2] == n_slices:
+        return image
+    whole = np.zeros((*image.shape[:2], n_slices), image.dtype)
+    whole[..., scan.slices] = image
+    return whole
 
 
-def _labels(scan: Scan, matrix: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
+def _resample(image: np.ndarray, matrix: np.ndarray, image_size: int, levels: np.ndarray, order: int = 1) -> np.ndarray:
+    """Resampling: `matrix` takes target voxels to the image's; returns the kept levels (n_levels, H, W)."""
+    image = ndimage.spline_filter(image, order, output=np.float32) if order > 1 else image
+    slices = np.zeros((len(levels), image_size, image_size), np.float32)
+    for out, level in zip(slices, levels, strict=True):
+        start = matrix[:3, 3] + matrix[:3, 2] * (grid.KEPT.start + level)
+        size = (image_size, image_size, 1)
+        level_image = ndimage.affine_transform(
+            image, matrix[:3, :3], start, size, order=order, mode="constant", prefilter=False
+        )
+        out[:] = level_image[::-1, ::-1, 0].T
+    return slices
+
+
+def _labels(scan: Scan, matrix: np.ndarray, image_size: int, levels: np.ndarray) -> np.ndarray:
     """Tissue with the largest share of each target voxel, 0 where the head has less than half of it."""
     shares = []
     lattice = np.zeros(scan.atlas.shape, np.float32)
     for part in scan.anatomy:
         lattice.ravel()[scan.atlas.index] = part
-        shares.append(_resample(sample(scan, lattice), matrix, shape))
+        shares.append(_resample(_whole(sample(scan, lattice), scan), matrix, image_size, levels))
     return np.where(np.sum(shares, 0) >= 0.5, np.argmax(shares, 0) + 1, 0).astype(np.uint8)

@@ -38,21 +38,25 @@ class Warp(NamedTuple):
 
 
 def smooth_field(
-    rng: np.random.Generator, axes: list[np.ndarray], voxel_mm: np.ndarray, spacing_mm: float, sd: float
+    rng: np.random.Generator,
+    axes: list[np.ndarray],
+    shape: tuple[int, int, int],
+    voxel_mm: np.ndarray,
+    spacing_mm: float,
+    sd: float,
 ) -> np.ndarray:
     """Random smooth scalar field on the lattice of three axes of voxel coordinates, float32.
 
     Args:
         rng: source of the control points.
         axes: voxel coordinates along x, y, z.
+        shape: voxels of the whole scan, which decide how many control points there are.
         voxel_mm: (3,) voxel size.
         spacing_mm: distance of the control points: the field's scale.
         sd: of the values, about.
     """
     spacing = spacing_mm / voxel_mm
-    counts = [
-        int(np.ceil(axis[-1] / step)) + 1 + 2 * _MARGIN for axis, step in zip(axes, spacing, strict=True)
-    ]
+    counts = [int(np.ceil((n - 1) / step)) + 1 + 2 * _MARGIN for n, step in zip(shape, spacing, strict=True)]
     weights = rng.standard_normal((1, *counts), dtype=np.float32) * np.float32(sd / _SPLINE_SD)
     return _tensor_product(weights, axes, spacing)[0]
 
@@ -121,8 +125,7 @@ def _spline_matrix(places: np.ndarray, count: int) -> np.ndarray:
 def _tensor_product(weights: np.ndarray, axes: list[np.ndarray], spacing: np.ndarray) -> np.ndarray:
     """B-spline of (C, X, Y, Z) weights on a lattice: (C, x, y, z) float32; one matrix product an axis."""
     bases = [
-        _spline_matrix(axis / step + _MARGIN, count)
-        for axis, step, count in zip(axes, spacing, weights.shape[1:], strict=True)
+        _spline_matrix(axis / step + _MARGIN, count) for axis, step, count in zip(axes, spacing, weights.shape[1:], strict=True)
     ]
     values = weights @ bases[2].T
     values = np.matmul(bases[1], values)

@@ -107,9 +107,7 @@ def _draw_tissues(rng: np.random.Generator, protocol: Protocol, settings: Settin
     }
 
 
-def _draw_pose(
-    rng: np.random.Generator, protocol: Protocol, sex: str, settings: Settings
-) -> tuple[np.ndarray, np.ndarray]:
+def _draw_pose(rng: np.random.Generator, protocol: Protocol, sex: str, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
     """Where the slices lie in the scanner and where the head lies: two 4 x 4 affines in millimetres."""
     pixel = protocol.fov_mm / protocol.matrix
     tilt = np.array([rng.normal(*settings.tilt_deg), 0, 0])

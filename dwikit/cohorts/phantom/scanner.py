@@ -35,6 +35,7 @@ class Scan(NamedTuple):
         where: (3, M) float32 atlas voxel coordinates of the samples that hit the head.
         hit: (x, y, z, subslices) bool: which samples those are.
         weight: (x, y, z) float32: coil sensitivity, texture, compression and dephasing; no unit.
+        slices: which acquired slices z stands for.
     """
 
     person: Person
@@ -44,32 +45,36 @@ class Scan(NamedTuple):
     where: np.ndarray
     hit: np.ndarray
     weight: np.ndarray
+    slices: slice
 
 
-def make_scan(person: Person, settings: Settings, distortion: bool = True) -> Scan:
+def make_scan(person: Person, settings: Settings, distortion: bool = True, slices: slice | None = None) -> Scan:
     """Lays the person into the scanner.
 
     Args:
         person: from `draw_person`.
         settings: of the cohort.
         distortion: False leaves out the sinuses' shifts and dephasing.
+        slices: acquired slices to image, the same as in the whole scan; None images all.
     """
     atlas = load_atlas()
     warp = make_warp(person, atlas, settings)
+    slices = slices or slice(0, person.protocol.n_slices)
     axes, subslices = _axes(person, settings)
-    places = template_lattice(person, warp, [axes[0], axes[1], subslices])
-    weight = _sensitivity(person, axes, settings)
+    # Sums of splines, to the last bit, depend on how many there are: made whole, then cut.
+    fine = slice(slices.start * settings.subslices, slices.stop * settings.subslices)
+    places = template_lattice(person, warp, [axes[0], axes[1], subslices])[..., fine]
+    weight = _sensitivity(person, axes, settings)[..., slices]
     if distortion:
-        shift, brightness = epi_shift(person, atlas, warp, settings)
+        shift, brightness = epi_shift(person, atlas, warp, settings, slices)
         column = (person.world_to_template @ person.voxel_to_world)[:3, 1].astype(np.float32)
         places -= column[:, None, None, None] * shift.repeat(settings.subslices, axis=2)
         weight *= brightness
     places -= atlas.affine[:3, 3].astype(np.float32)[:, None, None, None]
     hit = _in_head(places, atlas)
     shape = (*weight.shape, settings.subslices)
-    return Scan(
-        person, atlas, settings, _anatomy(person, atlas, settings), places[:, hit], hit.reshape(shape), weight
-    )
+    anatomy = _anatomy(person, atlas, settings)
+    return Scan(person, atlas, settings, anatomy, places[:, hit], hit.reshape(shape), weight, slices)
 
 
 def _axes(person: Person, settings: Settings) -> tuple[list[np.ndarray], np.ndarray]:
@@ -100,17 +105,18 @@ def _anatomy(person: Person, atlas: Atlas, settings: Settings) -> Anatomy:
     return Anatomy(1 - fluid - white, white, fluid)
 
 
-def epi_shift(person: Person, atlas: Atlas, warp: Warp, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
-    """EPI distortion on the acquired matrix.
+def epi_shift(person: Person, atlas: Atlas, warp: Warp, settings: Settings, slices: slice) -> tuple[np.ndarray, np.ndarray]:
+    """EPI distortion of some slices on the acquired matrix.
 
     Returns:
         (shift, brightness), both (x, y, z) float32: acquired minus true position along y in voxels, and what
         compression, stretching and dephasing multiply the signal by.
     """
     protocol = person.protocol
+    wider = slice(max(slices.start - 1, 0), slices.stop + 1)  # gradients look at neighbours
     fine = [np.arange(protocol.matrix), np.arange(protocol.matrix), np.arange(protocol.n_slices)]
     half = [axis[::2] for axis in fine[:2]]
-    places = template_lattice(person, warp, [*half, fine[2]])
+    places = template_lattice(person, warp, [*half, fine[2]])[..., wider]
     places = (places - atlas.affine[:3, 3].astype(np.float32)[:, None, None, None]) / COARSE_MM
     field = np.tensordot(person.sinuses.astype(np.float32), atlas.field_ppm, 1)
     hertz = ndimage.map_coordinates(field, places, order=1, mode="constant")
@@ -121,7 +127,8 @@ def epi_shift(person: Person, atlas: Atlas, warp: Warp, settings: Settings) -> t
     brightness = np.clip(1 - np.gradient(shift, axis=1), 0.15, settings.pile_up)
     across = np.gradient(hertz, axis=2) / protocol.spacing_mm
     brightness *= np.exp(-((across / settings.dephasing_hz_mm) ** 2))
-    return shift.astype(np.float32), brightness.astype(np.float32)
+    own = slice(slices.start - wider.start, slices.stop - wider.start)
+    return shift[..., own].astype(np.float32), brightness[..., own].astype(np.float32)
 
 
 def _double(values: np.ndarray, axis: int) -> np.ndarray:
@@ -135,13 +142,13 @@ def _sensitivity(person: Person, axes: list[np.ndarray], settings: Settings) -> 
     """Receive coil and tissue texture on the acquired matrix, float32 around 1."""
     rng = person.stream(2)
     voxel_mm = np.linalg.norm(person.voxel_to_world[:3, :3], axis=0)
-    logarithm = smooth_field(rng, axes, voxel_mm, 70.0, settings.bias)
-    logarithm += smooth_field(rng, axes, voxel_mm, 9.0, settings.texture)
+    shape = (person.protocol.matrix, person.protocol.matrix, person.protocol.n_slices)
+    logarithm = smooth_field(rng, axes, shape, voxel_mm, 70.0, settings.bias)
+    logarithm += smooth_field(rng, axes, shape, voxel_mm, settings.texture_mm, settings.texture)
     inverse = np.linalg.inv(person.world_to_template @ person.voxel_to_world)
     centre = inverse[:3, :3] @ CENTRE + inverse[:3, 3]
     x, y, z = [
-        (((axis - c) * size / 100) ** 2).astype(np.float32)
-        for axis, c, size in zip(axes, centre, voxel_mm, strict=True)
+        (((axis - c) * size / 100) ** 2).astype(np.float32) for axis, c, size in zip(axes, centre, voxel_mm, strict=True)
     ]
     logarithm += np.float32(settings.bias_rim) * (x[:, None, None] + y[:, None] + z - np.float32(0.4))
     return np.exp(logarithm)
@@ -171,9 +178,7 @@ def _paint(scan: Scan, b_value: float, direction: np.ndarray | None) -> np.ndarr
     """Signal of every atlas voxel for one person and one gradient, on the atlas's lattice, float32."""
     person, atlas, settings, anatomy = scan.person, scan.atlas, scan.settings, scan.anatomy
     echo = person.protocol.echo_time_ms
-    grey, white, fluid = (
-        np.float32(decay(person.tissues[name], echo, b_value)) for name in ("grey", "white", "fluid")
-    )
+    grey, white, fluid = (np.float32(decay(person.tissues[name], echo, b_value)) for name in ("grey", "white", "fluid"))
     iron = np.exp(-echo / person.tissues["white"].t2_ms * person.iron / (1 - person.iron))
     solid = grey * anatomy.grey
     if direction is None or b_value == 0:
@@ -210,13 +215,20 @@ def noisy_image(scan: Scan, clean: np.ndarray, stream: int) -> np.ndarray:
     """
     person, settings = scan.person, scan.settings
     protocol = person.protocol
-    sigma = (
-        person.gain * person.sigma * decay(person.tissues["grey"], protocol.echo_time_ms, settings.b_value)
-    )
+    sigma = person.gain * person.sigma * decay(person.tissues["grey"], protocol.echo_time_ms, settings.b_value)
     rng = person.stream(10 + stream)
-    noise = rng.standard_normal((2, *clean.shape), dtype=np.float32) * np.float32(sigma)
+    shape = (2, *clean.shape[:2], protocol.n_slices)  # drawn for all slices, so that some of them equal those of the whole
+    noise = rng.standard_normal(shape, dtype=np.float32)[..., scan.slices] * np.float32(sigma)
     image = clean + noise[0] + 1j * noise[1]
+    if settings.background_sigmas:
+        image *= _foreground(np.abs(image), np.float32(sigma * settings.background_sigmas))
     return np.abs(zero_fill(image, protocol.reconstructed))
+
+
+def _foreground(magnitude: np.ndarray, threshold: np.float32) -> np.ndarray:
+    """What the scanner's filter leaves of each voxel: 0 in air, 1 in tissue, a ramp of one threshold between."""
+    local = ndimage.uniform_filter(magnitude, (3, 3, 1), mode="nearest")
+    return np.clip(local / threshold - np.float32(1), 0, 1)
 
 
 def zero_fill(image: np.ndarray, size: int) -> np.ndarray:

@@ -50,10 +50,8 @@ def brain_correspondence(
     template = template_lattice(person, warp, axes).reshape(3, -1).T.astype(np.float64)
     voxels = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
     if distortion:
-        shift, _ = epi_shift(person, atlas, warp, settings)
-        template -= (
-            shift[tuple(voxels.T)][:, None] * (person.world_to_template @ person.voxel_to_world)[:3, 1]
-        )
+        shift, _ = epi_shift(person, atlas, warp, settings, slice(0, protocol.n_slices))
+        template -= shift[tuple(voxels.T)][:, None] * (person.world_to_template @ person.voxel_to_world)[:3, 1]
     where = (template - atlas.affine[:3, 3]).T
     inside = ndimage.map_coordinates(atlas.brain, where, order=0, mode="constant", cval=0) > 0
     native = voxels[inside] @ person.voxel_to_world[:3, :3].T + person.voxel_to_world[:3, 3]

@@ -1,0 +1,197 @@
+"""The simulated cohort beside the paper's Original row, and what explains the row.
+
+    python benchmarks/calibration.py                          1,000 slices of 1,000 cases -> figures/calibration.*
+    python benchmarks/calibration.py --explain --cases 100    each choice alone and together -> figures/calibration-explained.*
+    python benchmarks/calibration.py --registered 200         the same table for cases through BIDS and ANTs, in addition
+
+Slices are kept under runs/paper/calibration, so a run that was stopped goes on where it was. DS is the mean distance of the
+slices of even cases to those of odd ones; ISD, minimum ISD and the Laplace variance are those of all slices.
+"""
+
+import argparse
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from dwikit import grid, metrics, paper, paths, profiles, report
+from dwikit.cohorts import phantom
+from dwikit.cohorts.calibration import CALIBRATED, PLAIN, halves, normalized, pooled, uniform_levels, verdicts
+from dwikit.cohorts.phantom import direct
+from dwikit.cohorts.phantom.parallel import map_cases
+from dwikit.cohorts.phantom.person import draw_person
+from dwikit.cohorts.phantom.scanner import make_scan, reconstructed_affine
+
+SEED, CHUNK, PER_CASE = 0, 125, 3
+BASE = replace(phantom.Settings(), gain_sd=0.0)  # the gain is only a factor: multiplied afterwards
+GAIN_SD = phantom.Settings().gain_sd
+FINER = {128: 192, 160: 224, 192: 256}
+SCANS = {
+    "": BASE,
+    "signal to noise 32": replace(BASE, snr=32.0),
+    "background not filtered": replace(BASE, background_sigmas=0.0),
+    "acquired 192 to 256": replace(
+        BASE, protocols=tuple(replace(p, matrix=FINER[p.matrix], reconstructed=256) for p in BASE.protocols)
+    ),
+    "not zero-filled": replace(BASE, protocols=tuple(replace(p, reconstructed=p.matrix) for p in BASE.protocols)),
+    "warp 3.5 mm": replace(BASE, warp_mm=3.5),
+}
+FIELDS = {"233": (233.0, 233.0), "256": (256.0, 256.0), "300": (300.0, 300.0), "stretched": (197.0, 233.0)}
+GRIDS = [(name, order) for name in FIELDS for order in (1, 0, 3) if order < 3 or name in ("233", "300")]
+
+
+def row(images: np.ndarray) -> dict[str, float]:
+    """The four metrics of uint8 slices (n, H, W)."""
+    even, odd = halves(images)
+    return report.measure(images, metrics.moments(odd)) | {"ds": metrics.dataset_similarity(even, odd)}
+
+
+# ==== The calibration table ====
+
+
+def cache(n_cases: int, workers: int, choice) -> np.ndarray:
+    """One slice a case, not normalized, kept from an earlier run or made now."""
+    key = hashlib.sha256(f"{phantom.Settings()} {choice.fov_mm} {choice.interpolator} {SEED}".encode()).hexdigest()[:10]
+    folder = paths.runs("paper") / "calibration"
+    folder.mkdir(parents=True, exist_ok=True)
+    levels, parts = uniform_levels(n_cases, seed=SEED), []
+    for first in tqdm(range(0, n_cases, CHUNK), unit="chunk"):
+        chosen = levels[first : first + CHUNK]
+        file = folder / f"{key}-{first}-{len(chosen)}.npy"
+        if not file.exists():
+            images, _ = phantom.simulate_slices(
+                len(chosen), SEED, first, chosen, workers, fov_mm=choice.fov_mm, interpolator=choice.interpolator
+            )
+            np.save(file.with_suffix(".partial.npy"), images[:, 0])
+            file.with_suffix(".partial.npy").rename(file)
+        parts.append(np.load(file))
+    return np.concatenate(parts)
+
+
+def registered(n_cases: int, workers: int, folder: Path) -> np.ndarray:
+    """One slice a case through BIDS and ANTs, not normalized."""
+    from dwikit.preprocess import preprocess, read_derivatives
+
+    phantom.write_cohort(folder / "bids", n_cases, SEED, workers)
+    options = {"interpolator": CALIBRATED.interpolator, "fov_mm": CALIBRATED.fov_mm}
+    preprocess(folder / "bids", folder / "derivatives", workers=workers, **options)
+    volumes = read_derivatives(folder / "derivatives")
+    return np.stack([volume.image[level[0]] for volume, level in zip(volumes, uniform_levels(n_cases, seed=SEED))])
+
+
+def calibration_table(slices: dict[str, np.ndarray]) -> pd.DataFrame:
+    """The paper's row, ours, their ratio, and whether each statistic is met."""
+    goal = paper.TABLE_1.loc["original"]
+    rows: dict[str, dict] = {"paper, Original": {"n": 1000.0} | goal.to_dict()}
+    for name, images in slices.items():
+        ours = row(pooled(images, CALIBRATED.percentile))
+        rows[name] = ours
+        rows[f"{name}: ratio"] = {key: f"{ours[key] / goal[key]:.2f}" for key in verdicts(ours)}
+        rows[f"{name}: met"] = {key: "yes" if met else "no" for key, met in verdicts(ours).items()}
+    table = pd.DataFrame.from_dict(rows, orient="index").astype(object).rename_axis("slices")
+    return table[["n", "ds", "isd", "min_isd", "laplace", "laplace_sd"]].where(lambda t: t.notna(), "")
+
+
+# ==== The explanation table ====
+
+
+def one_case(number: int) -> dict:
+    """Levels of one person, imaged in every way, and the percentiles of each volume."""
+    levels = np.random.default_rng([SEED, number, 99]).permutation(grid.N_LEVELS)[:PER_CASE]
+    images, caps = {}, {}
+    for name, settings in SCANS.items():
+        person = draw_person(number, SEED, settings)
+        trace = direct._trace(make_scan(person, settings))
+        to_voxel = np.linalg.inv(reconstructed_affine(person)) @ direct._target_to_native(person, settings)
+        for field, order in GRIDS if not name else [("233", 1), ("300", 0)]:
+            images[name, field, order] = direct._resample(
+                trace, to_voxel @ stretched(FIELDS[field]), grid.IMAGE_SIZE, levels, order
+            )
+        if not name:
+            for field in ("233", "300"):
+                coarse = direct._resample(trace, to_voxel @ stretched(FIELDS[field]), grid.IMAGE_SIZE, range(0, 26, 2))
+                caps[field] = {q: np.percentile(coarse, q) for q in (95.0, 99.0)}
+    return {"images": images, "caps": caps}
+
+
+def stretched(fov_mm: tuple[float, float]) -> np.ndarray:
+    """The target grid with a field of view for each of the two axes."""
+    matrix = grid.affine(grid.IMAGE_SIZE, fov_mm[1])
+    pixel = fov_mm[0] / grid.IMAGE_SIZE
+    matrix[0, 0], matrix[0, 3] = pixel, grid.CENTRE_MM[0] - fov_mm[0] / 2 + pixel / 2
+    return matrix
+
+
+def variant(cases: list[dict], scan="", field="233", order=1, percentile=95.0, scope="cohort", gain_sd=GAIN_SD) -> dict:
+    """One row of the explanation table."""
+    images = np.stack([case["images"][scan, field, order] for case in cases])
+    if scope == "volume":
+        caps = np.repeat([case["caps"][field][percentile] for case in cases], PER_CASE)
+        flat = normalized(images.reshape(-1, *images.shape[2:]), caps)
+    else:
+        gains = np.exp(gain_sd * np.random.default_rng(SEED).standard_normal(len(images)))
+        flat = pooled((images * gains[:, None, None, None]).reshape(-1, *images.shape[2:]), percentile)
+    alone = flat[::PER_CASE]  # one slice a case: the minimum must not meet a person's own neighbours
+    near = float(metrics.minimum_intra_sample_diversity(alone))
+    half = len(flat) // 2
+    return row(flat) | {"ds": metrics.dataset_similarity(flat[:half], flat[half:]), "min_isd": near}
+
+
+def explanation_table(cases: list[dict]) -> pd.DataFrame:
+    """Every choice alone, then the three that matter two by two and together, then what each other one adds to them."""
+    final = {"field": "300", "order": 0, "percentile": 99.0}
+    names = {"field": "field of view 300 mm", "order": "nearest", "percentile": "99th percentile"}
+    rows = {"plain: 233 mm, linear, 95th percentile of the cohort": {}}
+    rows |= {
+        "field of view 256 mm": {"field": "256"},
+        names["field"]: {"field": "300"},
+        "template stretched to the square": {"field": "stretched"},
+        names["percentile"]: {"percentile": 99.0},
+        "95th percentile per volume": {"scope": "volume"},
+        "99th percentile per volume": {"scope": "volume", "percentile": 99.0},
+        "gain spread 0": {"gain_sd": 0.0},
+        "gain spread 0.4": {"gain_sd": 0.4},
+        "cubic": {"order": 3},
+        names["order"]: {"order": 0},
+    }
+    rows |= {name: {"scan": name} for name in SCANS if name}
+    for left in final:
+        rows[" + ".join(names[key] for key in final if key != left)] = {k: v for k, v in final.items() if k != left}
+    rows["all three: the calibrated choice"] = final
+    rows["all three, but cubic"] = final | {"order": 3}
+    rows["all three, gain spread 0.4"] = final | {"gain_sd": 0.4}
+    rows |= {f"all three, {name}": final | {"scan": name} for name in SCANS if name}
+    table = pd.DataFrame.from_dict({name: variant(cases, **options) for name, options in rows.items()}, orient="index")
+    return table[["n", "ds", "isd", "min_isd", "laplace", "laplace_sd"]].rename_axis("choice")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cases", type=int, default=1000)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--explain", action="store_true")
+    parser.add_argument("--registered", type=int, default=0, help="cases through BIDS and ANTs")
+    arguments = parser.parse_args()
+    config, count = profiles.resolve("paper"), arguments.cases
+    facts = {"cases": count, "seed": SEED, "plain": PLAIN._asdict(), "calibrated": CALIBRATED._asdict()}
+    command = f"python benchmarks/calibration.py --cases {count}"
+    if arguments.explain:
+        done = map_cases(one_case, list(range(count)), arguments.workers)
+        table, name = explanation_table(list(tqdm(done, total=count, unit="case"))), "calibration-explained"
+        command += " --explain"
+    else:
+        slices = {"simulated, direct path": cache(count, arguments.workers, CALIBRATED)}
+        if arguments.registered:
+            folder = paths.runs("paper") / "calibration" / "registered"
+            slices["simulated, BIDS and ANTs"] = registered(arguments.registered, arguments.workers, folder)
+            command += f" --registered {arguments.registered}"
+        table, name = calibration_table(slices), "calibration"
+    report.save_table(table, name, report.provenance(config, command, **facts))
+    print(report.markdown(table))
+
+
+if __name__ == "__main__":
+    main()

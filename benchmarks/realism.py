@@ -1,0 +1,198 @@
+"""Simulated beside real slices: contrast, noise, sharpness, spectra, and what a classifier tells them apart by.
+
+    DWIKIT_REAL_DATA=<folder> python benchmarks/realism.py --cases 16 --sheet <file outside the repository>
+
+Real scans go through the preprocessing, simulated ones take the direct path; both on the plain grid (233 mm, linear), each
+volume
+divided by its own 95th percentile. Writes figures/realism.* (features) and figures/realism-spectra.* (curves only); the
+sheet of alternating slices shows people, so it is written only where you say.
+"""
+
+import argparse
+import os
+import tempfile
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from scipy import ndimage
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from dwikit import grid, metrics, profiles, report
+from dwikit.cohorts import phantom
+from dwikit.preprocess import preprocess, read_derivatives
+from dwikit.preprocess.template import load_template, on_grid
+
+REAL = ["sub-phienh", "sub-strokecase0009", "sub-canon", "sub-toshiba"]
+"""Whole-brain scans; two of b = 1500 and low resolution."""
+LEVELS = range(3, 23)
+BANDS = (0.02, 0.04, 0.08, 0.12, 0.18, 0.25, 0.35, 0.5)
+"""Edges of the spectrum's bands, cycles a pixel (1.82 mm)."""
+
+
+def masks() -> dict[str, np.ndarray]:
+    """Template masks (26, H, W): certain grey and white matter, ventricles, brain, far air."""
+    template = load_template()
+    share = {name: grid.to_slices(on_grid(tissue, 128, grid.FOV_MM)) for name, tissue in zip("gwf", template.tissues)}
+    brain = grid.to_slices(on_grid(template.brain, 128, grid.FOV_MM)) > 0.5
+    inner = np.stack([ndimage.binary_erosion(level, iterations=12) for level in brain])
+    near = np.stack([ndimage.binary_dilation(level, iterations=14) for level in brain])
+    ring = np.stack([ndimage.binary_dilation(level, iterations=3) for level in brain])
+    return {
+        "grey": share["g"] > 0.75,
+        "white": share["w"] > 0.9,
+        "ventricle": (share["f"] > 0.9) & inner,
+        "brain": brain,
+        "air": ~near,
+        "scalp": near & ~ring,
+    }
+
+
+def spectrum(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Radial power spectrum of a slice: frequencies (cycles a pixel) and mean power."""
+    power = np.abs(np.fft.fft2(image)) ** 2 / image.size
+    radius = np.hypot(*np.meshgrid(*[np.fft.fftfreq(n) for n in image.shape], indexing="ij"))
+    bins = np.minimum((radius * 128).astype(int), 64).ravel()
+    count = np.bincount(bins)
+    return np.arange(len(count)) / 128, np.bincount(bins, power.ravel()) / np.maximum(count, 1)
+
+
+def features(image: np.ndarray, level: int, mask: dict[str, np.ndarray]) -> dict[str, float]:
+    """Interpretable numbers of one slice, intensities as shares of the volume's 95th percentile."""
+    brain = mask["brain"][level]
+    inside, edges = image[brain], ndimage.gaussian_gradient_magnitude(image, 0.7)
+    frequency, power = spectrum(np.clip(image, 0, 1))
+    row = {f"quantile {q} of the brain": np.quantile(inside, q / 100) for q in (5, 25, 50, 75, 95)}
+    row |= {"air": np.median(image[mask["air"][level]]), "scalp": np.quantile(image[mask["scalp"][level]], 0.9)}
+    row |= {f"edge quantile {q}": np.quantile(edges[brain], q / 100) for q in (25, 50, 90)}
+    row["asymmetry"] = np.abs(image - image[:, ::-1])[brain].mean()
+    row["laplace"] = float(metrics.laplace_variance(np.clip(image, 0, 1)[None])[0])
+    for low, high in zip(BANDS, BANDS[1:]):
+        band = power[(frequency >= low) & (frequency < high)]
+        row[f"log power {low:g} to {high:g} / pixel"] = float(np.log10(band.mean()))
+    return row
+
+
+def contrast(share: np.ndarray, mask: dict[str, np.ndarray]) -> dict[str, float]:
+    """Medians of one volume over template masks, shares of its 95th percentile."""
+    row = {name: float(np.median(share[mask[name]])) for name in ("grey", "white", "ventricle", "air")}
+    smooth = ndimage.gaussian_filter(share, (0, 1, 1))
+    noise = 1.4826 * np.median(np.abs(share - smooth)[mask["white"]])
+    whole = np.round(np.clip(share, 0, 1) * 255).astype(np.uint8)
+    return row | {
+        "grey / white": row["grey"] / row["white"],
+        "scalp": float(np.quantile(share[mask["scalp"]], 0.9)),
+        "fine residual in white": float(noise),
+        "99th / 95th percentile": float(np.percentile(share, 99)),
+        "laplace": float(metrics.laplace_variance(whole).mean()),
+    }
+
+
+def tell_apart(table: pd.DataFrame) -> tuple[dict[str, float], pd.DataFrame]:
+    """Areas under the curve with whole people held out, and every feature alone, the most telling first."""
+    values, real, people = table.drop(columns=["real", "person", "level"]), table["real"], table["person"]
+    folds = [(np.flatnonzero(~people.isin(held)), np.flatnonzero(people.isin(held))) for held in _held_out(table)]
+    scores = {}
+    for name, model in (
+        ("logistic regression", make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=2000))),
+        ("random forest", RandomForestClassifier(200, min_samples_leaf=4, random_state=0)),
+    ):
+        chance = cross_val_predict(model, values, real, cv=folds, method="predict_proba")[:, 1]
+        scores[name] = float(roc_auc_score(real, chance))
+        if name == "random forest":
+            importance = model.fit(values, real).feature_importances_
+    rows = {}
+    for name, weight in zip(values, importance):
+        area = roc_auc_score(real, values[name])
+        groups = values[name].groupby(real).mean()
+        rows[name] = {"alone": max(area, 1 - area), "in the forest": weight, "simulated": groups[False], "real": groups[True]}
+    frame = pd.DataFrame.from_dict(rows, orient="index").rename_axis("feature")
+    return scores, frame.sort_values("in the forest", ascending=False)
+
+
+def _held_out(table: pd.DataFrame) -> list[set[str]]:
+    """One real person a fold, and a share of the simulated ones."""
+    real = sorted(table.loc[table["real"], "person"].unique())
+    simulated = sorted(table.loc[~table["real"], "person"].unique())
+    return [{person, *simulated[i :: len(real)]} for i, person in enumerate(real)]
+
+
+def draw_spectra(shares: dict[str, np.ndarray], source: dict) -> None:
+    """Mean radial spectrum of each real scan over that of the simulated ones."""
+    figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
+    simulated = []
+    for name, share in shares.items():
+        powers = [spectrum(np.clip(share[level], 0, 1))[1] for level in LEVELS]
+        frequency = np.arange(len(powers[0])) / 128
+        if name in simulated_names(shares):
+            simulated.append(np.mean(powers, axis=0))
+        else:
+            axes.semilogy(frequency[1:], np.mean(powers, axis=0)[1:], label=name.removeprefix("sub-"))
+    low, middle, high = np.quantile(simulated, (0, 0.5, 1), axis=0)
+    axes.fill_between(frequency[1:], low[1:], high[1:], color="0.8", label="simulated, range")
+    axes.semilogy(frequency[1:], middle[1:], "k", label="simulated, median")
+    axes.set(xlabel="cycles a pixel (1.82 mm)", ylabel="power", title="Radial power spectra of matching levels")
+    axes.legend(fontsize=8)
+    report.save_figure(figure, "realism-spectra", source, "svg")
+
+
+def simulated_names(shares: dict[str, np.ndarray]) -> list[str]:
+    return [name for name in shares if name.startswith("sub-0")]
+
+
+def draw_sheet(shares: dict[str, np.ndarray], path: Path) -> None:
+    """Simulated and real slices in turn."""
+    simulated = simulated_names(shares)
+    real = [name for name in shares if name not in simulated]
+    columns = [name for pair in zip(simulated, real) for name in pair]
+    figure, axes = plt.subplots(5, len(columns), figsize=(2 * len(columns), 10), squeeze=False)
+    for column, name in enumerate(columns):
+        axes[0, column].set_title("simulated" if name in simulated else "real", fontsize=8)
+        for line, level in enumerate((2, 6, 11, 16, 21)):
+            axes[line, column].imshow(shares[name][level], cmap="gray", vmin=0, vmax=1.1)
+            axes[line, column].axis("off")
+    figure.tight_layout(pad=0.1)
+    figure.savefig(path, dpi=60)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cases", type=int, default=16)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--derivatives", type=Path, help="keeps the registered real scans here")
+    parser.add_argument("--sheet", type=Path, help="file of the sheet, outside the repository")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        out = arguments.derivatives or Path(folder)
+        preprocess(os.environ["DWIKIT_REAL_DATA"], out, workers=arguments.workers, only=REAL)
+        shares = {volume.case: volume.image for volume in read_derivatives(out)}
+    shares |= {volume.case: volume.image for volume in phantom.simulate_volumes(arguments.cases, workers=arguments.workers)}
+    shares = {name: np.clip(image, 0, None) / np.percentile(image, 95) for name, image in shares.items()}
+    mask = masks()
+    contrasts = pd.DataFrame({name: contrast(share, mask) for name, share in shares.items()}).T
+    rows = []
+    for name, share in shares.items():
+        who = {"real": name not in simulated_names(shares), "person": name.split("_")[0]}
+        rows += [who | {"level": level} | features(share[level], level, mask) for level in LEVELS]
+    scores, cues = tell_apart(pd.DataFrame(rows))
+    kinds = ["simulated" if name in simulated_names(shares) else name for name in contrasts.index]
+    contrasts = contrasts.groupby(kinds, sort=False).median().rename_axis("median of")
+    command = f"python benchmarks/realism.py --cases {arguments.cases}"
+    source = report.provenance(profiles.resolve("paper"), command, cases=arguments.cases, auc_people_held_out=scores)
+    report.save_table(contrasts, "realism", source)
+    report.save_table(cues, "realism-cues", source)
+    draw_spectra(shares, source)
+    if arguments.sheet:
+        draw_sheet(shares, arguments.sheet)
+    print(report.markdown(contrasts), report.markdown(cues), sep="\n")
+    print("Area under the curve, whole people held out:", ", ".join(f"{name} {area:.2f}" for name, area in scores.items()))
+
+
+if __name__ == "__main__":
+    main()

@@ -98,11 +98,15 @@ def train(key: str, config: Profile, store: SliceStore, seed: int | None = None)
     return training.train(key, config, store, paths.runs(config.name) / name, seed)
 
 
-def trained(key: str, config: Profile, store: SliceStore) -> training.Run:
-    """The network as it was last trained on these slices, for however long; trained now if it never was."""
-    folder = paths.runs(config.name) / key
-    settings = files.read_json(folder / "settings.json")
-    if settings and settings["data"] == training.fingerprint(store) and (folder / "samples.npy").is_file():
-        return training.Run(models.load(folder / "model.keras"), folder)
-    print(f"{models.BY_KEY[key].label} has not been trained on these slices at profile {config.name} yet: doing it now.")
-    return train(key, config, store)
+def trained(config: Profile, store: SliceStore) -> dict[str, training.Run]:
+    """Every network that was trained on these slices, as it is, by key; the VAE, trained now, if there is none."""
+    runs = {}
+    for key in models.BY_KEY:
+        folder = paths.runs(config.name) / key
+        settings = files.read_json(folder / "settings.json")
+        if settings and settings["data"] == training.fingerprint(store) and (folder / "samples.npy").is_file():
+            runs[key] = training.Run(models.load(folder / "model.keras", key=key), folder)
+    if not runs:
+        print(f"No network has been trained on these slices at profile {config.name} yet: training the VAE now.")
+        runs["vae"] = train("vae", config, store)
+    return runs

@@ -10,8 +10,10 @@
     samples.npy     (n, H, W) uint8; for the VAEs also reconstructions.npy and originals.npy
 """
 
+import contextlib
 import dataclasses
 import hashlib
+import importlib.util
 import json
 import math
 import shutil
@@ -98,9 +100,10 @@ def train(key: str, profile: Profile, store: SliceStore, folder: str | Path | No
     seed = section.seed if seed is None else seed
     folder = Path(folder or paths.runs(profile.name) / key)
     overrides = dict(section.model) | ({"batch_size": section.batch_size} if section.batch_size else {})
-    model = models.BY_KEY[key].from_preset(section.preset, image_size=store.image_size, seed=seed, **overrides)
-    settings = _settings(model, section, store)
-    model = _resume(folder, settings, section.epochs) or model
+    with _precision(section.mixed_precision):
+        model = models.BY_KEY[key].from_preset(section.preset, image_size=store.image_size, seed=seed, **overrides)
+        settings = _settings(model, section, store)
+        model = _resume(folder, settings, section.epochs) or model
     model.jit_compile, model.steps_per_execution = section.jit_compile, section.steps_per_execution
     files.write_json(folder / "settings.json", settings)
     fit(
@@ -113,9 +116,21 @@ def train(key: str, profile: Profile, store: SliceStore, folder: str | Path | No
         seed=seed,
         health_checks=section.health,
         tensorboard=section.tensorboard,
+        deterministic=not section.jit_compile,
     )
     draw_samples(model, store, folder, profile.evaluation.samples)
     return Run(model, folder)
+
+
+@contextlib.contextmanager
+def _precision(mixed: bool):
+    """Inside, networks are built to compute in bfloat16 and keep their weights in float32, if ``mixed``."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16" if mixed else before)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _settings(model: models.GenerativeModel, section: Training, store: SliceStore) -> dict:
@@ -125,6 +140,7 @@ def _settings(model: models.GenerativeModel, section: Training, store: SliceStor
         "config": model.get_config(),
         "steps_per_epoch": section.steps_per_epoch,
         "flip": section.flip,
+        "mixed_precision": section.mixed_precision,
         "data": fingerprint(store),
     }
     return json.loads(json.dumps(settings))
@@ -166,10 +182,12 @@ def fit(
     seed: int = 0,
     health_checks: bool = True,
     tensorboard: bool = False,
+    deterministic: bool = True,
 ) -> pd.DataFrame:
     """Train until ``model.epochs_done == epochs``, writing the model, the log and a row of the grid after each epoch.
 
-    Bit for bit repeatable on the CPU: killed at any moment and started again, it ends with the same weights.
+    Bit for bit repeatable on the CPU (unless ``deterministic`` is off): killed at any moment and started again, it ends with
+    the same weights.
 
     Args:
         model: fresh, or loaded from ``folder / "model.keras"``.
@@ -181,6 +199,8 @@ def fit(
         seed: of the order of the slices.
         health_checks: stop when the training is no longer worth its minutes (``dwikit.health``).
         tensorboard: also write logs for TensorBoard to ``folder / "tensorboard"``.
+        deterministic: ask the backend for results that repeat bit for bit; TensorFlow then compiles no step with XLA, in
+            the whole process.
 
     Returns:
         The log, one row an epoch.
@@ -191,7 +211,8 @@ def fit(
         KeyboardInterrupt: Ctrl-C, after a line that says how to go on.
     """
     folder = Path(folder)
-    gradients.make_deterministic()
+    if deterministic:
+        gradients.make_deterministic()
     batches = store.batches("train", model.config["batch_size"], seed, flip, steps_per_epoch)
     keeper = Keeper(model, batches, store, folder, epochs, health_checks)
     if not (folder / "model.keras").is_file():
@@ -200,6 +221,8 @@ def fit(
         if model.epochs_done < epochs:
             callbacks = [keeper, ProgressBar(model, epochs, len(batches))]
             if tensorboard:
+                if importlib.util.find_spec("tensorboard") is None:
+                    raise InputError("tensorboard: true needs the package tensorboard: pip install 'dwikit[logs]'.")
                 callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False))
             model.fit(batches, initial_epoch=model.epochs_done, epochs=epochs, verbose=0, callbacks=callbacks)
     except KeyboardInterrupt:

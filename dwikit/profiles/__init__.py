@@ -65,6 +65,9 @@ class Training:
     flip: bool = False
     """Mirror a random half of the training slices left to right."""
     jit_compile: bool = False
+    """Compile the step with XLA: faster on GPUs, slower on CPUs, and not repeatable bit for bit."""
+    mixed_precision: bool = False
+    """Compute in bfloat16, keep weights in float32: faster on GPUs that have it, slower on most CPUs."""
     steps_per_execution: int = 1
     """Steps a call of the compiled function: the same arithmetic, less overhead."""
     health: bool = True

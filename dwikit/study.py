@@ -36,14 +36,19 @@ def cohort(config: Profile) -> Path:
 def derivatives(config: Profile) -> Path:
     """Folder of the registered volumes, made if need be; its ``quality.tsv`` is the report."""
     out = data_folder(config) / "derivatives"
-    preprocess(cohort(config), out, workers=config.cohort.workers)
+    preprocess(cohort(config), out, workers=config.cohort.workers, **target(config))
     return out
+
+
+def target(config: Profile) -> dict:
+    """How volumes come to the target grid: field of view and interpolator, the same for both paths of the cohort."""
+    return {"fov_mm": config.slices.fov_mm, "interpolator": config.slices.interpolator}
 
 
 def slices(config: Profile, rebuild: bool = False) -> SliceStore:
     """The store of slices. The one that is there is used, unless ``rebuild`` and the settings have changed since."""
     out = data_folder(config) / "slices"
-    provenance = {"dwikit": dwikit.__version__, "cohort": dataclasses.asdict(config.cohort)}
+    provenance = {"dwikit": dwikit.__version__, "cohort": dataclasses.asdict(config.cohort), **target(config)}
     wanted = {**dataclasses.asdict(config.slices), "image_size": config.image_size, **provenance}
     there = files.read_json(out / "settings.json")
     if there and (not rebuild or {**there, **wanted} == there):
@@ -52,7 +57,11 @@ def slices(config: Profile, rebuild: bool = False) -> SliceStore:
     direct = config.cohort.cases - config.cohort.registered
     if direct > 0 and not config.cohort.bids:
         simulated = phantom.simulate_volumes(
-            direct, seed=config.cohort.seed, first=config.cohort.registered, workers=config.cohort.workers
+            direct,
+            seed=config.cohort.seed,
+            first=config.cohort.registered,
+            workers=config.cohort.workers,
+            **target(config),
         )
         volumes.append(tqdm(simulated, total=direct, desc="Direct path", unit="case", leave=False))
     return build(

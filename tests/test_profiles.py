@@ -3,6 +3,7 @@
 import pytest
 
 from dwikit import profiles
+from dwikit.cohorts import calibration
 from dwikit.errors import InputError
 
 
@@ -74,3 +75,9 @@ def test_a_profile_of_ones_own(tmp_path):
     path.write_text("- 1\n")
     with pytest.raises(InputError, match="key: value"):
         profiles.resolve(str(path))
+
+
+@pytest.mark.parametrize("name", ["smoke", "quick", "gpu"])
+def test_slices_are_made_as_calibrated(name):
+    chosen, calibrated = profiles.resolve(name).slices, calibration.CALIBRATED
+    assert all(getattr(chosen, field) == value for field, value in calibrated._asdict().items())

@@ -41,9 +41,14 @@ class Cohort:
 
 @dataclass(frozen=True)
 class Slices:
-    """From registered volumes to normalized slices (paper, sec. 3.1)."""
+    """From registered volumes to normalized slices (paper, sec. 3.1); the paper leaves field of view and interpolator open.
 
-    percentile: float = 95.0
+    The values are those of ``dwikit.cohorts.calibration``, under which the simulated cohort meets the paper's Original row.
+    """
+
+    fov_mm: float = 300.0
+    interpolator: str = "nearest"
+    percentile: float = 99.0
     scope: str = "cohort"
     seed: int = 0
 

@@ -168,6 +168,8 @@ def main() -> None:
     parser.add_argument("--derivatives", type=Path, help="keeps the registered real scans here")
     parser.add_argument("--sheet", type=Path, help="file of the sheet, outside the repository")
     arguments = parser.parse_args()
+    if "DWIKIT_REAL_DATA" not in os.environ:
+        parser.error("the environment variable DWIKIT_REAL_DATA must name a BIDS folder with real scans")
     with tempfile.TemporaryDirectory() as folder:
         out = arguments.derivatives or Path(folder)
         preprocess(os.environ["DWIKIT_REAL_DATA"], out, workers=arguments.workers, only=REAL)

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import keras
 import matplotlib.pyplot as plt
 import nbformat
 from IPython.display import Code
@@ -48,6 +49,8 @@ def begin(namespace: dict[str, Any], profile: str | None = None, networks: Seque
             raise InputError(f"This notebook has no parameter {name!r}. It has: {', '.join(sorted(known))}.")
     config = resolve(profile, **({network: overrides for network in networks} if networks else overrides))
     plt.rcParams.update(plots.STYLE)
+    if networks:
+        keras.ops.zeros(1)  # starts the backend here, with all that it has to say about this machine
     print(f"Profile {config.name}: {config.image_size} x {config.image_size} pixels, results in runs/{config.name}/.")
     return config
 

@@ -47,18 +47,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cases", type=int, default=40)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--only", choices=["direct", "written"], help="one of the two paths")
     arguments = parser.parse_args()
     count, workers, few = arguments.cases, arguments.workers, 2 * arguments.workers
     machine = f"{platform.machine()}, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}"
     print(f"{machine}; Python {platform.python_version()}; {count} cases, {workers} workers")
     for name, function, goal in (("direct path", direct, 15), ("written as BIDS", written, 40)):
+        if arguments.only and function.__name__ != arguments.only:
+            continue
         start, start_processor = timed(function, few, workers)
         whole, processor = timed(function, count, workers)
         each, each_processor = (whole - start) / (count - few), (processor - start_processor) / (count - few)
         total = (start + each * (paper.N_CASES - few)) / 60
         busy = (start_processor + each_processor * (paper.N_CASES - few)) / 60 / workers
         print(f"{name}: {each:.2f} s a case, {each_processor:.2f} processor s a case, peak {peak_mb(workers):.0f} MB")
-        print(f"  extrapolated to {paper.N_CASES} cases: {total:.1f} minutes as loaded now, {busy:.1f} on idle processors")
+        if count == paper.N_CASES:
+            print(f"  all {count} cases: {whole / 60:.1f} minutes")
+        else:
+            print(f"  extrapolated to {paper.N_CASES} cases: {total:.1f} minutes as loaded now, {busy:.1f} on idle processors")
         print(f"  goal: {goal} minutes")
 
 

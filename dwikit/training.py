@@ -50,8 +50,6 @@ class Run:
         """What a provenance file says of this run."""
         log = self.log
         settings = files.read_json(self.folder / "settings.json")
-        if settings["config"].get("features", "imagenet") != "imagenet":
-            settings["config"]["features"] = "pretext"  # not where it lies
         return {**settings, "epochs": self.model.epochs_done, "minutes": round(float(log["seconds"].sum()) / 60, 2)}
 
     @property
@@ -103,7 +101,7 @@ def train(key: str, profile: Profile, store: SliceStore, folder: str | Path | No
     with _precision(section.mixed_precision):
         model = models.BY_KEY[key].from_preset(section.preset, image_size=store.image_size, seed=seed, **overrides)
         settings = _settings(model, section, store)
-        model = _resume(folder, settings, section.epochs) or model
+        model = _resume(folder, settings, section.epochs, model)
     model.jit_compile, model.steps_per_execution = section.jit_compile, section.steps_per_execution
     files.write_json(folder / "settings.json", settings)
     fit(
@@ -135,9 +133,12 @@ def _precision(mixed: bool):
 
 def _settings(model: models.GenerativeModel, section: Training, store: SliceStore) -> dict:
     """Everything that decides the result of a training but its length."""
+    config = model.get_config()
+    if "features" in config:
+        config["features"] = Path(config["features"]).name  # where the network lies decides nothing
     settings = {
         "model": model.key,
-        "config": model.get_config(),
+        "config": config,
         "steps_per_epoch": section.steps_per_epoch,
         "flip": section.flip,
         "mixed_precision": section.mixed_precision,
@@ -152,21 +153,23 @@ def fingerprint(store: SliceStore) -> str:
     return hashlib.sha256(facts.encode()).hexdigest()[:16]
 
 
-def _resume(folder: Path, settings: dict, epochs: int) -> models.GenerativeModel | None:
-    """The model in a folder if it is the beginning of this training; anything else there is set aside."""
+def _resume(folder: Path, settings: dict, epochs: int, fresh: models.GenerativeModel) -> models.GenerativeModel:
+    """The model in a folder if it is the beginning of this training, else the fresh one; what is in its way is set aside."""
     if not (folder / "model.keras").is_file():
-        return None
+        return fresh
     try:
         if json.loads((folder / "settings.json").read_text(encoding="utf-8")) == settings:
             model = models.load(folder / "model.keras")
             if model.epochs_done <= epochs:
+                if "features" in fresh.config:
+                    model.config["features"] = fresh.config["features"]  # it may have moved
                 return model
     except (OSError, ValueError) as error:
         tqdm.write(str(error))
     aside = next(path for i in range(1, 10**6) if not (path := folder.with_name(f"{folder.name}.before-{i}")).exists())
     folder.rename(aside)
-    tqdm.write(f"{folder} was made with other settings or for more epochs; it is kept as {aside.name}.")
-    return None
+    tqdm.write(f"{folder.name} was made with other settings or for more epochs; it is kept as {aside.name}.")
+    return fresh
 
 
 # ==== One training ====

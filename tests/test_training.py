@@ -205,3 +205,15 @@ def test_mixed_precision_is_a_setting(store, tmp_path):
     assert models.VAE.from_preset(image_size=32, channels=(8, 16)).encoder.layers[1].compute_dtype == "float32"
     again = training.train("vae", profile(3, mixed_precision=True), store, tmp_path / "mixed")
     assert list(again.log.index) == [1, 2, 3]
+
+
+def test_a_feature_network_that_moved_changes_nothing(data, tmp_path):
+    """Neither the folder of the features nor that of the run belongs to the settings."""
+    store, moved = slices.SliceStore.open(data / "slices"), tmp_path / "elsewhere" / "features.keras"
+    moved.parent.mkdir()
+    moved.write_bytes((data / "features.keras").read_bytes())
+    for epochs, path in ((1, data / "features.keras"), (2, moved)):
+        section = {"epochs": epochs, "steps_per_epoch": 3, "model": {"channels": [8, 16], "features": str(path)}}
+        run = training.train("dfc_vae", profiles.resolve("smoke", dfc_vae=section), store, tmp_path / "dfc")
+    assert list(run.log.index) == [1, 2] and not (tmp_path / "dfc.before-1").exists()
+    assert run.facts()["config"]["features"] == "features.keras"

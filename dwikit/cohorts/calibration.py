@@ -3,7 +3,13 @@
 The paper says 128 x 128 pixels and the 95th percentile, and leaves the field of view, the interpolator and the percentile's
 scope open. With a field of view that fits the template, linear interpolation and the 95th percentile, slices of the
 simulation are too diverse and too smooth, and so are real public scans. `CALIBRATED` and `dwikit.cohorts.phantom.Settings`
-together give the row; `python benchmarks/calibration.py` measures it and `--explain` what each choice does.
+together give the row; `python benchmarks/calibration.py` measures it and `--explain` what each choice does. It is one set of
+choices that fits, not proof of what the authors did.
+
+What still tells the simulation from public real scans (`benchmarks/realism.py`, `figures/realism-cues.md`): more power at the
+finest spatial frequencies, and so a higher Laplace variance, which the paper's row asks for and scans of 2 to 3 mm voxels do
+not have; air that is dark, but not blanked to zero everywhere. By eye: every person has the template's pattern of sulci, and
+the cisterns above the sella are darker than real ones.
 """
 
 from collections.abc import Iterable

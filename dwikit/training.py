@@ -46,6 +46,13 @@ class Run:
     model: models.GenerativeModel
     folder: Path
 
+    @property
+    def title(self) -> str:
+        """The model's label, with the features it was trained with where there is a choice."""
+        if "features" not in self.model.config:
+            return self.model.label
+        return f"{self.model.label} ({'VGG16' if self.model.config['features'] == 'imagenet' else 'pretext'} features)"
+
     def facts(self) -> dict:
         """What a provenance file says of this run."""
         log = self.log

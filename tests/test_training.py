@@ -217,3 +217,4 @@ def test_a_feature_network_that_moved_changes_nothing(data, tmp_path):
         run = training.train("dfc_vae", profiles.resolve("smoke", dfc_vae=section), store, tmp_path / "dfc")
     assert list(run.log.index) == [1, 2] and not (tmp_path / "dfc.before-1").exists()
     assert run.facts()["config"]["features"] == "features.keras"
+    assert run.title == "DFC-VAE (pretext features)"

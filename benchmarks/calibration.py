@@ -177,7 +177,7 @@ def main() -> None:
     parser.add_argument("--explain", action="store_true")
     parser.add_argument("--registered", type=int, default=0, help="cases through BIDS and ANTs")
     arguments = parser.parse_args()
-    config, count = profiles.resolve("paper"), arguments.cases
+    config, count = profiles.resolve("paper", slices=CALIBRATED._asdict()), arguments.cases
     facts = {"cases": count, "seed": SEED, "plain": PLAIN._asdict(), "calibrated": CALIBRATED._asdict()}
     command = f"python benchmarks/calibration.py --cases {count}"
     if arguments.explain:

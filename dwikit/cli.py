@@ -12,6 +12,7 @@ import pandas as pd
 import yaml
 
 from dwikit import __version__, paths, profiles, report
+from dwikit.cohorts.calibration import CALIBRATED
 from dwikit.errors import InputError
 
 STUDY = ["01_preprocess", "02_train_vae", "03_train_introvae", "04_train_stylegan", "05_evaluate"]
@@ -62,12 +63,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--workers", type=int)
     command.add_argument("--b-value", type=float, default=1000, help="s/mm2 of the shell wanted")
     command.add_argument("--tolerance", type=float, default=600, help="how far from it a shell may lie, s/mm2")
+    command.add_argument("--fov-mm", type=float, default=CALIBRATED.fov_mm, help="side of the target grid; default %(default)s")
+    command.add_argument("--interpolator", choices=["nearest", "linear", "cubic"], default=CALIBRATED.interpolator)
     command.set_defaults(action=_preprocess)
 
     command = commands.add_parser("slices", help="make normalized slices of registered volumes")
     command.add_argument("derivatives", type=Path)
     command.add_argument("out", type=Path)
-    command.add_argument("--percentile", type=float, default=95)
+    command.add_argument("--percentile", type=float, default=CALIBRATED.percentile, help="clip; default %(default)s")
     command.add_argument("--scope", choices=["cohort", "volume"], default="cohort")
     command.add_argument("--image-size", type=int, default=128)
     command.add_argument("--seed", type=int, default=0)
@@ -108,6 +111,10 @@ def run_notebook(notebook: str, parameters: dict, output: Path | None = None) ->
     known = papermill.inspect_notebook(str(source))
     if unknown := sorted(set(parameters) - set(known)):
         raise InputError(f"{source.name} has no parameter {', '.join(map(repr, unknown))}. It has: {', '.join(known)}.")
+    for variable in ("DWIKIT_RUNS", "DWIKIT_FIGURES"):  # the notebook runs in a folder of its own
+        if variable in os.environ:
+            os.environ[variable] = str(Path(os.environ[variable]).resolve())
+    parameters = {name: _from_here(value) if name in ("bids", "profile") else value for name, value in parameters.items()}
     profile = profiles.resolve(parameters.get("profile")).name
     output = output or paths.runs(profile) / "notebooks" / source.name
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -120,7 +127,13 @@ def run_notebook(notebook: str, parameters: dict, output: Path | None = None) ->
             f"{source.name} failed in cell {error.exec_count}: {error.ename}: {error.evalue}\nThe notebook up to there, with "
             f"the whole traceback, is {output}."
         ) from None
+    print(f"Executed notebook: {output}", flush=True)
     return output
+
+
+def _from_here(value):
+    """A path that exists seen from the current folder, as an absolute one; anything else as it is."""
+    return str(Path(value).resolve()) if isinstance(value, str) and Path(value).exists() else value
 
 
 @contextlib.contextmanager
@@ -164,7 +177,13 @@ def _preprocess(options) -> int:
     from dwikit.preprocess import preprocess
 
     report = preprocess(
-        options.bids, options.out, workers=options.workers, b_value=options.b_value, tolerance=options.tolerance
+        options.bids,
+        options.out,
+        workers=options.workers,
+        b_value=options.b_value,
+        tolerance=options.tolerance,
+        fov_mm=options.fov_mm,
+        interpolator=options.interpolator,
     )
     print(report.to_string(index=False))
     return 0

@@ -10,10 +10,8 @@ from dwikit import paths
 
 NEEDED = ["numpy", "scipy", "pandas", "nibabel", "nilearn", "antspyx", "keras", "matplotlib", "papermill", "jupyterlab"]
 OPTIONAL = {
-    "nbgrader": "grading the exercises: pip install 'dwikit[course]'",
-    "pydicom": "DICOM in: pip install 'dwikit[acquire]'",
-    "dask": "preprocessing on many machines: pip install 'dwikit[scale]'",
-    "onnx": "export of generators: pip install 'dwikit[export]'",
+    "nbgrader": "grading the exercises: pip install -e '.[course]'",
+    "tensorboard": "training logs in TensorBoard: pip install -e '.[logs]'",
 }
 BACKENDS = {"tensorflow": "tensorflow", "torch": "torch", "jax": "jax"}
 FREE_GB = 5
@@ -25,7 +23,7 @@ def report() -> tuple[str, bool]:
     for name in NEEDED:
         found = _version(name)
         healthy &= found is not None
-        lines.append(f"  {name:14} {found or 'MISSING: run make setup, or pip install dwikit'}")
+        lines.append(f"  {name:14} {found or 'MISSING: run make .venv/.ready in the folder of the kit'}")
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     for name in BACKENDS:
         found = _version(name)
@@ -74,6 +72,6 @@ def gpus(backend: str) -> str:
     if count:
         return f"GPU: {count} seen by {backend}"
     return (
-        f"GPU: none seen by {backend}; profile quick is made for CPUs. With an NVIDIA card: pip install 'dwikit[gpu]', then "
+        f"GPU: none seen by {backend}; profile quick is made for CPUs. With an NVIDIA card: pip install -e '.[gpu]', then "
         "run dwikit doctor again"
     )

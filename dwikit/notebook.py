@@ -51,8 +51,14 @@ def begin(namespace: dict[str, Any], profile: str | None = None, networks: Seque
     plt.rcParams.update(plots.STYLE)
     if networks:
         keras.ops.zeros(1)  # starts the backend here, with all that it has to say about this machine
-    print(f"Profile {config.name}: {config.image_size} x {config.image_size} pixels, results in runs/{config.name}/.")
+    size, folder = config.image_size, _short(paths.runs(config.name))
+    print(f"Profile {config.name}: {size} x {size} pixels, results in {folder}/.")
     return config
+
+
+def _short(path: Path) -> str:
+    """A path as seen from the project's folder, where it lies in there."""
+    return str(path.relative_to(paths.project())) if path.is_relative_to(paths.project()) else str(path)
 
 
 def show_code(*functions) -> Code:

@@ -18,8 +18,9 @@ def notebooks() -> Path:
 
 
 def figures() -> Path:
-    """Folder of the regenerated tables and figures (environment variable ``DWIKIT_FIGURES``, else ``figures/``)."""
-    return Path(os.environ.get("DWIKIT_FIGURES") or project() / "figures")
+    """Folder of the regenerated tables and figures: ``$DWIKIT_FIGURES``, ``$DWIKIT_RUNS/figures``, or ``figures/``."""
+    apart = os.environ.get("DWIKIT_RUNS")
+    return Path(os.environ.get("DWIKIT_FIGURES") or (Path(apart) / "figures" if apart else project() / "figures"))
 
 
 def runs(profile: str) -> Path:

@@ -115,6 +115,8 @@ def trained(config: Profile, store: SliceStore) -> dict[str, training.Run]:
         settings = files.read_json(folder / "settings.json")
         if settings and settings["data"] == training.fingerprint(store) and (folder / "samples.npy").is_file():
             runs[key] = training.Run(models.load(folder / "model.keras", key=key), folder)
+        elif folder.exists():
+            print(f"{models.BY_KEY[key].label} is left out: it was trained on other slices, or not to the end.")
     if not runs:
         print(f"No network has been trained on these slices at profile {config.name} yet: training the VAE now.")
         runs["vae"] = train("vae", config, store)

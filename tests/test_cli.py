@@ -3,7 +3,7 @@
 import nbformat
 import pytest
 
-from dwikit import cli, notebook
+from dwikit import cli, notebook, paths
 from dwikit.errors import InputError
 
 
@@ -89,3 +89,22 @@ def test_committed_notebooks_are_cleaned(small_notebook, tmp_path, monkeypatch):
     nbformat.write(published, path)
     with pytest.raises(InputError, match="small.ipynb has changed since"):
         notebook.publish(tmp_path / "runs" / "smoke" / "notebooks", tmp_path)
+
+
+def test_relative_paths_are_those_of_the_caller(small_notebook, tmp_path, monkeypatch):
+    path = small_notebook("import os\nprint(profile, os.environ['DWIKIT_RUNS'])")
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "mine.yaml").write_text("vae:\n  epochs: 9\n")
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("DWIKIT_RUNS", "results")
+    assert cli.main(["run", path, "-p", "profile=mine.yaml"]) == 0
+    executed = nbformat.read(tmp_path / "here" / "results" / "mine" / "notebooks" / "small.ipynb", 4)
+    assert executed.cells[-1].outputs[0].text == f"{tmp_path}/here/mine.yaml {tmp_path}/here/results\n"
+
+
+def test_tables_of_a_study_apart_stay_with_it(monkeypatch, tmp_path):
+    monkeypatch.delenv("DWIKIT_FIGURES", raising=False)
+    monkeypatch.setenv("DWIKIT_RUNS", str(tmp_path))
+    assert paths.figures() == tmp_path / "figures"
+    monkeypatch.delenv("DWIKIT_RUNS")
+    assert paths.figures() == paths.project() / "figures"

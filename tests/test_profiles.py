@@ -52,6 +52,8 @@ def test_whole_floats_of_papermill_become_integers():
         ({"vae": {"flip": 1}}, "flip must be of type bool"),
         ({"vae": 3}, "vae must hold"),
         ({"slices": {"scope": 3}}, "scope must be of type str"),
+        ({"vae": {"epochs": -1}}, "vae: epochs must be at least 1, not -1"),
+        ({"evaluation": {"samples": 0}}, "samples must be at least 1, not 0"),
     ],
 )
 def test_what_is_wrong_is_named(overrides, message):

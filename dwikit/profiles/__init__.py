@@ -131,7 +131,9 @@ def resolve(profile: str | None = None, **overrides: Any) -> Profile:
     if not isinstance(values, dict):
         raise InputError(f"{path} must hold 'key: value' lines, like {FOLDER / 'quick.yaml'}.")
     values = {"name": path.stem, **_merge(values, overrides)}
-    return _build(Profile, values, where=str(path.name))
+    profile_values = _build(Profile, values, where=str(path.name))
+    _check_ranges(profile_values, where=str(path.name))
+    return profile_values
 
 
 def _merge(values: dict, overrides: dict) -> dict:
@@ -154,6 +156,19 @@ def _build(cls: type, values: Any, where: str) -> Any:
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise InputError(f"{where}: unknown key {key!r}.{hint} Known: {', '.join(hints)}.")
     return cls(**{key: _coerce(hints[key], value, f"{where}: {key}") for key, value in values.items()})
+
+
+COUNTS = {"cases", "epochs", "batch_size", "steps_per_epoch", "steps_per_execution", "samples", "workers"}
+"""Values that make no sense below 1 (None, where it is allowed, is no value)."""
+
+
+def _check_ranges(section: Any, where: str) -> None:
+    for entry in dataclasses.fields(section):
+        value = getattr(section, entry.name)
+        if dataclasses.is_dataclass(value):
+            _check_ranges(value, f"{where}: {entry.name}")
+        elif entry.name in COUNTS and value is not None and value < 1:
+            raise InputError(f"{where}: {entry.name} must be at least 1, not {value}.")
 
 
 def _coerce(kind: Any, value: Any, where: str) -> Any:

@@ -65,8 +65,6 @@ class Training:
     steps_per_epoch: int | None = None
     """None: one pass over the training split."""
     seed: int = 0
-    seeds: int = 1
-    """How many seeds 02 trains, to show what one seed means."""
     flip: bool = False
     """Mirror a random half of the training slices left to right."""
     jit_compile: bool = False
@@ -85,8 +83,6 @@ class Evaluation:
     """How many samples and real slices each row of Table 1 stands on."""
 
     samples: int = 1000
-    bootstrap: int = 200
-    seed: int = 0
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--profile", help=f"one of {', '.join(profiles.names())}; default $DWIKIT_PROFILE or quick")
     command.set_defaults(action=_reproduce)
 
+    command = commands.add_parser("weights", help="train the weights that come with the kit, for hours")
+    command.add_argument("networks", nargs="*", metavar="NETWORK", help="vae, dfc_vae, intro_vae, style_gan; default: all")
+    command.add_argument("--profile", default="long", help="default %(default)s")
+    command.set_defaults(action=_weights)
+
     command = commands.add_parser("cohort", help="write a simulated cohort as a BIDS dataset")
     command.add_argument("out", type=Path)
     command.add_argument("-n", "--cases", type=int, default=20)
@@ -165,6 +170,15 @@ def _reproduce(options) -> None:
     facts = {"cores": os.cpu_count(), "machine": platform.machine()}
     report.save_table(minutes, "minutes", report.provenance(config, f"dwikit reproduce --profile {config.name}", **facts))
     print(f"Done in {minutes.loc['all', 'minutes']:.1f} minutes. Tables and figures: {paths.figures()}")
+
+
+def _weights(options) -> None:
+    from dwikit import models, study
+
+    config = profiles.resolve(options.profile)
+    store = study.slices(config)
+    for key in options.networks or models.BY_KEY:
+        print(study.publish(study.train(key, config, store), config, store))
 
 
 def _cohort(options) -> None:

@@ -6,12 +6,15 @@ missing is made.
 
 import dataclasses
 import itertools
+import os
+import platform
+import shutil
 from pathlib import Path
 
 from tqdm import tqdm
 
 import dwikit
-from dwikit import files, models, paths, training
+from dwikit import files, metrics, models, paths, pretrained, report, training
 from dwikit.cohorts import phantom
 from dwikit.errors import InputError
 from dwikit.preprocess import preprocess, read_derivatives
@@ -53,7 +56,7 @@ def slices(config: Profile, rebuild: bool = False) -> SliceStore:
     there = files.read_json(out / "settings.json")
     if there and (not rebuild or {**there, **wanted} == there):
         return SliceStore.open(out)
-    volumes = [read_derivatives(derivatives(config))]
+    volumes = [read_derivatives(derivatives(config))] if config.cohort.registered or config.cohort.bids else []
     direct = config.cohort.cases - config.cohort.registered
     if direct > 0 and not config.cohort.bids:
         simulated = phantom.simulate_volumes(
@@ -108,7 +111,11 @@ def train(key: str, config: Profile, store: SliceStore, seed: int | None = None)
 
 
 def trained(config: Profile, store: SliceStore) -> dict[str, training.Run]:
-    """Every network that was trained on these slices, as it is, by key; the VAE, trained now, if there is none."""
+    """Every network that was trained on these slices, as it is, by key.
+
+    Where there is none, the kit's own weights of this image size are taken, and where it has none either, the VAE is trained
+    now; a printed line says so.
+    """
     runs = {}
     for key in models.BY_KEY:
         folder = paths.runs(config.name) / key
@@ -117,7 +124,48 @@ def trained(config: Profile, store: SliceStore) -> dict[str, training.Run]:
             runs[key] = training.Run(models.load(folder / "model.keras", key=key), folder)
         elif folder.exists():
             print(f"{models.BY_KEY[key].label} is left out: it was trained on other slices, or not to the end.")
+    if not runs and (shipped := shipped_runs(config, store)):
+        print("No network has been trained on these slices yet: these are the weights that come with the kit.")
+        return shipped
     if not runs:
         print(f"No network has been trained on these slices at profile {config.name} yet: training the VAE now.")
         runs["vae"] = train("vae", config, store)
     return runs
+
+
+# ==== The weights that come with the kit ====
+
+
+def shipped_runs(config: Profile, store: SliceStore) -> dict[str, training.Run]:
+    """Every network of the kit's own weights that has this image size, with samples (and reconstructions of these slices)."""
+    runs = {}
+    for key in (key for key, sizes in pretrained.available().items() if config.image_size in sizes):
+        model, folder = pretrained.load(key, config.image_size), paths.runs(config.name) / "pretrained" / key
+        training.draw_samples(model, store, folder, config.evaluation.samples)
+        runs[key] = training.Run(model, folder, pretrained.card(key, config.image_size))
+    return runs
+
+
+def publish(run: training.Run, config: Profile, store: SliceStore) -> Path:
+    """Make a trained network's weights, log and card those that come with the kit; returns the path of the weights."""
+    settings, log = run.facts(), run.log
+    if run.model.key == "dfc_vae":
+        shutil.copyfile(run.model.config["features"], pretrained.folder() / pretrained.FEATURES)
+    steps = settings["epochs"] * (settings["steps_per_epoch"] or len(store.batches("train", run.model.config["batch_size"])))
+    row = report.measure(run.samples, metrics.moments(store.split("train")))
+    if hasattr(run.model, "reconstruct"):
+        table = report.reconstruction_table({run.model.key: (run.originals, run.reconstructions)}).loc[run.model.key]
+        row |= {"reconstruction MSE": table["mse"], "reconstruction Laplace": table["laplace"]}
+    cohort, people = config.cohort, store.table.groupby("split")["case"].nunique()["train"]
+    facts = {
+        "data": f"{people} of {cohort.cases} simulated people (seed {cohort.seed}), profile {config.name}",
+        "steps": steps,
+        "images": steps * run.model.config["batch_size"],
+        "hours": float(log["seconds"].sum()) / 3600,
+        "machine": f"{os.cpu_count()} CPU cores ({platform.machine()})",
+        "command": f"dwikit weights {run.model.key} --profile {config.name}",
+        "samples": row.pop("n"),
+        "metrics": {name: float(value) for name, value in row.items()},
+        "versions": report.provenance(config, "")["versions"],
+    }
+    return pretrained.publish(run.model, run.folder / "log.csv", facts)

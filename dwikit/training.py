@@ -41,20 +41,26 @@ SAMPLE_SEED = 1_000
 
 @dataclasses.dataclass
 class Run:
-    """A trained model and the folder of what belongs to it."""
+    """A trained model and the folder of what belongs to it; ``card`` where the weights came with the kit."""
 
     model: models.GenerativeModel
     folder: Path
+    card: dict | None = None
 
     @property
     def title(self) -> str:
-        """The model's label, with the features it was trained with where there is a choice."""
-        if "features" not in self.model.config:
-            return self.model.label
-        return f"{self.model.label} ({'VGG16' if self.model.config['features'] == 'imagenet' else 'pretext'} features)"
+        """The model's label, with what one must know of it: other than ImageNet's features, other than one's own weights."""
+        notes = []
+        if "features" in self.model.config:
+            notes.append("VGG16 features" if self.model.config["features"] == "imagenet" else "pretext features")
+        if self.card:
+            notes.append("the kit's weights")
+        return f"{self.model.label} ({', '.join(notes)})" if notes else self.model.label
 
     def facts(self) -> dict:
         """What a provenance file says of this run."""
+        if self.card:
+            return self.card
         log = self.log
         settings = files.read_json(self.folder / "settings.json")
         return {**settings, "epochs": self.model.epochs_done, "minutes": round(float(log["seconds"].sum()) / 60, 2)}

@@ -62,7 +62,7 @@ def test_what_is_wrong_is_named(overrides, message):
 
 
 def test_an_unknown_profile_lists_the_known_ones():
-    with pytest.raises(InputError, match="gpu, paper, quick, smoke"):
+    with pytest.raises(InputError, match="gpu, long, paper, quick, smoke"):
         profiles.resolve("fast")
 
 
@@ -77,6 +77,27 @@ def test_a_profile_of_ones_own(tmp_path):
     path.write_text("- 1\n")
     with pytest.raises(InputError, match="key: value"):
         profiles.resolve(str(path))
+
+
+def test_a_profile_that_extends_another(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("extends: quick\nvae:\n  epochs: 7\n")
+    mine, quick = profiles.resolve(str(path)), profiles.resolve("quick")
+    assert (mine.name, mine.vae.epochs, mine.vae.model, mine.style_gan) == ("mine", 7, quick.vae.model, quick.style_gan)
+    (tmp_path / "other.yaml").write_text("extends: mine.yaml\nimage_size: 32\n")
+    assert profiles.resolve(str(tmp_path / "other.yaml")).vae.epochs == 7
+    path.write_text("extends: other.yaml\n")
+    with pytest.raises(InputError, match="extends itself, through mine.yaml, other.yaml"):
+        profiles.resolve(str(path))
+
+
+def test_the_weights_of_the_kit_have_the_architectures_of_quick():
+    quick, long = profiles.resolve("quick"), profiles.resolve("long")
+    free = {"learning_rate", "decay", "ema", "warmup_steps"}
+    for key in ("vae", "dfc_vae", "intro_vae", "style_gan"):
+        one, other = getattr(quick, key).model, getattr(long, key).model
+        assert {name for name in one | other if one.get(name) != other.get(name)} <= free
+    assert long.cohort.seed != quick.cohort.seed
 
 
 @pytest.mark.parametrize("name", ["smoke", "quick", "gpu"])

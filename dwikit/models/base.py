@@ -72,7 +72,7 @@ class GenerativeModel(keras.Model):
     def adam(self, variables: list) -> keras.optimizers.Adam:
         """Adam with the preset's settings, built on ``variables``."""
         rate = self.config["learning_rate"]
-        if self.config.get("decay"):
+        if self.config["decay"]:
             rate = keras.optimizers.schedules.InverseTimeDecay(rate, decay_steps=1, decay_rate=self.config["decay"])
         optimizer = keras.optimizers.Adam(rate, self.config["beta_1"], self.config.get("beta_2", 0.999))
         optimizer.build(variables)

@@ -22,6 +22,7 @@ VAE_PAPER = {
     "kl_reduction": "mean",  # released code; the printed weights make sense only so
     "reconstruction_weight": 409.6,  # 0.025 * 128 * 128: sec. 3.2
     "learning_rate": 1e-4,  # sec. 3.2
+    "decay": 0.0,  # learning rate / (1 + decay * steps): neither paper nor code
     "beta_1": 0.9,  # Adam's default, released code
     "batch_size": 64,  # sec. 3.2
 }
@@ -94,6 +95,7 @@ INTRO_PAPER = {
     "warmup_steps": 0,  # steps as a plain VAE first: neither paper nor code
     "ema": 0.0,  # moving average of the decoder: neither paper nor code
     "learning_rate": 2e-4,  # sec. 3.2
+    "decay": 0.0,  # learning rate / (1 + decay * steps): neither paper nor code
     "beta_1": 0.9,  # Adam's default, released code
     "batch_size": 8,  # sec. 3.2
 }

@@ -1,4 +1,4 @@
-"""How big a run is: ``smoke``, ``quick``, ``gpu`` and ``paper`` are YAML files of values beside this module.
+"""How big a run is: ``smoke``, ``quick``, ``long``, ``gpu`` and ``paper`` are YAML files of values beside this module.
 
 Precedence: explicit override > profile. The profile itself: explicit name > environment variable ``DWIKIT_PROFILE`` >
 ``quick``. A value of None, in an override, means "from the profile", so that a notebook's parameters cell can say
@@ -109,7 +109,8 @@ def resolve(profile: str | None = None, **overrides: Any) -> Profile:
     """Merge a profile with overrides, check every type and reject every unknown key.
 
     Args:
-        profile: name of a profile, or path of a YAML file of one's own; None means ``DWIKIT_PROFILE`` or ``quick``.
+        profile: name of a profile, or path of a YAML file of one's own; None means ``DWIKIT_PROFILE`` or ``quick``. A line
+            ``extends: quick`` in such a file takes every value that it does not name from there.
         **overrides: values by field of ``Profile``; a section takes a dict, e.g. ``vae={"epochs": 3}``. None (also
             inside a section) keeps the profile's value.
 
@@ -117,19 +118,33 @@ def resolve(profile: str | None = None, **overrides: Any) -> Profile:
         InputError: unknown profile, unknown key (with the nearest known one), or a value of the wrong type.
     """
     name = profile or os.environ.get("DWIKIT_PROFILE") or DEFAULT
-    path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
+    path = _path(name, Path.cwd())
+    values = _merge({**_read(path), "name": path.stem}, overrides)
+    profile_values = _build(Profile, values, where=str(path.name))
+    _check_ranges(profile_values, where=str(path.name))
+    return profile_values
+
+
+def _path(name: str, folder: Path) -> Path:
+    """File of a profile: one that comes with the kit, or a path seen from a folder."""
+    path = folder / name if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
     if not path.is_file():
         raise InputError(f"There is no profile {name!r}. Known: {', '.join(names())}, or the path of a .yaml file.")
+    return path
+
+
+def _read(path: Path, extended_by: tuple[Path, ...] = ()) -> dict:
+    """Values of a file, over those of the profile that it extends."""
+    if path in extended_by:
+        raise InputError(f"{path} extends itself, through {', '.join(other.name for other in extended_by)}.")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not readable as YAML: {error}. Compare it with {FOLDER / 'quick.yaml'}.") from error
     if not isinstance(values, dict):
         raise InputError(f"{path} must hold 'key: value' lines, like {FOLDER / 'quick.yaml'}.")
-    values = {"name": path.stem, **_merge(values, overrides)}
-    profile_values = _build(Profile, values, where=str(path.name))
-    _check_ranges(profile_values, where=str(path.name))
-    return profile_values
+    base = values.pop("extends", None)
+    return _merge(_read(_path(str(base), path.parent), (*extended_by, path)), values) if base else values
 
 
 def _merge(values: dict, overrides: dict) -> dict:

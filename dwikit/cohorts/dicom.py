@@ -1,0 +1,148 @@
+"""DICOM to BIDS: a folder of DICOM becomes a data set of DWI series in which nobody is named.
+
+Messages and reports name series by their keyed hash, never a file or a folder of the archive: those are often called after
+the patient.
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+import dwikit
+from dwikit import files
+from dwikit.errors import InputError
+
+from . import pseudonym
+from .bids import read_participants
+from .dicom_convert import Failed, convert
+from .dicom_series import REASONS, Series, read_folder
+
+REPORT = "dicom-import.tsv"
+MADE_BY = "dwikit.cohorts.dicom.import_dicom"
+
+
+def import_dicom(folder: str | Path, out: str | Path, key: str | Path, progress: bool = True) -> pd.DataFrame:
+    """Converts the DWI of a folder of DICOM, and of the folders in it, to a BIDS data set.
+
+    A series becomes `sub-X/ses-Y/dwi/sub-X_ses-Y_acq-Z_dwi.nii.gz`, where X, Y and Z are keyed hashes of patient, study and
+    series: a patient has one label however often and from wherever their scans come. A trace image is converted where its study
+    has no series to compute it from. Nothing is overwritten; a second run, or another folder, adds what is missing.
+
+    Kept of the patient: age in whole years at the first study (89 and more as "89+") and sex, in participants.tsv.
+    Voxels are kept as they are: faces are not removed, and text burned into pixels is found only where the header says so.
+
+    Args:
+        folder: with DICOM files of any name and depth.
+        out: the data set's folder; empty, missing, or of an earlier import with the same key.
+        key: file of the secret key, outside `out`; made if missing. Without it no patient can be added or found again.
+        progress: shows progress bars.
+
+    Returns:
+        One row a series and kind, also in dicom-import.tsv: series (hash), participant_id, session, kind, images, b_values,
+        result ("converted", "there already", "left out" or "failed"), reason, file.
+
+    Raises:
+        InputError: no such folder, no DICOM in it, a data set of something else or of another key, or an unfit key file.
+    """
+    folder, out = Path(folder), Path(out)
+    if not folder.is_dir():
+        raise InputError("The folder of DICOM files does not exist, or is no folder. Check its path.")
+    secret = pseudonym.read_key(key, out)
+    found, unreadable = read_folder(folder, progress)
+    if not found:
+        raise InputError(f"The folder holds no DICOM image ({unreadable} files of other kinds). Check its path.")
+    _claim(out, pseudonym.label(secret, "key"))
+    sources = {one.study for one in found if one.kind == "dwi" and max(one.b_values) >= 50}
+    rows = [_import_one(one, out, secret, sources) for one in tqdm(found, unit="series", disable=not progress)]
+    if unreadable:
+        rows.append(
+            {"series": "n/a", "kind": "not DICOM", "images": unreadable, "result": "left out", "reason": "no readable DICOM"}
+        )
+    _write_participants(out, secret, found)
+    report = pd.DataFrame(rows, columns=[*_row(found[0], secret), "result", "reason", "file"]).fillna("n/a")
+    files.write(out / REPORT, lambda path: report.to_csv(path, sep="\t", index=False))
+    return report
+
+
+def _row(one: Series, secret: bytes) -> dict:
+    """What the report says of any series."""
+    return {
+        "series": pseudonym.label(secret, "series", one.series),
+        "participant_id": "sub-" + pseudonym.label(secret, "patient", *one.patient),
+        "session": "ses-" + pseudonym.label(secret, "study", one.study, length=8),
+        "kind": one.kind,
+        "images": len(one.images),
+        "b_values": " ".join(f"{b:g}" for b in sorted(one.b_values)) or "n/a",
+    }
+
+
+def _import_one(one: Series, out: Path, secret: bytes, sources: set[str]) -> dict:
+    """Converts one series if it is wanted; its row of the report."""
+    row = _row(one, secret)
+    stem = f"{row['participant_id']}_{row['session']}_acq-{row['series'][:8]}"
+    target = out / row["participant_id"] / row["session"] / "dwi" / f"{stem}_{one.kind}.nii.gz"
+    reason = _refusal(one, sources)
+    if reason:
+        return row | {"result": "left out", "reason": reason}
+    if target.exists():
+        return row | {"result": "there already", "file": str(target.relative_to(out))}
+    try:
+        convert(one, target)
+    except Failed as failure:
+        return row | {"result": "failed", "reason": str(failure)}
+    return row | {"result": "converted", "file": str(target.relative_to(out))}
+
+
+def _refusal(one: Series, sources: set[str]) -> str:
+    """Why a series is not converted; empty if it is."""
+    if one.kind in REASONS:
+        return REASONS[one.kind]
+    if not one.patient[1].strip():
+        return "no PatientID: it cannot be told whose it is"
+    if one.kind == "trace":
+        return "trace image of a study whose series is here" if one.study in sources else ""
+    return "" if max(one.b_values) >= 50 else "only b = 0"
+
+
+def _claim(out: Path, fingerprint: str) -> None:
+    """Writes dataset_description.json, or makes sure that the folder holds an import with this key."""
+    path = out / "dataset_description.json"
+    made = {
+        "Name": "dwikit",
+        "Version": dwikit.__version__,
+        "Description": "dwikit.cohorts.dicom.import_dicom",
+        "Key": fingerprint,
+    }
+    if path.exists():
+        by = ((files.read_json(path) or {}).get("GeneratedBy") or [{}])[0]
+        if by.get("Description") != MADE_BY:
+            raise InputError(f"{out} holds a data set of another source. Choose an empty folder.")
+        if by.get("Key") != fingerprint:
+            raise InputError(
+                f"{out} was made with another key: patients would get second labels. Use that key, or another folder."
+            )
+        return
+    if out.is_dir() and any(not entry.name.startswith(".") for entry in out.iterdir()):
+        raise InputError(f"{out} holds other files. Choose an empty folder.")
+    files.write_text(out / "README", "Diffusion-weighted images, converted from DICOM and pseudonymized by dwikit.\n")
+    files.write_text(out / ".bidsignore", f"{REPORT}\n")
+    files.write_json(
+        path, {"Name": "Imported from DICOM", "BIDSVersion": "1.10.0", "DatasetType": "raw", "GeneratedBy": [made]}
+    )
+
+
+def _write_participants(out: Path, secret: bytes, found: list[Series]) -> None:
+    """participants.tsv of the subjects that are there; of several studies, the age at the first."""
+    path = out / "participants.tsv"
+    people = {label: (None if np.isnan(age) else age, sex) for label, (age, sex) in read_participants(path).items()}
+    for one in found:
+        label = "sub-" + pseudonym.label(secret, "patient", *one.patient)
+        age, sex = people.get(label, (None, None))
+        ages = [years for years in (age, one.age) if years is not None]
+        people[label] = min(ages, default=None), sex or one.sex
+    there = sorted(label for label in people if re.fullmatch(r"sub-[a-z2-7]+", label) and (out / label).is_dir())
+    rows = [f"{label}\t{pseudonym.age_text(people[label][0])}\t{people[label][1] or 'n/a'}" for label in there]
+    files.write_text(path, "\n".join(["participant_id\tage\tsex", *rows]) + "\n")

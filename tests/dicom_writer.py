@@ -1,0 +1,125 @@
+"""Writes an image as classic DICOM, one file a slice, with the diffusion fields of two vendors."""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage, generate_uid
+
+IMAGE_TYPES = {
+    "Siemens": {
+        "dwi": ["ORIGINAL", "PRIMARY", "DIFFUSION", "NONE", "ND"],
+        "trace": ["DERIVED", "PRIMARY", "DIFFUSION", "TRACEW", "ND"],
+        "adc": ["DERIVED", "PRIMARY", "DIFFUSION", "ADC", "ND"],
+        "localizer": ["ORIGINAL", "PRIMARY", "M", "NORM", "LOCALIZER"],
+        "t1": ["ORIGINAL", "PRIMARY", "M", "ND"],
+    },
+    "GE": {
+        "dwi": ["ORIGINAL", "PRIMARY", "OTHER"],
+        "adc": ["DERIVED", "SECONDARY", "ADC"],
+        "localizer": ["ORIGINAL", "PRIMARY", "LOCALIZER"],
+    },
+}
+MANUFACTURERS = {"Siemens": "SIEMENS", "GE": "GE MEDICAL SYSTEMS"}
+LPS = np.diag([-1.0, -1.0, 1.0])
+
+
+def uid(*parts) -> UID:
+    """A UID that follows from its parts alone."""
+    return generate_uid(entropy_srcs=[str(part) for part in parts])
+
+
+def in_axes(image: nib.Nifti1Image, axes: str) -> nib.Nifti1Image:
+    """The same image with its voxel axes flipped and permuted, such as to "RAS" or "LPS"."""
+    turn = nib.orientations.ornt_transform(
+        nib.orientations.io_orientation(image.affine), nib.orientations.axcodes2ornt(tuple(axes))
+    )
+    return image.as_reoriented(turn)
+
+
+def patient_directions(affine: np.ndarray, bvecs: np.ndarray) -> np.ndarray:
+    """Directions (3, n) in the patient's axes (left, posterior, head) from those of a .bvec file, by FSL's convention."""
+    axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    flip = np.diag([-1.0 if np.linalg.det(axes) > 0 else 1.0, 1, 1])
+    return LPS @ axes @ flip @ np.asarray(bvecs, float)
+
+
+def write_series(
+    folder: Path,
+    image: nib.Nifti1Image,
+    bvals=(),
+    bvecs=(),
+    vendor: str = "Siemens",
+    kind: str = "dwi",
+    study: str = "study",
+    series: str = "series",
+    **tags,
+) -> list[Path]:
+    """Writes one series; `bvecs` (3, n) are in the image's axes. `tags` are set in every file."""
+    directions = patient_directions(image.affine, bvecs) if len(bvals) else None
+    image = in_axes(image, "LPS")
+    voxels = np.asanyarray(image.dataobj)
+    voxels = voxels.reshape(*voxels.shape[:3], -1)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for t in range(voxels.shape[3]):
+        for k in range(voxels.shape[2]):
+            number = t * voxels.shape[2] + k + 1
+            dataset = _slice(image, voxels[:, :, k, t], k, number, t, vendor, kind, study, series)
+            if len(bvals):
+                _diffusion(dataset, vendor, kind, bvals[t], directions[:, t])
+            for name, value in tags.items():
+                setattr(dataset, name, value)
+            paths.append(folder / f"{number:05d}.dcm")
+            dataset.save_as(paths[-1], enforce_file_format=True)
+    return paths
+
+
+def _slice(image, pixels, k, number, volume, vendor, kind, study, series) -> Dataset:
+    """One slice (X, Y) with what every MR image has."""
+    axes = LPS @ image.affine[:3, :3]
+    sizes = np.linalg.norm(axes, axis=0)
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = MRImageStorage
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = uid(study, series, number)
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = uid(study), uid(study, series)
+    dataset.FrameOfReferenceUID = uid(study, "frame")
+    dataset.Modality, dataset.Manufacturer = "MR", MANUFACTURERS[vendor]
+    dataset.ImageType = IMAGE_TYPES[vendor][kind]
+    dataset.SeriesNumber, dataset.AcquisitionNumber, dataset.InstanceNumber = 5, volume + 1, number
+    dataset.MRAcquisitionType, dataset.ScanningSequence, dataset.SequenceVariant = "2D", "EP", "NONE"
+    dataset.MagneticFieldStrength, dataset.EchoTime, dataset.RepetitionTime = "3", "80", "7000"
+    dataset.FlipAngle, dataset.InPlanePhaseEncodingDirection = "90", "COL"
+    dataset.PatientPosition = "HFS"
+    dataset.SliceThickness = dataset.SpacingBetweenSlices = f"{sizes[2]:.6g}"
+    dataset.PixelSpacing = [f"{sizes[1]:.10g}", f"{sizes[0]:.10g}"]
+    directions = np.concatenate([axes[:, 0] / sizes[0], axes[:, 1] / sizes[1]])
+    dataset.ImageOrientationPatient = [f"{value:.10g}"[:16] for value in directions]
+    position = LPS @ (image.affine[:3, 3] + image.affine[:3, 2] * k)
+    dataset.ImagePositionPatient = [f"{value:.10g}"[:16] for value in position]
+    dataset.SliceLocation = f"{position @ np.cross(directions[:3], directions[3:]):.6g}"
+    dataset.Columns, dataset.Rows = pixels.shape
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 16, 15, 0
+    dataset.PixelData = np.ascontiguousarray(pixels.T.astype("<u2")).tobytes()
+    return dataset
+
+
+def _diffusion(dataset: Dataset, vendor: str, kind: str, b: float, direction: np.ndarray) -> None:
+    """b-value (s/mm2) and direction (3,) in the patient's axes, as the vendor writes them."""
+    if vendor == "Siemens":
+        block = dataset.private_block(0x0019, "SIEMENS MR HEADER", create=True)
+        block.add_new(0x0C, "IS", int(b))
+        if b and kind == "dwi":
+            block.add_new(0x0E, "FD", list(direction))
+    else:  # GE keeps directions in the image's axes: frequency, phase, slice, the first two against the image's
+        dataset.private_block(0x0043, "GEMS_PARM_01", create=True).add_new(0x39, "IS", [int(b), 8, 0, 0])
+        axes = np.array(dataset.ImageOrientationPatient, float).reshape(2, 3)
+        own = np.vstack([axes, np.cross(*axes)]) @ direction * [-1, -1, 1]
+        block = dataset.private_block(0x0019, "GEMS_ACQU_01", create=True)
+        for element, value in zip((0xBB, 0xBC, 0xBD), own):
+            block.add_new(element, "DS", f"{value:.6f}")
+        dataset.DiffusionBValue = float(b)

@@ -62,7 +62,8 @@ def import_dicom(folder: str | Path, out: str | Path, key: str | Path, progress:
             {"series": "n/a", "kind": "not DICOM", "images": unreadable, "result": "left out", "reason": "no readable DICOM"}
         )
     _write_participants(out, secret, found)
-    report = pd.DataFrame(rows, columns=[*_row(found[0], secret), "result", "reason", "file"]).fillna("n/a")
+    columns = [*_row(found[0], secret), "result", "reason", "file"]
+    report = pd.DataFrame([{name: row.get(name, "n/a") for name in columns} for row in rows])
     files.write(out / REPORT, lambda path: report.to_csv(path, sep="\t", index=False))
     return report
 

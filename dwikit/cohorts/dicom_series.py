@@ -3,6 +3,8 @@
 Nothing here writes, and nothing of a header is put into a message: names and dates hide in every free text.
 """
 
+import contextlib
+import logging
 import os
 import re
 import warnings
@@ -83,14 +85,26 @@ def read_folder(folder: Path, progress: bool = True) -> tuple[list[Series], int]
     paths = sorted(Path(parent) / name for parent, _, names in os.walk(folder) for name in names)
     found: dict[tuple, Series] = {}
     unreadable = 0
-    for path in tqdm(paths, unit="file", desc="headers", disable=not progress):
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # they quote the value that they warn of
+    with _silence():
+        for path in tqdm(paths, unit="file", desc="headers", disable=not progress):
+            try:
                 _add(found, _plain(pydicom.dcmread(path, stop_before_pixels=True, specific_tags=HEADER)), path)
-        except Exception:  # whatever a damaged header raises, its text may quote the header
-            unreadable += 1
+            except Exception:  # whatever a damaged header raises, its text may quote the header
+                unreadable += 1
     return sorted(found.values(), key=lambda one: (one.study, one.series, one.kind)), unreadable
+
+
+@contextlib.contextmanager
+def _silence():
+    """Inside, pydicom neither warns nor logs: it quotes the values that it complains of."""
+    logger = logging.getLogger("pydicom")
+    with warnings.catch_warnings(), pydicom.config.disable_value_validation():
+        warnings.simplefilter("ignore")
+        before, logger.disabled = logger.disabled, True
+        try:
+            yield
+        finally:
+            logger.disabled = before
 
 
 def _plain(dataset: Dataset) -> Dataset:

@@ -1,0 +1,104 @@
+"""A picture archive (PACS) and the two ways to talk with it: we call, or we listen. DICOM's network protocol, by pynetdicom."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pynetdicom import AE, build_context, evt
+from pynetdicom import sop_class as sop
+
+from dwikit.errors import InputError
+
+from .pacs_store import Store
+
+IMAGES = (sop.MRImageStorage, sop.EnhancedMRImageStorage, sop.LegacyConvertedEnhancedMRImageStorage)
+SYNTAXES = (
+    "1.2.840.10008.1.2.1",  # plain
+    "1.2.840.10008.1.2",
+    "1.2.840.10008.1.2.4.70",  # JPEG, JPEG-LS and JPEG 2000 without loss: dcm2niix reads them
+    "1.2.840.10008.1.2.4.80",
+    "1.2.840.10008.1.2.4.90",
+)
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A picture archive.
+
+    Attributes:
+        host, port: where it listens.
+        title: its application entity (AE) title.
+        own_title: ours, as the archive's administrator registered it.
+        timeout_s: how long an answer may take.
+    """
+
+    host: str
+    port: int
+    title: str
+    own_title: str = "DWIKIT"
+    timeout_s: float = 60.0
+
+    def __str__(self) -> str:
+        return f"The archive {self.title} at {self.host}:{self.port}"
+
+
+class Pace:
+    """Keeps requests to so many a minute."""
+
+    def __init__(self, per_minute: float):
+        if not per_minute > 0:
+            raise InputError(f"per_minute must be above 0, not {per_minute}.")
+        self.gap, self.next = 60 / per_minute, 0.0
+
+    def wait(self) -> None:
+        """Returns when the next request is due."""
+        time.sleep(max(0.0, self.next - time.monotonic()))
+        self.next = time.monotonic() + self.gap
+
+
+class Gone(InputError):
+    """The archive does not answer, or not any more."""
+
+
+@contextlib.contextmanager
+def connected(archive: Archive, contexts: list, **options) -> Iterator:
+    """An association with the archive."""
+    for title in (archive.title, archive.own_title):
+        if not 0 < len(title.strip()) <= 16 or "\\" in title:
+            raise InputError(f"{title!r} is no AE title: 1 to 16 characters without backslash.")
+    ae = AE(ae_title=archive.own_title)
+    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = archive.timeout_s
+    association = ae.associate(archive.host, archive.port, ae_title=archive.title, contexts=contexts, **options)
+    try:
+        if association.is_rejected:
+            reason = association.acceptor.primitive.reason_str.lower()
+            raise InputError(
+                f"{archive} turns us away ({reason}). Ask its administrator for both titles; ours is {archive.own_title}."
+            )
+        offered = {context.abstract_syntax for context in association.accepted_contexts}
+        if association.acceptor.primitive and contexts[0].abstract_syntax not in offered:
+            raise InputError(f"{archive} does not offer {contexts[0].abstract_syntax.name}. Ask, or fetch by the other method.")
+        if not association.is_established:
+            raise Gone(f"{archive} does not answer. Check host, port and network.")
+        yield association
+    finally:
+        if association.is_established:
+            association.release()
+
+
+@contextlib.contextmanager
+def listening(archive: Archive, store: Store, port: int) -> Iterator[None]:
+    """Inside, we receive what the archive sends."""
+    ae = AE(ae_title=archive.own_title)
+    ae.supported_contexts = [build_context(name, list(SYNTAXES)) for name in IMAGES]
+    try:
+        server = ae.start_server(("", port), block=False, evt_handlers=[(evt.EVT_C_STORE, store.keep)])
+    except OSError as error:
+        raise InputError(
+            f"Nobody can listen on port {port} ({error.strerror}). Choose the one that the archive knows."
+        ) from error
+    try:
+        yield
+    finally:
+        server.shutdown()

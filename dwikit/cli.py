@@ -12,6 +12,7 @@ import pandas as pd
 import yaml
 
 from dwikit import __version__, paths, profiles, report
+from dwikit.cohorts import commands as cohorts
 from dwikit.cohorts.calibration import CALIBRATED
 from dwikit.errors import InputError
 
@@ -55,12 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--profile", default="long", help="default %(default)s")
     command.set_defaults(action=_weights)
 
-    command = commands.add_parser("cohort", help="write a simulated cohort as a BIDS dataset")
-    command.add_argument("out", type=Path)
-    command.add_argument("-n", "--cases", type=int, default=20)
-    command.add_argument("--seed", type=int, default=0)
-    command.add_argument("--workers", type=int)
-    command.set_defaults(action=_cohort)
+    cohorts.add(commands)
 
     command = commands.add_parser("preprocess", help="register the DWI of a BIDS dataset to MNI152")
     command.add_argument("bids", type=Path)
@@ -179,12 +175,6 @@ def _weights(options) -> None:
     store = study.slices(config)
     for key in options.networks or models.BY_KEY:
         print(study.publish(study.train(key, config, store), config, store))
-
-
-def _cohort(options) -> None:
-    from dwikit.cohorts import phantom
-
-    print(phantom.write_cohort(options.out, options.cases, seed=options.seed, workers=options.workers))
 
 
 def _preprocess(options) -> int:

@@ -13,7 +13,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from dwikit import files
+from dwikit import cli, files
 from dwikit.cohorts import phantom, pseudonym
 from dwikit.cohorts.bids import find_cases
 from dwikit.errors import InputError
@@ -368,3 +368,13 @@ def test_the_image_header_holds_geometry_alone(small, tmp_path):
         assert not image.header[name].item().strip(b"\0")
     assert not image.header.extensions and not case.image.read_bytes()[3] & 0b11110  # gzip: no name, no comment
     assert image.header["pixdim"][4] == 7 and int(image.header["sform_code"]) == 1
+
+
+def test_from_the_command_line(small, tmp_path, capsys):
+    planted = plant(tmp_path / "dicom", small)
+    arguments = ["cohort", "dicom", str(tmp_path / "dicom"), str(tmp_path / "bids"), "--key", str(tmp_path / "key")]
+    assert cli.main(arguments) == 0
+    said = capsys.readouterr()
+    assert "converted" in said.out and not found_in(planted, [said.out.encode(), said.err.encode()])
+    assert cli.main([*arguments[:-1], str(tmp_path / "bids" / "key")]) == 2
+    assert "Keep it elsewhere" in capsys.readouterr().err

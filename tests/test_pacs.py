@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dwikit import cli
 from dwikit.cohorts.bids import find_cases
 from dwikit.errors import InputError
 
@@ -304,3 +305,14 @@ def test_wanted_lists(tmp_path):
         pacs.read_wanted(tmp_path / "bad.tsv")
     with pytest.raises(InputError, match="cannot be read"):
         pacs.read_wanted(tmp_path / "nothing.tsv")
+
+
+def test_from_the_command_line(orthanc, tmp_path, capsys):
+    where = ["--host", "127.0.0.1", "--port", str(orthanc.port), "--title", "ARCHIVE"]
+    wanted, out = str(tmp_path / "wanted.tsv"), str(tmp_path / "out")
+    assert cli.main(["cohort", "pacs", "find", wanted, *where, "--description", "*Knee*", "--per-minute", "600"]) == 0
+    assert "1 series of 1 studies, 8 images" in capsys.readouterr().out
+    assert cli.main(["cohort", "pacs", "fetch", wanted, out, *where, "--per-minute", "600"]) == 0
+    assert "arrived    1" in capsys.readouterr().out and arrived(tmp_path / "out")["four"] == 8
+    assert cli.main(["cohort", "pacs", "find", wanted, *where[:-1], "NOBODY"]) == 2
+    assert "turns us away" in capsys.readouterr().err

@@ -6,6 +6,7 @@ import hashlib
 import http.server
 import io
 import struct
+import sys
 import tarfile
 import threading
 import urllib.parse
@@ -14,7 +15,9 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import yaml
 
+from dwikit import cli
 from dwikit.cohorts.bids import find_cases
 from dwikit.errors import InputError
 
@@ -373,3 +376,21 @@ def test_a_damaged_ixi_archive_is_refused(server, ixi, tmp_path):
     with pytest.raises(InputError, match="IXI-DTI.tar"):
         public.fetch(dataclasses.replace(recipe, files=dict.fromkeys(recipe.files)), tmp_path / "b", progress=False)
     assert not find_images(Path(tmp_path / "b"))
+
+
+def test_from_the_command_line(server, tmp_path, capsys, monkeypatch):
+    assert cli.main(["cohort", "list"]) == 0
+    assert "aomic-piop2      226" in capsys.readouterr().out
+    serve_piop2(server, small_tables("sub-0015"))
+    recipe = dataclasses.asdict(public.load("aomic-piop2")) | {"url": server.url}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(recipe))
+    assert cli.main(["cohort", "fetch", str(tmp_path / "mine.yaml"), str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    assert "Licence CC0; cite: Snoek" in said and "fetched    8" in said
+    assert cli.main(["cohort", "fetch", "hcp", str(tmp_path / "out")]) == 2
+    assert "Known: aomic-id1000" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "requests", None)  # as without the extra
+    for name in ("openneuro", "download"):
+        monkeypatch.delitem(sys.modules, f"dwikit.cohorts.{name}")
+    assert cli.main(["cohort", "fetch", "aomic-piop2", str(tmp_path / "out")]) == 2
+    assert "pip install -e '.[acquire]'" in capsys.readouterr().err

@@ -5,7 +5,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage, generate_uid
+from pydicom.uid import UID, EnhancedMRImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 IMAGE_TYPES = {
     "Siemens": {
@@ -123,3 +123,55 @@ def _diffusion(dataset: Dataset, vendor: str, kind: str, b: float, direction: np
         for element, value in zip((0xBB, 0xBC, 0xBD), own):
             block.add_new(element, "DS", f"{value:.6f}")
         dataset.DiffusionBValue = float(b)
+
+
+def write_enhanced(path: Path, image: nib.Nifti1Image, bvals, bvecs, **tags) -> None:
+    """Writes a series as one enhanced multi-frame file, with the standard's diffusion fields."""
+    directions = patient_directions(image.affine, bvecs)
+    image = in_axes(image, "LPS")
+    voxels = np.asanyarray(image.dataobj)
+    dataset = _slice(image, voxels[:, :, 0, 0], 0, 1, 0, "Siemens", "dwi", "enhanced", "series")
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = EnhancedMRImageStorage
+    dataset.ImageType = ["ORIGINAL", "PRIMARY", "DIFFUSION", "NONE"]
+    shared, frames = Dataset(), []
+    shared.PixelMeasuresSequence = [_item(dataset, "PixelSpacing", "SliceThickness", "SpacingBetweenSlices")]
+    shared.PlaneOrientationSequence = [_item(dataset, "ImageOrientationPatient")]
+    for t in range(voxels.shape[3]):
+        for k in range(voxels.shape[2]):
+            one = _slice(image, voxels[:, :, k, t], k, 1, t, "Siemens", "dwi", "enhanced", "series")
+            frame, content, diffusion = Dataset(), Dataset(), Dataset()
+            content.StackID, content.InStackPositionNumber, content.TemporalPositionIndex = "1", k + 1, t + 1
+            content.DimensionIndexValues = [1, k + 1, t + 1]
+            diffusion.DiffusionBValue, diffusion.DiffusionDirectionality = float(bvals[t]), "NONE"
+            if bvals[t]:
+                diffusion.DiffusionDirectionality = "DIRECTIONAL"
+                diffusion.DiffusionGradientDirectionSequence = [Dataset()]
+                diffusion.DiffusionGradientDirectionSequence[0].DiffusionGradientOrientation = list(directions[:, t])
+            frame.PlanePositionSequence = [_item(one, "ImagePositionPatient")]
+            frame.FrameContentSequence, frame.MRDiffusionSequence = [content], [diffusion]
+            frames.append(frame)
+    dataset.SharedFunctionalGroupsSequence, dataset.PerFrameFunctionalGroupsSequence = [shared], frames
+    dataset.DimensionIndexSequence = [_pointer(0x00209056), _pointer(0x00209057), _pointer(0x00209128)]
+    dataset.NumberOfFrames = len(frames)
+    dataset.PixelData = np.ascontiguousarray(voxels.T.astype("<u2")).tobytes()
+    for name in ("PixelSpacing", "SliceThickness", "SpacingBetweenSlices", "ImageOrientationPatient", "ImagePositionPatient"):
+        delattr(dataset, name)
+    for name, value in tags.items():
+        setattr(dataset, name, value)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    dataset.save_as(path, enforce_file_format=True)
+
+
+def _item(dataset: Dataset, *names: str) -> Dataset:
+    """Some elements of a data set."""
+    item = Dataset()
+    for name in names:
+        setattr(item, name, getattr(dataset, name))
+    return item
+
+
+def _pointer(tag: int) -> Dataset:
+    """A dimension of a multi-frame file: the tag in FrameContentSequence that numbers it."""
+    item = Dataset()
+    item.DimensionIndexPointer, item.FunctionalGroupPointer = tag, 0x00209111
+    return item

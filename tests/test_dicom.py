@@ -26,7 +26,7 @@ from pydicom.dataset import Dataset  # noqa: E402
 from dwikit.cohorts.dicom import import_dicom  # noqa: E402
 from dwikit.cohorts.dicom_series import b_values, kind_of  # noqa: E402
 
-from .dicom_writer import in_axes, patient_directions, write_series  # noqa: E402
+from .dicom_writer import in_axes, patient_directions, write_enhanced, write_series  # noqa: E402
 
 KEY = bytes(range(32))
 
@@ -78,6 +78,21 @@ def test_simulated_cases_of_two_vendors_come_back_equal(simulated, tmp_path):
         assert np.allclose(found, patient_directions(image.affine, bvecs), atol=1e-5)
         assert case.age == 44 and case.name.count("-") == 3
         assert read_trace(case).b_value == 1000 and read_trace(case).n_directions == 3
+
+
+def test_an_enhanced_multi_frame_file_comes_back_equal(small, tmp_path):
+    """One file a series, as Philips scanners write it; another maker's that dcm2niix finds no b-values in is said to fail."""
+    image, bvals, bvecs = small
+    write_enhanced(tmp_path / "dicom" / "one", *small, PatientID="a", Manufacturer="Philips Medical Systems")
+    write_enhanced(tmp_path / "other" / "one", *small, PatientID="b", Manufacturer="UIH")
+    assert list(run(tmp_path)["b_values"]) == ["0 1000"]
+    [case] = find_cases(tmp_path / "bids")
+    before, after = in_axes(image, "RAS"), in_axes(nib.load(case.image), "RAS")
+    assert np.array_equal(before.get_fdata(), after.get_fdata()) and np.allclose(before.affine, after.affine, atol=1e-4)
+    found = patient_directions(nib.load(case.image).affine, np.loadtxt(case.bvec))
+    assert np.array_equal(np.loadtxt(case.bval), bvals)
+    assert np.allclose(found, patient_directions(image.affine, bvecs), atol=1e-5)
+    assert list(run(tmp_path, "other", "more")["reason"]) == ["dcm2niix found no b-value for every volume"]
 
 
 def test_series_are_told_apart(small, tmp_path):

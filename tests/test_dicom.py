@@ -146,6 +146,19 @@ def test_what_cannot_be_used_is_said_and_the_rest_goes_on(small, tmp_path):
     assert not list((tmp_path / "bids").rglob("*.partial*"))
 
 
+def test_a_converter_that_fails_or_hangs_is_one_failed_series(small, tmp_path, monkeypatch):
+    write_series(tmp_path / "dicom", *small, PatientID="a")
+    broken = tmp_path / "converter"
+    for script, reason in (("exit 3", "made 0 images of it .status 3."), ("exec sleep 60", "did not end within 0.2 s")):
+        broken.write_text(f"#!/bin/sh\n{script}\n")
+        broken.chmod(0o755)
+        monkeypatch.setattr("dwikit.cohorts.dicom_convert.TIMEOUT_S", 0.2 if "sleep" in script else 60)
+        monkeypatch.setattr(dcm2niix, "bin", str(broken))
+        report = run(tmp_path)
+        assert list(report["result"]) == ["failed"] and re.search(reason, report["reason"][0])
+    assert not list((tmp_path / "bids").rglob("sub-*"))
+
+
 def test_a_second_run_adds_and_overwrites_nothing(small, tmp_path):
     write_series(tmp_path / "dicom", *small, study="first", PatientID="a", PatientAge="091Y")
     first = run(tmp_path)

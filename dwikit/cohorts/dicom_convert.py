@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import dcm2niix
 import nibabel as nib
 import numpy as np
 
@@ -17,6 +18,8 @@ from dwikit import files
 
 from .dicom_series import Series
 
+TIMEOUT_S = 600
+"""For one series; a large one takes seconds."""
 NUMBERS = (
     *("MagneticFieldStrength", "EchoTime", "RepetitionTime", "FlipAngle", "SliceThickness", "SpacingBetweenSlices"),
     *("PixelBandwidth", "EchoTrainLength", "PartialFourier", "ParallelReductionFactorInPlane", "EffectiveEchoSpacing"),
@@ -58,14 +61,16 @@ def convert(one: Series, target: Path) -> None:
 
 def _dcm2niix(one: Series, work: Path) -> tuple[nib.Nifti1Image, dict, dict[str, str]]:
     """Runs dcm2niix on links to a series' files: image, sidecar, and b-table by file ending."""
-    import dcm2niix
-
     (work / "in").mkdir()
     (work / "out").mkdir()
     for number, path in enumerate(one.images.values()):
         os.symlink(path.resolve(), work / "in" / f"{number:06d}.dcm")
     options = ["-g", "i", "-z", "n", "-b", "y", "-ba", "y", "-f", "image", "-o", str(work / "out"), str(work / "in")]
-    done = subprocess.run([dcm2niix.bin, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    silent = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    try:
+        done = subprocess.run([dcm2niix.bin, *options], **silent, timeout=TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        raise Failed(f"dcm2niix did not end within {TIMEOUT_S} s") from None
     images = list((work / "out").glob("*.nii"))
     if len(images) != 1:
         raise Failed(f"dcm2niix made {len(images)} images of it (status {done.returncode}), not one")

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dwikit import cli
+from dwikit import cli, files
 from dwikit.cohorts.bids import find_cases
 from dwikit.errors import InputError
 
@@ -190,7 +190,8 @@ def test_broken_off_refused_and_continued(orthanc, tmp_path, monkeypatch, capsys
     assert first == {path: path.stat().st_mtime_ns for path in first}  # nothing was written twice
     text = (out / "ledger.tsv").read_text()
     rows = pd.read_csv(out / "ledger.tsv", sep="\t", dtype=str)
-    assert list(rows["result"]) == ["arrived", "arrived", "refused", "arrived"] and len(set(rows["series"])) == 3
+    assert list(rows["result"]) == ["arrived", "incomplete", "arrived", "refused", "arrived"]
+    assert rows["images"][1] == str(broken["two"]) and len(set(rows["series"])) == 3
     assert not any(
         word in text for name in STUDIES for word in (f"id-{name}", f"Name^{name}", f"diff {name}", *STUDIES[name][:3])
     )
@@ -266,6 +267,24 @@ def test_nobody_there(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="run the same again"):
         pacs.fetch(nobody, wanted, tmp_path / "out", **FAST)
     assert not (tmp_path / "out" / "ledger.tsv").exists()
+
+
+def test_a_full_disk_stops_the_fetch(orthanc, tmp_path, monkeypatch):
+    wanted = pacs.find(orthanc.archive, description="*Knee*", per_minute=1e6)
+    write, count = files.write, []
+
+    def full(path, writer):
+        count.append(path)
+        if len(count) == 4:
+            raise InputError(f"{path} could not be written (No space left on device)")
+        write(path, writer)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("dwikit.cohorts.pacs_store.files.write", full)
+        with pytest.raises(InputError, match="No space left"):
+            pacs.fetch(orthanc.archive, wanted, tmp_path, **FAST)
+    assert arrived(tmp_path)["four"] == 3 and list(pacs_store.Ledger(tmp_path).latest()["result"]) == ["incomplete"]
+    assert list(pacs.fetch(orthanc.archive, wanted, tmp_path, **FAST)["result"]) == ["arrived"]
 
 
 def test_the_ledger_survives_a_torn_line(tmp_path):

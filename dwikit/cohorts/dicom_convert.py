@@ -61,10 +61,13 @@ def convert(one: Series, target: Path) -> None:
 
 def _dcm2niix(one: Series, work: Path) -> tuple[nib.Nifti1Image, dict, dict[str, str]]:
     """Runs dcm2niix on links to a series' files: image, sidecar, and b-table by file ending."""
-    (work / "in").mkdir()
-    (work / "out").mkdir()
-    for number, path in enumerate(one.images.values()):
-        os.symlink(path.resolve(), work / "in" / f"{number:06d}.dcm")
+    try:
+        (work / "in").mkdir()
+        (work / "out").mkdir()
+        for number, path in enumerate(one.images.values()):
+            os.symlink(path.resolve(), work / "in" / f"{number:06d}.dcm")
+    except OSError as error:
+        raise Failed(f"the temporary folder cannot be written ({error.strerror})") from None
     options = ["-g", "i", "-z", "n", "-b", "y", "-ba", "y", "-f", "image", "-o", str(work / "out"), str(work / "in")]
     silent = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     try:

@@ -60,14 +60,22 @@ def fetch(
     if method not in ("get", "move"):
         raise InputError(f'method must be "get" or "move", not {method!r}.')
     out = Path(out)
-    out.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        out.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise InputError(f"{out} cannot be made ({error.strerror}). Choose a folder that you may write to.") from error
     ledger, store, pace = Ledger(out), Store(out, set(wanted["series"])), Pace(per_minute)
     missing = [row for row in wanted.itertuples() if row.series not in ledger.arrived()]
     bar = tqdm(missing, total=len(wanted), initial=len(wanted) - len(missing), unit="series", disable=not progress)
     with listening(archive, store, receive_at) if method == "move" else contextlib.nullcontext():
         for row in bar:
             pace.wait()
-            result, reason = _patiently(archive, row, store, method)
+            try:
+                result, reason = _patiently(archive, row, store, method)
+            except InputError:
+                if store.images(row.series):
+                    ledger.add(row.series, "incomplete", store.images(row.series), row.images, "broken off")
+                raise
             ledger.add(row.series, result, store.images(row.series), row.images, reason)
     return ledger.latest()
 

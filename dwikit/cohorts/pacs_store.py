@@ -33,13 +33,22 @@ class Ledger:
         self.torn = bool(text) and not text.endswith("\n")
 
     def add(self, series: str, result: str, images: int, expected: int, reason: str = "") -> None:
-        """Appends a line."""
+        """Appends a line.
+
+        Raises:
+            InputError: it cannot be written; the next run asks for the series again.
+        """
         row = [time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), series, result, str(images), str(expected), reason or "n/a"]
         start = "\n" if self.torn else "" if self.path.exists() else "\t".join(COLUMNS) + "\n"
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(start + "\t".join(row) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write(start + "\t".join(row) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise InputError(
+                f"{self.path} cannot be written ({error.strerror}). Free some space and run the same again."
+            ) from error
         self.torn = False
         self.rows.append(row)
 
@@ -72,6 +81,8 @@ class Store:
 
     def keep(self, event) -> int:
         """Handler of pynetdicom's EVT_C_STORE: writes an image that is not here yet; the status to answer."""
+        if self.problem:
+            return NO_SPACE
         try:
             series, image = str(event.dataset.SeriesInstanceUID), str(event.request.AffectedSOPInstanceUID)
         except Exception:  # a data set that cannot be decoded

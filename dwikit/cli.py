@@ -51,6 +51,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--profile", help=f"one of {', '.join(profiles.names())}; default $DWIKIT_PROFILE or quick")
     command.set_defaults(action=_reproduce)
 
+    command = commands.add_parser("train", help="train networks without a notebook, in pieces if need be")
+    command.add_argument("networks", nargs="*", metavar="NETWORK", help="vae, dfc_vae, intro_vae, style_gan; default: all")
+    command.add_argument("--profile", help=f"one of {', '.join(profiles.names())}; default $DWIKIT_PROFILE or quick")
+    command.add_argument("--minutes", type=float, help="stop at an epoch's end before these have passed; exit status 75 then")
+    command.set_defaults(action=_train)
+
     command = commands.add_parser("weights", help="train the weights that come with the kit, for hours")
     command.add_argument("networks", nargs="*", metavar="NETWORK", help="vae, dfc_vae, intro_vae, style_gan; default: all")
     command.add_argument("--profile", default="long", help="default %(default)s")
@@ -166,6 +172,27 @@ def _reproduce(options) -> None:
     facts = {"cores": os.cpu_count(), "machine": platform.machine()}
     report.save_table(minutes, "minutes", report.provenance(config, f"dwikit reproduce --profile {config.name}", **facts))
     print(f"Done in {minutes.loc['all', 'minutes']:.1f} minutes. Tables and figures: {paths.figures()}")
+
+
+UNFINISHED = 75
+"""Exit status of a training that has epochs left (EX_TEMPFAIL: run the same command again)."""
+
+
+def _train(options) -> int:
+    from dwikit import models, study
+
+    start, config = time.perf_counter(), profiles.resolve(options.profile)
+    store = study.slices(config)
+    for key in options.networks or models.BY_KEY:
+        left = options.minutes and options.minutes - (time.perf_counter() - start) / 60
+        if left is not None and left <= 0:
+            return UNFINISHED
+        run = study.train(key, config, store, minutes=left)
+        epochs = getattr(config, key).epochs
+        print(f"{run.model.label}: {run.model.epochs_done} of {epochs} epochs in {run.folder}", flush=True)
+        if run.model.epochs_done < epochs:
+            return UNFINISHED
+    return 0
 
 
 def _weights(options) -> None:

@@ -101,13 +101,13 @@ def features(config: Profile, store: SliceStore) -> str:
     return str(path)
 
 
-def train(key: str, config: Profile, store: SliceStore, seed: int | None = None) -> training.Run:
+def train(key: str, config: Profile, store: SliceStore, seed: int | None = None, minutes: float | None = None) -> training.Run:
     """Train one network as the profile says, or go on where it stopped. Other seeds have folders of their own."""
     name = key if seed in (None, getattr(config, key).seed) else f"{key}-seed-{seed}"
     if key == "dfc_vae":
         section = dataclasses.replace(config.dfc_vae, model={**config.dfc_vae.model, "features": features(config, store)})
         config = dataclasses.replace(config, dfc_vae=section)
-    return training.train(key, config, store, paths.runs(config.name) / name, seed)
+    return training.train(key, config, store, paths.runs(config.name) / name, seed, minutes)
 
 
 def trained(config: Profile, store: SliceStore) -> dict[str, training.Run]:

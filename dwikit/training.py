@@ -89,7 +89,14 @@ class Run:
 # ==== From a profile to a trained model ====
 
 
-def train(key: str, profile: Profile, store: SliceStore, folder: str | Path | None = None, seed: int | None = None) -> Run:
+def train(
+    key: str,
+    profile: Profile,
+    store: SliceStore,
+    folder: str | Path | None = None,
+    seed: int | None = None,
+    minutes: float | None = None,
+) -> Run:
     """Train one network as a profile says, or continue where an earlier run stopped, then draw its samples.
 
     A folder made with other settings (data, preset, seed, ...) or trained for more epochs than now asked for is set aside
@@ -101,6 +108,7 @@ def train(key: str, profile: Profile, store: SliceStore, folder: str | Path | No
         store: slices; the training split is learned from, the test split is reconstructed.
         folder: of the results; by default ``runs/<profile>/<key>``.
         seed: replaces the profile's.
+        minutes: stop before the epoch that would end later than this, without samples; the same call goes on from there.
 
     Raises:
         InputError: an unknown key, an unknown setting, or a batch larger than the training split.
@@ -128,8 +136,10 @@ def train(key: str, profile: Profile, store: SliceStore, folder: str | Path | No
         health_checks=section.health,
         tensorboard=section.tensorboard,
         deterministic=not section.jit_compile,
+        minutes=minutes,
     )
-    draw_samples(model, store, folder, profile.evaluation.samples)
+    if model.epochs_done == section.epochs:
+        draw_samples(model, store, folder, profile.evaluation.samples)
     return Run(model, folder)
 
 
@@ -199,6 +209,7 @@ def fit(
     health_checks: bool = True,
     tensorboard: bool = False,
     deterministic: bool = True,
+    minutes: float | None = None,
 ) -> pd.DataFrame:
     """Train until ``model.epochs_done == epochs``, writing the model, the log and a row of the grid after each epoch.
 
@@ -217,6 +228,7 @@ def fit(
         tensorboard: also write logs for TensorBoard to ``folder / "tensorboard"``.
         deterministic: ask the backend for results that repeat bit for bit; TensorFlow then compiles no step with XLA, in
             the whole process.
+        minutes: stop before the epoch that would end later than this; None: never.
 
     Returns:
         The log, one row an epoch.
@@ -230,7 +242,7 @@ def fit(
     if deterministic:
         gradients.make_deterministic()
     batches = store.batches("train", model.config["batch_size"], seed, flip, steps_per_epoch)
-    keeper = Keeper(model, batches, store, folder, epochs, health_checks)
+    keeper = Keeper(model, batches, store, folder, epochs, health_checks, minutes)
     if not (folder / "model.keras").is_file():
         models.save(model, folder / "model.keras")
     try:
@@ -253,9 +265,19 @@ def fit(
 class Keeper(keras.callbacks.Callback):
     """After each epoch: a look at the samples, a row of the log, the model, and now and then images of the same latents."""
 
-    def __init__(self, model: models.GenerativeModel, batches, store: SliceStore, folder: Path, epochs: int, checks: bool):
+    def __init__(
+        self,
+        model: models.GenerativeModel,
+        batches,
+        store: SliceStore,
+        folder: Path,
+        epochs: int,
+        checks: bool,
+        minutes: float | None,
+    ):
         super().__init__()
         self.batches, self.folder, self.checks, self.rows = batches, folder, checks, []
+        self.deadline = time.perf_counter() + 60 * minutes if minutes else math.inf
         self.grid_epochs = {math.ceil(epochs * (i + 1) / GRID_ROWS) for i in range(GRID_ROWS)}
         originals = store.split("train")
         self.space, self.diversity = metrics.PixelSpace(originals), metrics.intra_sample_diversity(originals)
@@ -282,6 +304,8 @@ class Keeper(keras.callbacks.Callback):
         models.save(self.model, self.folder / "model.keras")
         if self.rows[-1]["distance"] <= min(row["distance"] for row in self.rows):
             files.write(self.folder / "best.keras", lambda path: shutil.copyfile(self.folder / "model.keras", path))
+        now = time.perf_counter()
+        self.model.stop_training = now + (now - self.start) > self.deadline
 
     def _watch(self, images: np.ndarray) -> dict[str, float]:
         """Variety and distance to the data of samples; NaN where the samples are."""

@@ -50,6 +50,13 @@ def test_the_first_epoch_is_the_one_of_the_batches(store, tmp_path):
     assert run.log["loss"].iloc[0] == pytest.approx(np.mean(losses), rel=1e-4)
 
 
+def test_a_piece_ends_with_an_epoch_and_the_next_goes_on(store, tmp_path):
+    piece = training.train("vae", profile(4), store, tmp_path / "parts", minutes=1e-6)
+    assert piece.model.epochs_done == 1 and not (piece.folder / "samples.npy").exists()
+    rest = training.train("vae", profile(4), store, tmp_path / "parts", minutes=10)
+    assert rest.model.epochs_done == 4 and len(rest.samples) == 64
+
+
 def test_continued_training_ends_with_the_same_weights(store, tmp_path):
     whole = training.train("vae", profile(4), store, tmp_path / "whole").model
     training.train("vae", profile(2), store, tmp_path / "parts")

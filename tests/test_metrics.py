@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dwikit import metrics
 from dwikit.errors import InputError
-from dwikit.metrics import similarity
+from dwikit.metrics import neighbours
 
 
 def images(n, size=16, seed=0, dtype="uint8"):
@@ -38,8 +38,8 @@ def test_closed_forms_equal_brute_force(dtype):
 def test_nearest_in_small_blocks_equals_brute_force(n, m, seed):
     samples, references = images(n, 4, seed), images(m, 4, seed + 1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(similarity, "QUERY_BLOCK", 7)
-        patch.setattr(similarity, "REFERENCE_BLOCK", 11)
+        patch.setattr(neighbours, "QUERY_BLOCK", 7)
+        patch.setattr(neighbours, "REFERENCE_BLOCK", 11)
         distances, indices = metrics.nearest_distances(samples, references)
         own, _ = metrics.nearest_distances(samples)
     table = pairwise(samples, references)

@@ -5,6 +5,7 @@ Images are (N, H, W) or (N, H, W, 1), uint8 0-255 or floating point in [0, 1]; a
 
 from dwikit.metrics.frechet import PixelSpace, frechet_distance, gaussian
 from dwikit.metrics.images import as_images
+from dwikit.metrics.neighbours import nearest_distances
 from dwikit.metrics.sharpness import laplace_variance
 from dwikit.metrics.similarity import (
     Moments,
@@ -12,7 +13,6 @@ from dwikit.metrics.similarity import (
     intra_sample_diversity,
     minimum_intra_sample_diversity,
     moments,
-    nearest_distances,
 )
 
 __all__ = [

@@ -1,5 +1,6 @@
 """The one door for images into a metric."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -57,7 +58,25 @@ def same_size(one: np.ndarray, other: np.ndarray, names: tuple[str, str]) -> Non
 
 def blocks(images: np.ndarray, size: int = BLOCK, dtype=np.float64) -> Iterator[np.ndarray]:
     """Checked images as rows (n, H * W) in [0, 1], ``size`` of them at a time."""
-    scale = 1 / 255 if images.dtype == np.uint8 else 1.0
     for start in range(0, len(images), size):
-        block = images[start : start + size]
-        yield block.reshape(len(block), -1).astype(dtype) * scale
+        yield unit(images[start : start + size], dtype).reshape(len(images[start : start + size]), -1)
+
+
+def unit(images: np.ndarray, dtype=np.float64) -> np.ndarray:
+    """Checked images as floating point in [0, 1], a copy."""
+    values = images.astype(dtype)
+    if images.dtype == np.uint8:
+        values *= dtype(1 / 255)
+    return values
+
+
+def squared_norms(images: np.ndarray) -> np.ndarray:
+    """Sum of squares of each image (n, ...), as float64 (n,): of uint8 exact, since nothing is rounded.
+
+    The squares of 256 whole numbers up to 255 sum to less than 2**24, which single precision holds.
+    """
+    vectors = images.reshape(len(images), -1)
+    if images.dtype != np.uint8:
+        return np.square(vectors, dtype=np.float64).sum(axis=1)
+    parts = vectors.reshape(len(vectors), -1, math.gcd(vectors.shape[1], 256)).astype(np.float32)
+    return np.einsum("ijk,ijk->ij", parts, parts).sum(axis=1, dtype=np.float64)

@@ -14,11 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dwikit.metrics.images import as_images, blocks, same_size
-
-CANDIDATES = 8
-"""Nearest images that single precision proposes; their distances are then computed exactly."""
-QUERY_BLOCK, REFERENCE_BLOCK = 1024, 4096
+from dwikit.metrics.images import BLOCK, as_images, same_size, squared_norms
+from dwikit.metrics.neighbours import nearest_distances
 
 
 class Moments(NamedTuple):
@@ -31,14 +28,28 @@ class Moments(NamedTuple):
     """Mean squared norm of an image."""
 
 
-def moments(images: np.ndarray) -> Moments:
-    """Moments of images (N, H, W), in one pass and double precision."""
+def moments(images: np.ndarray, rows: np.ndarray | None = None) -> Moments:
+    """Moments of images (N, H, W), in one pass.
+
+    Those of uint8 images are sums of whole numbers, without any rounding; floating point is summed in double precision.
+
+    Args:
+        images: (N, H, W) or (N, H, W, 1); a memory map is read block by block and never as a whole.
+        rows: which of the images; None means all.
+    """
     images = as_images(images)
+    rows = np.arange(len(images)) if rows is None else np.asarray(rows)
+    integers = images.dtype == np.uint8
     total, square = np.zeros(images[0].size), 0.0
-    for block in blocks(images):
-        total += block.sum(axis=0)
-        square += np.vdot(block, block)
-    return Moments(len(images), total / len(images), square / len(images))
+    for start in range(0, len(rows), BLOCK):
+        chosen = rows[start : start + BLOCK]
+        if chosen[-1] - chosen[0] == len(chosen) - 1:
+            chosen = slice(chosen[0], chosen[-1] + 1)  # neighbours in the file: no copy
+        block = images[chosen].reshape(-1, total.size)
+        total += np.add.reduce(block, axis=0, dtype=np.uint16 if integers else np.float64)  # 256 times 255 fits
+        square += squared_norms(block).sum()
+    scale = 255.0 if integers else 1.0
+    return Moments(len(rows), total / scale / len(rows), square / scale**2 / len(rows))
 
 
 def dataset_similarity(samples: np.ndarray, originals: np.ndarray | Moments) -> float:
@@ -83,69 +94,3 @@ def minimum_intra_sample_diversity(samples: np.ndarray) -> float:
         Minimum ISD >= 0; exactly 0 if every sample has a duplicate.
     """
     return float(nearest_distances(samples)[0].mean())
-
-
-def nearest_distances(samples: np.ndarray, references: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Mean squared pixel distance of each sample to its nearest reference, and that reference's index.
-
-    Matrix products in single precision, in blocks, propose the nearest few; their distances are computed exactly, so that
-    duplicates are exactly 0 apart.
-
-    Args:
-        samples: (N, H, W) images.
-        references: (M, H, W) images; None means the other samples.
-
-    Returns:
-        Distances (N,) float64 and indices (N,) int64.
-    """
-    alone = references is None
-    samples = as_images(samples, "samples", at_least=2 if alone else 1)
-    references = samples if alone else as_images(references, "references")
-    same_size(samples, references, ("samples", "references"))
-    centre = next(blocks(references)).mean(axis=0).astype(np.float32)  # centred, single precision loses little
-    distances, indices = [], []
-    for start, queries in _centred(samples, QUERY_BLOCK, centre):
-        near = _nearest_candidates(queries, references, centre, start if alone else None)
-        exact = _exact_distances(samples[start : start + len(queries)], references, near)
-        best = exact.argmin(axis=1)[:, None]
-        distances.append(np.take_along_axis(exact, best, axis=1)[:, 0])
-        indices.append(np.take_along_axis(near, best, axis=1)[:, 0])
-    return np.concatenate(distances), np.concatenate(indices)
-
-
-def _centred(images: np.ndarray, size: int, centre: np.ndarray):
-    start = 0
-    for block in blocks(images, size, np.float32):
-        block -= centre
-        yield start, block
-        start += len(block)
-
-
-def _nearest_candidates(queries, references, centre, own_start: int | None) -> np.ndarray:
-    """Indices (n, k) of the k references nearest to each query, by single-precision distance; never the query itself."""
-    k = min(CANDIDATES, len(references) - (own_start is not None))
-    best = np.full((len(queries), 0), 0, np.float32)
-    index = np.full((len(queries), 0), 0, np.int64)
-    norms = np.einsum("ij,ij->i", queries, queries)[:, None]
-    for start, block in _centred(references, REFERENCE_BLOCK, centre):
-        distance = norms + np.einsum("ij,ij->i", block, block)[None] - 2 * queries @ block.T
-        if own_start is not None:
-            rows = np.arange(len(queries))
-            columns = rows + own_start - start
-            inside = (columns >= 0) & (columns < len(block))
-            distance[rows[inside], columns[inside]] = np.inf
-        best = np.concatenate([best, distance], axis=1)
-        index = np.concatenate([index, np.broadcast_to(np.arange(start, start + len(block)), distance.shape)], axis=1)
-        if best.shape[1] > k:
-            keep = np.argpartition(best, k - 1, axis=1)[:, :k]
-            best, index = np.take_along_axis(best, keep, axis=1), np.take_along_axis(index, keep, axis=1)
-    return index
-
-
-def _exact_distances(queries: np.ndarray, references: np.ndarray, near: np.ndarray) -> np.ndarray:
-    """Mean squared pixel distance (n, k) of each query to its k candidates, in double precision."""
-    exact = np.empty(near.shape)
-    for row, query in enumerate(queries):
-        difference = references[near[row]].astype(np.float64) - query.astype(np.float64)
-        exact[row] = np.mean(np.square(difference), axis=(1, 2))
-    return exact / 255**2 if queries.dtype == np.uint8 else exact

@@ -1,0 +1,112 @@
+"""The nearest image to each image, exactly, by matrix products in blocks."""
+
+import numpy as np
+
+from dwikit.errors import InputError
+from dwikit.metrics.images import as_images, blocks, same_size, squared_norms, unit
+
+CANDIDATES = 8
+"""Nearest images that single precision proposes at most; their distances are then computed exactly."""
+QUERY_BLOCK, REFERENCE_BLOCK = 4096, 1024
+"""Images held as single precision: 256 MB and 64 MB at 128 x 128 pixels."""
+PAIRS = 32
+"""Pairs whose exact distances are computed at a time."""
+
+
+def nearest_distances(
+    samples: np.ndarray,
+    references: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
+    reference_groups: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean squared pixel distance of each sample to its nearest reference, and that reference's index.
+
+    Matrix products in single precision, in blocks, propose the nearest few; the distances of those that rounding could have
+    put in the wrong order are computed exactly, so that duplicates are exactly 0 apart.
+
+    Args:
+        samples: (N, H, W) images.
+        references: (M, H, W) images; None means the other samples.
+        groups: (N,) label of each sample, such as its patient; references of the same label are passed over.
+        reference_groups: (M,) label of each reference.
+
+    Returns:
+        Distances (N,) float64 and indices (N,) int64.
+
+    Raises:
+        InputError: images that no metric takes, sizes that differ, or a sample without a reference of another group.
+    """
+    alone = references is None
+    samples = as_images(samples, "samples", at_least=2 if alone else 1)
+    references = samples if alone else as_images(references, "references")
+    same_size(samples, references, ("samples", "references"))
+    if alone:
+        groups = reference_groups = np.arange(len(samples)) if groups is None else np.asarray(groups)
+    centre = next(blocks(references)).mean(axis=0).astype(np.float32)  # centred, single precision loses little
+    distances, indices = [], []
+    for start, queries in _centred(samples, QUERY_BLOCK, centre):
+        own = None if groups is None else groups[start : start + len(queries)]
+        every = [(0, queries)] if alone and len(queries) == len(samples) else _centred(references, REFERENCE_BLOCK, centre)
+        proposed, index = _propose(queries, every, own, reference_groups)
+        pairs = _in_question(proposed, index, queries)
+        exact = np.full(proposed.shape, np.inf)
+        exact[pairs] = _exact(samples[start : start + len(queries)], references, pairs[0], index[pairs])
+        best = exact.argmin(axis=1)[:, None]
+        distances.append(np.take_along_axis(exact, best, axis=1)[:, 0])
+        indices.append(np.take_along_axis(index, best, axis=1)[:, 0])
+    distances = np.concatenate(distances)
+    if np.isinf(distances).any():
+        raise InputError("There is no reference of another group: slices of two or more patients are needed.")
+    return distances, np.concatenate(indices)
+
+
+def _centred(images: np.ndarray, size: int, centre: np.ndarray):
+    start = 0
+    for block in blocks(images, size, np.float32):
+        block -= centre
+        yield start, block
+        start += len(block)
+
+
+def _propose(queries, reference_blocks, groups, reference_groups) -> tuple[np.ndarray, np.ndarray]:
+    """Squared distances (n, k) in single precision to the k nearest references, without order, and their indices (n, k)."""
+    best, index = np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
+    norms = np.einsum("ij,ij->i", queries, queries)[:, None]
+    for start, block in reference_blocks:
+        distance = queries @ block.T
+        distance *= -2
+        distance += norms
+        distance += np.einsum("ij,ij->i", block, block)
+        if groups is not None:
+            distance[groups[:, None] == reference_groups[None, start : start + len(block)]] = np.inf
+        here = np.argpartition(distance, min(CANDIDATES, len(block)) - 1, axis=1)[:, :CANDIDATES]
+        best = np.concatenate([best, np.take_along_axis(distance, here, axis=1)], axis=1)
+        index = np.concatenate([index, here + start], axis=1)
+        keep = np.argpartition(best, min(CANDIDATES, best.shape[1]) - 1, axis=1)[:, :CANDIDATES]
+        best, index = np.take_along_axis(best, keep, axis=1), np.take_along_axis(index, keep, axis=1)
+    return best, index
+
+
+def _in_question(proposed: np.ndarray, index: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of the candidates that may be the nearest: within twice the worst rounding error of the best one.
+
+    A sum of D products is wrong by at most D times the unit roundoff times the norms of its factors.
+    """
+    lowest = proposed.min(axis=1, keepdims=True)
+    size = np.sqrt(np.einsum("ij,ij->i", queries, queries))[:, None]
+    reach = size + np.sqrt(lowest.clip(0))  # at least the norm of the nearest reference
+    error = queries.shape[1] * np.finfo(np.float32).eps / 2 * (size + reach) ** 2
+    return np.nonzero(np.isfinite(proposed) & (proposed <= lowest + 2 * error))
+
+
+def _exact(samples: np.ndarray, references: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Mean squared pixel distance of each pair of a sample and a reference: whole numbers for uint8, else double precision."""
+    result, integers = np.empty(len(rows)), samples.dtype == references.dtype == np.uint8
+    for start in range(0, len(rows), PAIRS):
+        part = slice(start, start + PAIRS)
+        one, other = samples[rows[part]], references[columns[part]]
+        if integers:
+            result[part] = squared_norms(np.maximum(one, other) - np.minimum(one, other)) / (one[0].size * 255**2)
+        else:
+            result[part] = np.square(unit(one) - unit(other)).mean(axis=(1, 2))
+    return result

@@ -62,6 +62,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--profile", default="long", help="default %(default)s")
     command.set_defaults(action=_weights)
 
+    command = commands.add_parser("evaluate", help="judge images from anyone's model against real slices")
+    command.add_argument("samples", type=Path, help=".npy, .npz, NIfTI, or a folder of PNG or NIfTI files")
+    command.add_argument("--originals", type=Path, required=True, help="store of slices, such as runs/quick/data/slices")
+    command.add_argument("--split", default="train", help="what the model was trained on; default %(default)s")
+    command.add_argument("--out", type=Path, help="folder of the tables; default evaluation-<name of the samples>")
+    command.set_defaults(action=_evaluate)
+
     cohorts.add(commands)
 
     command = commands.add_parser("preprocess", help="register the DWI of a BIDS dataset to MNI152")
@@ -193,6 +200,14 @@ def _train(options) -> int:
         if run.model.epochs_done < epochs:
             return UNFINISHED
     return 0
+
+
+def _evaluate(options) -> None:
+    from dwikit import evaluation
+
+    verdict = evaluation.evaluate(options.samples, options.originals, options.split, options.out)
+    print(evaluation.markdown(verdict))
+    print(f"Tables: {verdict.folder}")
 
 
 def _weights(options) -> None:

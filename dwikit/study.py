@@ -92,13 +92,20 @@ def features(config: Profile, store: SliceStore) -> str:
         features.imagenet_weights()
         return "imagenet"
     except InputError:
-        path = paths.runs(config.name) / "features" / f"pretext-{training.fingerprint(store)}.keras"
+        return str(pretext(store, paths.runs(config.name) / "features"))
+
+
+def pretext(store: SliceStore, folder: Path) -> Path:
+    """A feature network trained on a task that the slices label themselves, in ``folder``; made now if need be (a minute)."""
+    from dwikit.models import features
+
+    path = folder / f"pretext-{training.fingerprint(store)}.keras"
     if not path.is_file():
         train = store.indices("train")
-        print("No ImageNet weights here: training a feature network on a task that the slices label themselves.")
+        print("Training a feature network on a task that the slices label themselves.")
         scores = features.train_pretext(store.images[train], store.table["level"].to_numpy()[train], path)
         files.write_json(path.with_suffix(".json"), scores)
-    return str(path)
+    return path
 
 
 def train(key: str, config: Profile, store: SliceStore, seed: int | None = None, minutes: float | None = None) -> training.Run:

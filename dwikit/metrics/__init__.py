@@ -1,11 +1,16 @@
 """The paper's four metrics (sec. 2.6), in closed form and in blocks, and what came after them.
 
 Images are (N, H, W) or (N, H, W, 1), uint8 0-255 or floating point in [0, 1]; anything else is refused with the reason.
+Features are (n, d), one vector an image, from whatever network; ``dwikit.evaluation`` brings networks and metrics together.
 """
 
+from dwikit.metrics.copies import authenticity, copy_ratio, copying_score
 from dwikit.metrics.frechet import PixelSpace, frechet_distance, gaussian
 from dwikit.metrics.images import as_images
+from dwikit.metrics.kernel import kernel_distance
+from dwikit.metrics.manifold import manifold
 from dwikit.metrics.neighbours import nearest_distances
+from dwikit.metrics.reader import machine_reader
 from dwikit.metrics.sharpness import laplace_variance
 from dwikit.metrics.similarity import (
     Moments,
@@ -14,17 +19,26 @@ from dwikit.metrics.similarity import (
     minimum_intra_sample_diversity,
     moments,
 )
+from dwikit.metrics.structure import ms_ssim, ms_ssim_diversity
 
 __all__ = [
     "Moments",
     "PixelSpace",
     "as_images",
+    "authenticity",
+    "copy_ratio",
+    "copying_score",
     "dataset_similarity",
     "frechet_distance",
     "gaussian",
     "intra_sample_diversity",
+    "kernel_distance",
     "laplace_variance",
+    "machine_reader",
+    "manifold",
     "minimum_intra_sample_diversity",
     "moments",
+    "ms_ssim",
+    "ms_ssim_diversity",
     "nearest_distances",
 ]

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.decomposition import PCA
 
+from dwikit.errors import InputError
 from dwikit.metrics.images import as_images, blocks
 
 
@@ -46,6 +47,8 @@ class PixelSpace:
         vectors = np.concatenate(list(blocks(originals[chosen], dtype=np.float32)))
         self.components = PCA(min(components, len(vectors) - 1), svd_solver="randomized", random_state=seed).fit(vectors)
         self.originals = gaussian(self.components.transform(vectors).astype(np.float64))
+        if not np.trace(self.originals.covariance) > 0:
+            raise InputError("The originals are all alike: there is no variance to compare samples with.")
 
     def distance(self, samples: np.ndarray) -> float:
         """Frechet distance of samples (n, H, W) to the originals, as a share of the originals' variance there."""

@@ -222,7 +222,15 @@ def test_a_readable_table_names_the_network_beside_every_number(table):
 
 def test_feature_networks_are_means_of_channels(store, tmp_path, monkeypatch):
     monkeypatch.setattr(features, "imagenet_weights", lambda *_: (_ for _ in ()).throw(InputError("not here")))
-    monkeypatch.setattr(features.train_pretext, "__defaults__", (0, 5, 8, (4, 4, 8), evaluation.networks.PRETEXT_LAYERS))
+
+    def untrained(images, levels, path):
+        names = evaluation.networks.PRETEXT_LAYERS
+        backbone, taps = features._blocks((4, 4, 8))
+        network = features.keras.Model(backbone.input, [taps[name] for name in names])
+        features.files.write(path, features._scaled(network, images, names, 0).save)
+        return {}
+
+    monkeypatch.setattr(features, "train_pretext", untrained)
     networks = evaluation.feature_networks(store, tmp_path)
     assert list(networks) == ["pretext"]
     images = store.images[:70]

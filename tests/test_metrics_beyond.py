@@ -130,9 +130,9 @@ def test_ms_ssim_diversity_is_1_for_copies_and_low_for_strangers(store):
 
 def test_the_machine_reader_guesses_between_equals_and_sees_a_shift():
     patients = np.repeat(np.arange(20), 10)
-    guesses = [metrics.machine_reader(normals(200, 6, seed=s), normals(200, 6, seed=s + 50), patients) for s in range(8)]
+    guesses = [metrics.machine_reader(normals(200, 6, seed=s), normals(200, 6, seed=s + 50), patients) for s in range(6)]
     assert abs(np.mean([guess.accuracy for guess in guesses]) - 0.5) < 0.03
-    assert sum(guess.low < 0.5 < guess.high for guess in guesses) >= 5
+    assert sum(guess.low < 0.5 < guess.high for guess in guesses) >= 4
     seen = metrics.machine_reader(normals(200, 6), normals(200, 6, shift=1, seed=1), patients)
     assert seen.accuracy > 0.8 and 0.8 < seen.low < seen.auc < seen.high <= 1
 

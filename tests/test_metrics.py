@@ -112,6 +112,23 @@ def test_sizes_that_differ_are_refused():
         metrics.nearest_distances(images(3), images(3, 8))
 
 
+def test_a_mask_is_refused_by_the_laplacian():
+    with pytest.raises(InputError, match="True and False"):
+        metrics.laplace_variance(np.ones((2, 8, 8), bool))
+
+
+@pytest.mark.parametrize(("n", "size"), [(1, 32), (300, 33), (700, 8)])
+def test_moments_of_whole_numbers_are_exact(n, size, tmp_path):
+    """Black and white at their extremes, over several blocks, from a memory map, of some rows only."""
+    np.save(tmp_path / "images.npy", np.random.default_rng(n).choice([0, 1, 254, 255], (n, size, size)).astype(np.uint8))
+    values = np.load(tmp_path / "images.npy", mmap_mode="r")
+    for rows in (None, np.arange(0, n, 3), np.arange(n // 2, n)):
+        chosen = (values if rows is None else values[rows]).reshape(-1, size * size).astype(np.int64)
+        found = metrics.moments(values, rows)
+        assert found.n == len(chosen) and found.square * 255**2 * found.n == pytest.approx((chosen**2).sum(), rel=1e-14)
+        np.testing.assert_allclose(found.mean * 255 * found.n, chosen.sum(0), rtol=1e-14)
+
+
 def test_half_precision_is_accepted():
     values = images(6, dtype="float16")
     assert metrics.laplace_variance(values).shape == (6,)

@@ -7,7 +7,7 @@ PROFILE ?= quick
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: reproduce test lab hardships figures notebooks lint clean
+.PHONY: reproduce test lab course hardships figures notebooks lint clean
 
 reproduce: .venv/.ready
 	$(BIN)/dwikit reproduce --profile $(PROFILE)
@@ -16,10 +16,15 @@ reproduce: .venv/.ready
 test: .venv/.ready-test
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	DWIKIT_PROFILE=smoke DWIKIT_RUNS=$$folder/runs DWIKIT_FIGURES=$$folder/figures \
-	$(BIN)/python -m pytest tests notebooks --nbval-lax --nbval-current-env --nbval-cell-timeout 600 --durations 15
+	$(BIN)/python -m pytest tests notebooks --ignore notebooks/exercises --nbval-lax --nbval-current-env --nbval-cell-timeout 600 --durations 15
 
 lab: .venv/.ready
 	$(BIN)/jupyter lab notebooks
+
+# The exercises' student versions, from the sources with solutions and hidden tests (docs/lecturers.md).
+course: .venv/.ready-course
+	cd notebooks/exercises && PATH="$(CURDIR)/$(BIN):$$PATH" nbgrader generate_assignment --assignment='*' --force
+	@echo "Student versions: notebooks/exercises/release/"
 
 # Long trials: many kills, many mutated files.
 hardships: .venv/.ready-test
@@ -43,6 +48,10 @@ clean:
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else f"Python 3.11 to 3.13 is needed and this is {v[0]}.{v[1]}: make PYTHON=python3.12")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(PIP) -e .
+	touch $@
+
+.venv/.ready-course: .venv/.ready
+	$(PIP) -e '.[course]'
 	touch $@
 
 .venv/.ready-test: .venv/.ready

@@ -1,0 +1,18 @@
+"""One question of an exercise, and the seeds of its inputs."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Case(NamedTuple):
+    """One call of a student's function: arguments by name, the value it should return (a tuple: several), and a hint."""
+
+    arguments: dict[str, Any]
+    expected: Any
+    hint: str
+
+
+def seeded(seed: int) -> np.random.Generator:
+    """The draws of one question."""
+    return np.random.default_rng([2020, seed])

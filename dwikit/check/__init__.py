@@ -51,6 +51,8 @@ def check(name: str, answer: Callable) -> bool:
     except NotImplementedError:
         print(f"{name}: not written yet.")
         return False
+    if case.measure and value is not None:
+        value = case.measure(value)
     if problem := _difference(value, case.expected):
         print(f"{name}: not yet, for {_shown(case.arguments)}.\n{problem}\nHint: {case.hint}")
         return False
@@ -89,7 +91,7 @@ def _difference(value, expected) -> str | None:
     """What is wrong with a value, or None."""
     if value is None:
         return "Your function returns nothing: is there a return?"
-    if isinstance(expected, tuple):
+    if isinstance(expected, tuple):  # several values
         if not isinstance(value, tuple | list) or len(value) != len(expected):
             return f"Return {len(expected)} values, separated by commas."
         problems = [(i, _difference(mine, theirs)) for i, (mine, theirs) in enumerate(zip(value, expected), 1)]

@@ -1,5 +1,6 @@
 """One question of an exercise, and the seeds of its inputs."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,8 @@ class Case(NamedTuple):
     arguments: dict[str, Any]
     expected: Any
     hint: str
+    measure: Callable | None = None
+    """What is compared, if not the returned value itself: a function of it, where several answers are right."""
 
 
 def seeded(seed: int) -> np.random.Generator:

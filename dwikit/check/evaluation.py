@@ -79,8 +79,15 @@ def laplacian() -> Case:
 
 
 def sharpest() -> Case:
-    """Four neighbours at 0 around a 1, four at 1 around a 0, half the pixels each."""
-    return Case({"size": 8}, np.indices((8, 8)).sum(0) % 2, "How large can one pixel's answer get? And all at once?")
+    """The bound, by scipy: every pixel's Laplacian lies between -4 and 4."""
+    from scipy import ndimage
+
+    def measure(image) -> tuple:
+        image = np.asarray(image, float)
+        return image.shape, image.min(), image.max(), ndimage.laplace(image, mode="mirror").var()
+
+    hint = "Compared are shape, minimum, maximum and Laplace variance. How large can one pixel's answer get? And all at once?"
+    return Case({"size": 8}, ((8, 8), 0, 1, 4**2), hint, measure)
 
 
 def to_unit_scale() -> Case:
@@ -93,12 +100,10 @@ def to_unit_scale() -> Case:
 
 
 def _kappa(table) -> float:
-    """Over all pairs of images: chance is the agreement of one reader on one image with the other on any."""
+    """From disagreements: on the same image, and between one reader's verdict on any image and the other's on any."""
     verdicts = [(i, j) for i in range(2) for j in range(2) for _ in range(int(table[i][j]))]
-    observed = np.mean([first == second for first, second in verdicts])
     first, second = np.array(verdicts).T
-    chance = np.mean(first[:, None] == second[None])
-    return float((observed - chance) / (1 - chance))
+    return float(1 - np.mean(first != second) / np.mean(first[:, None] != second[None]))
 
 
 def called_real() -> Case:

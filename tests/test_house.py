@@ -96,11 +96,3 @@ def test_a_notebook_keeps_its_promises(path):
     assert any("nbval-check-output" in cell["metadata"].get("tags", []) for cell in code)
     headings = [line for cell in cells for line in cell["source"] if line.startswith("## ")]
     assert {"## What was recorded\n", "## Summary\n", "## Exercises\n", "## At `paper`\n"} <= set(headings)
-
-
-def test_links_lead_somewhere():
-    pages = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "data/README.md") if (ROOT / name).is_file()]
-    for page in pages:
-        for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
-            if not target.startswith(("http://", "https://")):
-                assert (page.parent / target).exists(), f"{page.name}: {target}"

@@ -26,7 +26,7 @@ def said(capsys, name, function) -> str:
 
 def test_a_wrong_value_stands_beside_the_expected_one_with_a_hint(capsys):
     text = said(capsys, "pixel_loss", lambda image, other: np.abs(image - other).sum())
-    assert "image of shape (4, 4)" in text and "your value      1.6" in text and "expected value  0.02" in text
+    assert "    image: of shape (4, 4)\n    other: of shape (4, 4)\nyour value      1.6\nexpected value  0.02\n" in text
     assert "That is 80 times the expected." in text and "Hint: A mean over pixels" in text
 
 
@@ -36,7 +36,7 @@ def test_a_wrong_value_stands_beside_the_expected_one_with_a_hint(capsys):
         ("kappa", lambda table: None, "returns nothing"),
         ("kappa", lambda table: "high", "returns str, and numbers are expected"),
         ("kappa", lambda table: float("nan"), "Not every value is a finite number"),
-        ("kappa", lambda table: 0.5, "for table [[20,  5], [10, 15]]."),
+        ("kappa", lambda table: 0.5, "not yet, for\n    table: [[20,  5], [10, 15]]\n"),
         ("kl", lambda mean, log_variance: mean, "has shape (3, 2)\nexpected shape  (3,)"),
         ("style_of", lambda x: x.mean(), "Return 2 values"),
         ("style_of", lambda x: (x.std((1, 2)), x.std((1, 2))), "Value 2 of 2"),
@@ -46,6 +46,13 @@ def test_a_wrong_value_stands_beside_the_expected_one_with_a_hint(capsys):
 )
 def test_other_mistakes_are_named(capsys, name, answer, message):
     assert message in said(capsys, name, answer)
+
+
+def test_a_factor_is_told_where_it_is_one(capsys):
+    expected = CASES[8][1]().expected
+    assert "times" not in said(capsys, "dataset_similarity", lambda samples, originals: 6.3 * expected)
+    assert "That is 9 times the expected." in said(capsys, "dataset_similarity", lambda samples, originals: 9 * expected)
+    assert "That is 0.5 times the expected." in said(capsys, "dataset_similarity", lambda samples, originals: expected / 2)
 
 
 def test_values_off_by_the_same_summand_are_told(capsys):
@@ -66,7 +73,7 @@ def test_every_question_is_seeded_and_takes_the_expected_value_alone(capsys, nam
         raise NotImplementedError()
 
     assert said(capsys, name, unwritten) == f"{name}: not written yet.\n"
-    assert case.hint in said(capsys, name, lambda *arguments: 12345.678)
+    assert case.hint in said(capsys, name, lambda *arguments: 12345.678).replace("\n", " ")
     if not case.measure:
         assert said(capsys, name, lambda *arguments: case.expected) == f"{name}: right.\n"
 

@@ -5,6 +5,7 @@ exercise, which also try other inputs. numpy alone is imported, so that an exerc
 """
 
 import copy
+import textwrap
 from collections.abc import Callable
 
 import numpy as np
@@ -54,7 +55,8 @@ def check(name: str, answer: Callable) -> bool:
     if case.measure and value is not None:
         value = case.measure(value)
     if problem := _difference(value, case.expected):
-        print(f"{name}: not yet, for {_shown(case.arguments)}.\n{problem}\nHint: {case.hint}")
+        hint = textwrap.fill(f"Hint: {case.hint}", 95)
+        print(f"{name}: not yet, for\n{_shown(case.arguments)}\n{problem}\n{hint}")
         return False
     print(f"{name}: right.")
     return True
@@ -73,8 +75,8 @@ def _case(name: str) -> Case:
 
 
 def _shown(arguments: dict) -> str:
-    """Arguments as they are where they are short, else their shape."""
-    return ", ".join(f"{name} {_text(value)}" for name, value in arguments.items())
+    """Arguments, one a line: as they are where they are short, else their shape."""
+    return "\n".join(f"    {name}: {_text(value)}" for name, value in arguments.items())
 
 
 def _text(value) -> str:
@@ -122,6 +124,7 @@ def _pattern(value: np.ndarray, expected: np.ndarray) -> str:
         return f"\nEvery value is off by the same {np.mean(value - expected):.5g}."
     ratio = np.divide(value, expected, out=np.full(value.shape, np.nan), where=expected != 0)
     factor = np.nanmean(ratio) if expected.any() else 0.0
-    if factor and np.allclose(value, factor * expected, RELATIVE, ABSOLUTE):
+    whole = factor and np.isclose([factor, 1 / factor], np.round([factor, 1 / factor]), RELATIVE).any()
+    if factor and (whole or expected.size > 1) and np.allclose(value, factor * expected, RELATIVE, ABSOLUTE):
         return f"\nThat is {factor:.5g} times the expected."
     return ""

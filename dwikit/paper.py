@@ -57,5 +57,10 @@ TABLE_2 = _table(
     },
 )
 """Table 2: share of 50 images a group that each reader called real."""
+N_READ = 50
+"""Images a group in the reader study."""
 KAPPA = 0.84
 """Cohen's kappa between the two readers."""
+JOINT_READINGS = ((134, 3), (17, 96))
+"""Images that both readers called real, that only reader 1 did; that only reader 2 did, that neither did: all that the margins
+of Table 2 and kappa allow."""

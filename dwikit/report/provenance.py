@@ -1,0 +1,82 @@
+"""Files of tables and figures that say where their numbers come from."""
+
+import json
+import re
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+import dwikit
+from dwikit import files, paths
+from dwikit.profiles import Profile, as_dict
+from dwikit.report.render import latex, markdown
+
+
+def provenance(config: Profile, command: str, **facts) -> dict:
+    """Where a table or figure comes from: command, profile, code version, library versions and whatever is handed over."""
+    return {
+        "command": command,
+        "profile": as_dict(config),
+        "dwikit": dwikit.__version__,
+        "commit": _commit(),
+        "python": sys.version.split()[0],
+        "versions": {name: _version(name) for name in ("keras", "tensorflow", "numpy", "scipy", "antspyx")},
+        **facts,
+    }
+
+
+def _commit() -> str | None:
+    try:
+        result = subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"], cwd=paths.project(), capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return result.stdout.strip() or None
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def save_table(table: pd.DataFrame, name: str, source: dict) -> Path:
+    """Write ``figures/<name>.csv``, ``.md``, ``.tex`` and ``.json`` (the provenance); returns the path of the Markdown."""
+    folder = paths.figures()
+    files.write_text(folder / f"{name}.csv", table.to_csv())
+    profile, command = source["profile"]["name"], source["command"]
+    note = f"\nProfile {profile}; made by `{command}`; provenance in {name}.json.\n"
+    files.write_text(folder / f"{name}.md", markdown(table) + note)
+    files.write_text(folder / f"{name}.tex", f"% Profile {profile}; made by: {command}\n" + latex(table))
+    files.write_json(folder / f"{name}.json", source)
+    return folder / f"{name}.md"
+
+
+def save_figure(figure: Figure, name: str, source: dict, suffix: str = "png") -> Path:
+    """Write ``figures/<name>.<suffix>`` and ``<name>.json`` (the provenance); returns the path of the figure."""
+    path = paths.figures() / f"{name}.{suffix}"
+    files.write(path, figure.savefig)
+    files.write_json(paths.figures() / f"{name}.json", source)
+    return path
+
+
+def write_results(folder: Path, table: pd.DataFrame, key: str) -> None:
+    """Keep one model's row beside the model, as ``results.json``."""
+    files.write_json(folder / "results.json", json.loads(table.loc[key].to_json()))
+
+
+def fill_in(page: Path, folder: Path) -> None:
+    """Put every ``folder/<name>.md`` between the lines ``<!-- begin <name> -->`` and ``<!-- end <name> -->`` of a page."""
+    text = page.read_text(encoding="utf-8")
+    for name in re.findall(r"<!-- begin ([\w-]+) -->", text):
+        content = (folder / f"{name}.md").read_text(encoding="utf-8").strip()
+        begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
+        before, rest = text.split(begin, 1)
+        text = before + f"{begin}\n{content}\n{end}" + rest.split(end, 1)[1]
+    files.write_text(page, text)

@@ -11,8 +11,9 @@ from dwikit.models.presets import preset
 
 
 def build(key: str, name: str = "paper", image_size: int = 128) -> GenerativeModel:
-    """A model of a preset as it is drawn and counted: fresh weights, no optimizers, no feature network."""
-    return BY_KEY[key](**preset(key, name, image_size, 1.0, {}))
+    """A model of a preset as it is drawn and counted: fresh weights, no optimizers, no moving averages, no feature network."""
+    config = preset(key, name, image_size, 1.0, {})
+    return BY_KEY[key](**config | ({"ema": 0.0} if "ema" in config else {}))
 
 
 def networks(model: GenerativeModel) -> dict[str, keras.Model]:
@@ -55,36 +56,50 @@ def _layer_flops(layer: layers.Layer) -> int:
 
 @dataclass
 class Stage:
-    """Layers in a row whose output has one size: (H, W, C), or (C,)."""
+    """Layers in a row whose output has one size: (H, W) with the channels of each convolution, or () and the units."""
 
-    shape: tuple[int, ...]
+    size: tuple[int, ...]
+    channels: list[int]
     operations: Counter = field(default_factory=Counter)
+    kernels: int = 0
 
     @property
     def label(self) -> str:
-        """The shape, as it is written."""
-        return "×".join(map(str, self.shape))
+        """The shape, as it is written; two numbers of channels where the last layer changes them."""
+        first, last = self.channels[0], self.channels[-1]
+        return "×".join([*map(str, self.size), f"{first}" if first == last else f"{first} → {last}"])
 
     @property
     def text(self) -> list[str]:
         """One line an operation, with how often it stands there."""
-        return [name if count == 1 else f"{count} × {name}" for name, count in self.operations.items()]
+        return [name if count == 1 else f"{count} {name}" for name, count in self.operations.items()]
 
 
 def stages(network: keras.Model) -> list[Stage]:
-    """Stages of a functional network on the way from its (first) input to its (first) output.
+    """Stages of a functional network on the way from its (first) input to its (first) output; the input is the first.
 
     Where a layer has several inputs the way follows the first: into residual branches, past styles and noise.
     """
-    found: list[Stage] = []
-    for layer in _way(network):
-        shape = tuple(int(n) for n in layer.output.shape[1:])
-        if not found or shape[:-1] != found[-1].shape[:-1] or (len(shape) == 1 and shape != found[-1].shape):
-            found.append(Stage(shape))
-        found[-1].shape = shape
-        if name := _name(layer):
+    first, *way = _way(network)
+    found = [_stage(first)]
+    for layer in way:
+        here, last, name = _stage(layer), found[-1], _name(layer)
+        same = here.size == last.size and (here.size or here.channels == last.channels[-1:]) and len(found) > 1
+        if isinstance(layer, layers.Reshape):  # the dense layer before it makes this size
+            last.size, last.channels = here.size, here.channels
+        elif name and not same:
+            found.append(here)
+        elif name and hasattr(layer, "kernel"):
+            last.channels = (last.channels if last.kernels else []) + here.channels
+        if name:
             found[-1].operations[name] += 1
+            found[-1].kernels += hasattr(layer, "kernel")
     return found
+
+
+def _stage(layer) -> Stage:
+    *size, channels = layer.output.shape[1:]
+    return Stage(tuple(int(n) for n in size), [int(channels)])
 
 
 def _way(network: keras.Model) -> list:

@@ -65,7 +65,7 @@ CLAIMS = (
             Ratio("reconstruction", "laplace", one, other, below=1.0)
             for one, other in (("vae", "dfc_vae"), ("dfc_vae", "intro_vae"), ("intro_vae", "original"))
         ),
-        "Budget: few adversarial steps leave the IntroVAE soft. Features: a pretext network asks for other detail than ImageNet's.",
+        "Budget: few adversarial steps leave the IntroVAE soft. Features: which network compares, decides.",
     ),
     Claim(
         "blur of the plain VAEs",

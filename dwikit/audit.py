@@ -1,0 +1,92 @@
+"""Do the published numbers agree with one another? Arithmetic on what is printed, nothing measured.
+
+``similarity_audit`` asks of each row of Table 1 whether its DS and ISD can belong to an independent draw, ``time_audit``
+whether the printed training times are possible on the printed card.
+"""
+
+import keras
+import numpy as np
+import pandas as pd
+
+from dwikit import architecture, paper
+
+ROUNDING = 0.00005
+"""Half a unit of the last printed digit of DS and ISD."""
+PASSES = {
+    "vae": {"encoder": 3, "decoder": 3},
+    "dfc_vae": {"encoder": 3, "decoder": 3, "features": 3},
+    "intro_vae": {"encoder": 13, "generator": 9},
+    "style_gan": {"mapping": 4, "synthesis": 4, "critic": 8},
+}
+"""Forward passes that one training step costs an image, network by network.
+
+A forward pass counts 1, and so do the gradients of the weights and those of the inputs, wherever the step needs them
+(``training_step``). VAE: 3 each. DFC-VAE: also two forward passes of the feature network and its inputs' gradients once.
+IntroVAE: its encoder sees three images and learns from them (9), then two fakes and hands their gradients on (4); its
+generator draws two images and hands one's gradients on (3), then draws two and learns from them (6). StyleGAN: the critic
+learns from a real and a fake image (6) and judges one more for the generator (2), which draws once in vain and then learns
+(4). A gradient penalty, which the paper does not mention, would add 6 to the critic.
+"""
+
+
+def similarity_audit(published: pd.DataFrame = paper.TABLE_1, n: int = paper.N_SAMPLES) -> pd.DataFrame:
+    """How far the mean image of each row's samples must lie from the data's, by the row's own DS and ISD (sec. 2.6).
+
+    With v the variance of the data's pixels, DS - ISD / 2 = v + |mean(s) - mean(o)|^2 / D (both metrics in closed form,
+    ``dwikit.metrics.similarity``). No row can be below v, so v is at most the smallest of them, and what a row has above
+    that smallest is the least its mean image is off. An independent draw of n is expected to be off by v / n.
+
+    Args:
+        published: ds and isd, a row a model, ``original`` among them.
+        n: images a row.
+
+    Returns:
+        Columns ds, isd, difference (DS - ISD / 2), shift (the least squared distance of the mean images, rounding of the
+        printed digits allowed for), shift_rms (its root, in intensities of [0, 1]), and times (shift over v / n).
+    """
+    table = published[["ds", "isd"]].copy()
+    table["difference"] = table["ds"] - table["isd"] / 2
+    variance = table["difference"].min()
+    spread = 2 * (ROUNDING + ROUNDING / 2)  # of two differences, each of DS and half of ISD
+    table["shift"] = np.maximum(table["difference"] - variance - spread, 0)
+    table["shift_rms"] = np.sqrt(table["shift"])
+    table["times"] = table["shift"] / (variance / n)
+    return table
+
+
+def time_audit(presets: tuple[str, ...] = ("paper", "canonical"), image_size: int = 128) -> pd.DataFrame:
+    """What the printed epochs in the printed hours ask of a graphics card (sec. 3.2), for networks of the kit's presets.
+
+    Only convolutions and dense layers are counted, at the card's peak, which no training reaches: a share near 1 is too
+    much already.
+
+    Args:
+        presets: ``"paper"`` (widths of the released code where the paper is silent), ``"canonical"`` (the cited originals).
+        image_size: pixels along one side.
+
+    Returns:
+        One row a network and preset: gflop (a training image), images (in millions), tflops (operations a second, in
+        10^12), share (of the peak).
+    """
+    rows = {}
+    for name in presets:
+        for key, passes in PASSES.items():
+            parts = architecture.networks(architecture.build(key, name, image_size))
+            if "features" in passes:
+                parts["features"] = _vgg(image_size)
+            flop = sum(count * architecture.flops(parts[part]) for part, count in passes.items())
+            images = paper.EPOCHS[key] * paper.N_SLICES
+            rate = flop * images / (paper.TRAINING_HOURS * 3600)
+            rows[f"{paper.LABELS[key]}, {name}"] = {
+                "gflop": flop / 1e9,
+                "images": images / 1e6,
+                "tflops": rate / 1e12,
+                "share": rate / paper.PEAK_FLOPS,
+            }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("network, preset")
+
+
+def _vgg(image_size: int) -> keras.Model:
+    """VGG16 up to the last layer whose features the DFC-VAE compares, with any weights."""
+    network = keras.applications.VGG16(include_top=False, weights=None, input_shape=(image_size, image_size, 3))
+    return keras.Model(network.inputs, network.get_layer("block3_conv1").output)

@@ -140,6 +140,32 @@ def trained(config: Profile, store: SliceStore) -> dict[str, training.Run]:
     return runs
 
 
+def seeds(run: training.Run, config: Profile, store: SliceStore) -> dict[int, training.Run]:
+    """One network trained ``config.evaluation.seeds`` times, with all the settings of a run but its seed.
+
+    Returns:
+        Seed -> run, the given one first. Trainings that are there already are not repeated; weights that came with the kit
+        are not trained again.
+    """
+    if run.card:
+        return {run.model.seed: run}
+    key, settings = run.model.key, files.read_json(run.folder / "settings.json")
+    values = {name: value for name, value in run.model.config.items() if name not in ("image_size", "preset")}
+    section = dataclasses.replace(
+        getattr(config, key),
+        preset=run.model.config["preset"],
+        model=values,
+        batch_size=None,
+        epochs=run.model.epochs_done,
+        **{name: settings[name] for name in ("steps_per_epoch", "flip", "mixed_precision")},
+    )
+    config = dataclasses.replace(config, **{key: section})
+    first = run.model.seed
+    others = range(first + 1, first + config.evaluation.seeds)
+    folders = {seed: run.folder.with_name(f"{run.folder.name}-seed-{seed}") for seed in others}
+    return {first: run} | {seed: training.train(key, config, store, folder, seed) for seed, folder in folders.items()}
+
+
 # ==== The weights that come with the kit ====
 
 

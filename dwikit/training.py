@@ -347,6 +347,11 @@ def quantize(images: np.ndarray) -> np.ndarray:
     return np.round(np.clip(images.reshape(images.shape[:3]), 0, 1) * 255).astype(np.uint8)
 
 
+def held_out(store: SliceStore, n: int) -> np.ndarray:
+    """Positions in the store of the slices that VAEs reconstruct: up to n of the test split, in a random order."""
+    return np.random.default_rng(SAMPLE_SEED).permutation(store.indices("test"))[:n]
+
+
 def draw_samples(model: models.GenerativeModel, store: SliceStore, folder: str | Path, n: int) -> None:
     """Write n samples, and for a VAE up to n held-out slices with their reconstructions, unless they are there already."""
     folder = Path(folder)
@@ -355,9 +360,7 @@ def draw_samples(model: models.GenerativeModel, store: SliceStore, folder: str |
         return
     files.write_array(folder / "samples.npy", quantize(model.sample(n, seed=SAMPLE_SEED)))
     if hasattr(model, "reconstruct"):
-        held_out = store.split("test")
-        chosen = np.random.default_rng(SAMPLE_SEED).permutation(len(held_out))[:n]
-        originals = held_out[chosen]
+        originals = store.images[held_out(store, n)]
         files.write_array(folder / "originals.npy", originals)
         files.write_array(folder / "reconstructions.npy", quantize(model.reconstruct(originals.astype(np.float32) / 255)))
     files.write_json(folder / "samples.json", stamp)

@@ -80,9 +80,11 @@ class Training:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How many samples and real slices each row of Table 1 stands on."""
+    """How many samples and real slices each row of Table 1 stands on, and how often the VAE is trained."""
 
     samples: int = 1000
+    seeds: int = 1
+    """Trainings of the VAE that differ in their seed only: how much one training means."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,7 @@ def _build(cls: type, values: Any, where: str) -> Any:
     return cls(**{key: _coerce(hints[key], value, f"{where}: {key}") for key, value in values.items()})
 
 
-COUNTS = {"cases", "epochs", "batch_size", "steps_per_epoch", "steps_per_execution", "samples", "workers"}
+COUNTS = {"cases", "epochs", "batch_size", "steps_per_epoch", "steps_per_execution", "samples", "seeds", "workers"}
 """Values that make no sense below 1 (None, where it is allowed, is no value)."""
 
 

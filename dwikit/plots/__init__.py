@@ -1,0 +1,25 @@
+"""Figures: one function a figure, each returning a matplotlib figure that prints in grey.
+
+Figures 1 and 2, which look into networks, are in ``dwikit.plots.diagrams``: to import them starts Keras.
+"""
+
+from dwikit.plots.curves import curves, intensity_histogram, margin, sharpness
+from dwikit.plots.evaluation import distributions, levels, maps, neighbours
+from dwikit.plots.images import image_rows, panels, volume_sheet
+from dwikit.plots.style import STYLE, mosaic
+
+__all__ = [
+    "STYLE",
+    "curves",
+    "distributions",
+    "image_rows",
+    "intensity_histogram",
+    "levels",
+    "maps",
+    "margin",
+    "mosaic",
+    "neighbours",
+    "panels",
+    "sharpness",
+    "volume_sheet",
+]

@@ -121,7 +121,7 @@ def _name(layer) -> str:
         name = f"conv {size}×{size}" + (f", /{stride}" if stride > 1 and kind == "Conv2D" else "")
         return name if kind == "Conv2D" else f"{name}, ×{stride} (transposed)"
     if kind == "LeakyReLU":
-        return f"LeakyReLU {layer.negative_slope:g}" if layer.negative_slope else "ReLU"
+        return f"LReLU {layer.negative_slope:g}" if layer.negative_slope else "ReLU"
     if kind == "UpSampling2D":
         return f"{layer.interpolation} ×{layer.size[0]}"
     if kind == "AveragePooling2D":
@@ -131,15 +131,15 @@ def _name(layer) -> str:
         return "" if name == "linear" else str(name)
     names = {
         "Dense": "dense",
-        "BatchNormalization": "batch norm",
-        "GroupNormalization": "group norm",
+        "BatchNormalization": "BN",
+        "GroupNormalization": "GN",
         "Affine": "scale, offset",
         "ReLU": "ReLU",
         "Add": "sum",
         "AdaIN": "AdaIN",
         "NoiseAndBias": "noise",
         "LearnedConstant": "constant",
-        "MinibatchDeviation": "batch deviation",
+        "MinibatchDeviation": "batch sd",
         "Dropout": "dropout",
         "UnitNormalization": "unit length",
     }

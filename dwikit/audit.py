@@ -32,20 +32,20 @@ learns from a real and a fake image (6) and judges one more for the generator (2
 def similarity_audit(published: pd.DataFrame = paper.TABLE_1, n: int = paper.N_SAMPLES) -> pd.DataFrame:
     """How far the mean image of each row's samples must lie from the data's, by the row's own DS and ISD (sec. 2.6).
 
-    With v the variance of the data's pixels, DS - ISD / 2 = v + |mean(s) - mean(o)|^2 / D (both metrics in closed form,
-    ``dwikit.metrics.similarity``). No row can be below v, so v is at most the smallest of them, and what a row has above
-    that smallest is the least its mean image is off. An independent draw of n is expected to be off by v / n.
+    With v the variance of the data's pixels, DS - (1 - 1/n) ISD / 2 = v + |mean(s) - mean(o)|^2 / D (both metrics in closed
+    form, ``dwikit.metrics.similarity``). No row can be below v, so v is at most the smallest of them, and what a row has
+    above that smallest is the least its mean image is off. An independent draw of n is expected to be off by v / n.
 
     Args:
         published: ds and isd, a row a model, ``original`` among them.
         n: images a row.
 
     Returns:
-        Columns ds, isd, difference (DS - ISD / 2), shift (the least squared distance of the mean images, rounding of the
-        printed digits allowed for), shift_rms (its root, in intensities of [0, 1]), and times (shift over v / n).
+        Columns ds, isd, difference (DS - (1 - 1/n) ISD / 2), shift (the least squared distance of the mean images, rounding of
+        the printed digits allowed for), shift_rms (its root, in intensities of [0, 1]), and times (shift over v / n).
     """
     table = published[["ds", "isd"]].copy()
-    table["difference"] = table["ds"] - table["isd"] / 2
+    table["difference"] = table["ds"] - (1 - 1 / n) * table["isd"] / 2
     variance = table["difference"].min()
     spread = 2 * (ROUNDING + ROUNDING / 2)  # of two differences, each of DS and half of ISD
     table["shift"] = np.maximum(table["difference"] - variance - spread, 0)

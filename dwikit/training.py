@@ -347,8 +347,8 @@ def quantize(images: np.ndarray) -> np.ndarray:
     return np.round(np.clip(images.reshape(images.shape[:3]), 0, 1) * 255).astype(np.uint8)
 
 
-def held_out(store: SliceStore, n: int) -> np.ndarray:
-    """Positions in the store of the slices that VAEs reconstruct: up to n of the test split, in a random order."""
+def held_out(store: SliceStore, n: int | None = None) -> np.ndarray:
+    """Positions in the store of the slices that VAEs reconstruct: all of the test split or the first n, in a random order."""
     return np.random.default_rng(SAMPLE_SEED).permutation(store.indices("test"))[:n]
 
 

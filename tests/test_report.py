@@ -1,12 +1,15 @@
 """Tables beside the paper's, and files with their provenance."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from dwikit import metrics, paper, paths, plots, profiles, report
+from dwikit.errors import InputError
+from dwikit.slices import SliceStore
 
 
 @pytest.fixture
@@ -16,10 +19,45 @@ def samples():
 
 def test_every_row_of_table_1_stands_on_the_same_number(store, samples):
     table = report.table_1(store, samples, n=1000)
-    assert table["n"].tolist() == [40, 40]
-    assert report.table_1(store, samples, n=17)["n"].tolist() == [17, 17]
-    assert table.loc["vae", "ds"] == pytest.approx(metrics.dataset_similarity(samples["vae"], store.split("train")))
-    assert table.loc["vae", "laplace"] == pytest.approx(metrics.laplace_variance(samples["vae"]).mean())
+    assert table["n"].to_dict() == {"original": 40, "held_out": 26, "vae": 40}
+    assert set(report.table_1(store, samples, n=17)["n"]) == {17}
+    plain = report.measure(samples["vae"], metrics.moments(store.split("train")))
+    assert {name: table.loc["vae", name] for name in plain} == pytest.approx(plain)
+    assert plain["ds"] == pytest.approx(metrics.dataset_similarity(samples["vae"], store.split("train")))
+
+
+def test_every_number_stands_within_its_interval(store, samples):
+    table = report.table_1(store, samples)
+    for name in ("ds", "isd", "min_isd", "laplace", "laplace_sd"):
+        inside = (table[f"{name}_low"] <= table[name]) & (table[name] <= table[f"{name}_high"])
+        assert inside.to_dict() == {"original": True, "held_out": False, "vae": True}, name
+    assert table.loc["held_out"].filter(like="_low").isna().all(), "one held-out person, and no interval"
+
+
+def test_the_metrics_are_the_means_of_their_values_image_by_image(store, samples):
+    data = metrics.moments(store.split("train"))
+    means = report.per_image(samples["vae"], data).mean()
+    plain = report.measure(samples["vae"], data)
+    assert {name: plain[name] for name in means.index} == pytest.approx(means.to_dict())
+
+
+def test_samples_of_another_size_are_refused(store):
+    with pytest.raises(InputError, match="Samples of vae are 16 x 16 pixels and the originals 32 x 32"):
+        report.table_1(store, {"vae": np.zeros((9, 16, 16), np.uint8)})
+
+
+def test_a_store_without_test_people_gives_a_row_less(store, samples):
+    table = store.table.replace({"split": {"test": "train"}})
+    whole = SliceStore(store.images, table, store.settings)
+    assert report.table_1(whole, samples).index.tolist() == ["original", "vae"]
+
+
+def test_constant_and_copied_samples_are_measured(store):
+    black, twins = np.zeros((6, 32, 32), np.uint8), np.repeat(store.images[10:13], 2, axis=0)
+    table = report.table_1(store, {"vae": black, "intro_vae": twins})
+    assert (table.loc["vae", ["isd", "min_isd", "laplace", "laplace_high"]] == 0).all()
+    assert table.loc["intro_vae", ["min_isd", "min_isd_low", "min_isd_high"]].eq(0).all() and table.loc["intro_vae", "isd"] > 0
+    assert "| 0.0000 [0.0000, 0.0000] (0.00) |" in report.markdown(report.beside_paper(table, paper.TABLE_1))
 
 
 def test_ratios_are_to_the_original_row(store, samples):
@@ -37,6 +75,18 @@ def test_reconstruction_error_over_pixels():
     reconstructions[0, 0, 0] = 255
     row = report.reconstruction_table({"vae": (originals, reconstructions)}).loc["vae"]
     assert row["mse"] == 1 / 8 and row["mse_sd"] == pytest.approx(np.sqrt(1 / 8 - 1 / 64))
+    assert row["mse_sd_images"] == pytest.approx(1 / 8)
+
+
+def test_the_floor_of_a_reconstruction_is_the_nearest_training_slice(store):
+    held_out = store.split("test")[:10]
+    table = report.reconstruction_table(
+        {"vae": (held_out, held_out)}, training=np.concatenate([store.split("train"), held_out])
+    )
+    assert table.index.tolist() == ["original", "nearest", "vae"]
+    assert table.loc["nearest", "mse"] == 0 and table.loc["nearest", "laplace"] == table.loc["original", "laplace"]
+    ours = report.reconstruction_table({"vae": (held_out, held_out)}, training=store.split("train"))
+    assert ours.loc["nearest", "mse"] == pytest.approx(metrics.nearest_distances(held_out, store.split("train"))[0].mean())
 
 
 def test_the_paper_as_printed():
@@ -54,9 +104,17 @@ def test_markdown_has_a_row_a_model_and_says_where_nothing_is():
 
 def test_ratios_stand_in_parentheses_beside_their_values(store, samples):
     text = report.markdown(report.beside_paper(report.table_1(store, samples), paper.TABLE_1))
-    heading, _, original, vae = text.splitlines()
-    assert heading.startswith("| model | DS ours | DS paper | ISD ours |")
-    assert "| 0.0494 (1.00) |" in original and vae.endswith("| 201 (0.13) |")
+    heading, _, original, held_out, vae = text.splitlines()
+    assert heading.startswith("| model | n | DS ours | DS paper | ISD ours |")
+    assert "| 0.0494 (1.00) |" in original and "| 201 (0.13) |" in vae
+    assert re.search(r"\| \d\.\d{4} \[\d\.\d{4}, \d\.\d{4}\] \(\d\.\d\d\) \| 0\.0552", vae)
+    assert held_out.startswith("| Held-out people | 26 |")
+
+
+def test_latex_has_the_same_cells_and_no_bare_symbols():
+    table = pd.DataFrame({"ds": [0.05], "ds_low": [0.04], "ds_high": [0.06], "a_b": ["5 % & more"]}, index=["x_1"])
+    row = report.latex(table.rename_axis("model")).splitlines()[4]
+    assert row == r"x\_1 & 0.0500 [0.0400, 0.0600] & 5 \% \& more \\"
 
 
 def test_files_carry_their_provenance(store, samples, tmp_path, monkeypatch):
@@ -66,20 +124,14 @@ def test_files_carry_their_provenance(store, samples, tmp_path, monkeypatch):
     assert "Profile smoke; made by `dwikit run 05_evaluate`" in path.read_text()
     kept = json.loads((tmp_path / "table-1.json").read_text())
     assert kept["profile"]["image_size"] == 32 and kept["seed"] == 3 and kept["versions"]["numpy"] == np.__version__
-    assert pd.read_csv(tmp_path / "table-1.csv", index_col=0)["n"].tolist() == [40, 40]
-    report.save_figure(plots.sharpness({"a": np.arange(9.0), "b": np.arange(5.0)}), "sharpness", source, "svg")
-    assert "<svg" in (tmp_path / "sharpness.svg").read_text() and (tmp_path / "sharpness.json").is_file()
-
-
-def test_figures_show_what_they_are_given(store):
-    images = store.images[:10]
-    sheet = plots.mosaic(images, 4, gap=1)
-    assert sheet.shape == (3 * 33 - 1, 4 * 33 - 1)
-    np.testing.assert_array_equal(sheet[:32, :32], images[0])
-    np.testing.assert_array_equal(sheet[66:98, 33:65], images[9])
-    np.testing.assert_array_equal(plots.mosaic(images / 255, 4), sheet)
-    figure = plots.image_rows({"real": images, "samples": images[:3]}, columns=5)
-    assert [axis.get_ylabel() for axis in figure.axes] == ["real", "samples"]
+    assert pd.read_csv(tmp_path / "table-1.csv", index_col=0)["n"].tolist() == [40, 26, 40]
+    head, begin = (tmp_path / "table-1.tex").read_text().splitlines()[:2]
+    assert head == "% Profile smoke; made by: dwikit run 05_evaluate" and begin.startswith(r"\begin{tabular}")
+    drawings = []
+    for _ in range(2):
+        report.save_figure(plots.image_rows({"a": store.images[:3]}), "rows", source)
+        drawings.append((tmp_path / "rows.svg").read_bytes())
+    assert b"<svg" in drawings[0] and drawings[0] == drawings[1] and (tmp_path / "rows.json").is_file()
 
 
 def test_pages_take_the_tables_as_they_were_made(tmp_path):

@@ -2,7 +2,7 @@
 
 from dwikit.claims.checks import Evidence, Nearer, Ratio, holds
 from dwikit.claims.listed import CLAIMS, NOT_REPRODUCED, NOT_TESTED, REPRODUCED, UNDECIDED, Claim
-from dwikit.claims.verdicts import exact, published, readings, table
+from dwikit.claims.verdicts import exact, published, readings, table, with_rows
 
 __all__ = [
     "CLAIMS",
@@ -19,4 +19,5 @@ __all__ = [
     "published",
     "readings",
     "table",
+    "with_rows",
 ]

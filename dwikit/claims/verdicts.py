@@ -43,6 +43,24 @@ def published() -> Evidence:
     return Evidence(exact(paper.TABLE_1), exact(paper.RECONSTRUCTION), readings(paper.TABLE_2, paper.N_READ, kappa))
 
 
+def with_rows(evidence: Evidence, key: str, label: str, *tables: pd.DataFrame) -> Evidence:
+    """The same evidence with one model's rows replaced by another training's.
+
+    Args:
+        evidence: of the study.
+        key: the model's, such as ``"vae"``.
+        label: row of the other training in ``tables``.
+        *tables: its Table 1 and its reconstruction table.
+    """
+    replaced = []
+    for ours, theirs in zip(evidence, tables):
+        if ours is not None:
+            ours = ours.copy()
+            ours.loc[key] = theirs.loc[label]
+        replaced.append(ours)
+    return Evidence(*replaced, *evidence[len(tables) :])
+
+
 def table(evidences: Sequence[Evidence], seeds: Mapping[str, int] | None = None) -> pd.DataFrame:
     """The verdict on every claim, with its numbers.
 

@@ -3,7 +3,7 @@
 Figures 1 and 2, which look into networks, are in ``dwikit.plots.diagrams``: to import them starts Keras.
 """
 
-from dwikit.plots.curves import curves, intensity_histogram, margin, sharpness
+from dwikit.plots.curves import curves, intensity_histogram, margin
 from dwikit.plots.evaluation import distributions, levels, maps, neighbours
 from dwikit.plots.images import image_rows, panels, volume_sheet
 from dwikit.plots.style import STYLE, mosaic
@@ -20,6 +20,5 @@ __all__ = [
     "mosaic",
     "neighbours",
     "panels",
-    "sharpness",
     "volume_sheet",
 ]

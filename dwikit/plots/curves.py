@@ -1,6 +1,6 @@
-"""Figures of numbers: terms of a loss by epoch, histograms, distributions of metrics."""
+"""Figures of numbers: terms of a loss by epoch, histograms."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -51,15 +51,4 @@ def intensity_histogram(raw: np.ndarray, cap: float, normalized: np.ndarray) -> 
     axes[0].set(yscale="log", xlabel="intensity, scanner units", ylabel="voxels")
     axes[1].hist(normalized.ravel(), bins=64, color="0.6")
     axes[1].set(yscale="log", xlabel="intensity, normalized")
-    return finished(figure)
-
-
-def sharpness(groups: Mapping[str, np.ndarray]) -> Figure:
-    """Distribution of the Laplace variance by group (0-255 scale), as boxes without outliers beyond the whiskers."""
-    figure, axis = plt.subplots(figsize=(6.5, 0.45 * len(groups) + 0.9), layout="constrained")
-    axis.boxplot(
-        list(groups.values())[::-1], orientation="horizontal", tick_labels=list(groups)[::-1], widths=0.6,
-        medianprops={"color": "0"}, flierprops={"markersize": 2, "alpha": 0.4},
-    )  # fmt: skip
-    axis.set_xlabel("Laplace variance (0-255 scale)")
     return finished(figure)

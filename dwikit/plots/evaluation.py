@@ -10,6 +10,8 @@ from scipy import ndimage
 
 from dwikit.plots.style import bare, finished, mosaic
 
+CELL = 0.8
+"""Inches of an image."""
 METRICS = {"ds": "DS", "isd": "ISD", "min_isd": "min ISD", "laplace": "Laplace variance"}
 
 
@@ -49,10 +51,8 @@ def levels(
         within: how far an image's level may lie from the wanted one.
     """
     height, width = next(iter(groups.values()))[0].shape[1:]
-    cell = 9.0 / (columns * len(wanted))
-    figure, axes = plt.subplots(
-        len(groups), len(wanted), figsize=(9.9, cell * height / width * len(groups) + 0.3), squeeze=False
-    )
+    size = (CELL * columns * len(wanted) * 1.03 + 0.4, CELL * height / width * len(groups) + 0.3)
+    figure, axes = plt.subplots(len(groups), len(wanted), figsize=size, squeeze=False)
     for row, (label, (images, places)) in zip(axes, groups.items()):
         for axis, level in zip(row, wanted):
             chosen = images[np.flatnonzero(np.abs(places - level) <= within)[:columns]]
@@ -62,7 +62,7 @@ def levels(
         row[0].set_ylabel(label)
     for axis, level in zip(axes[0], wanted):
         axis.set_title(f"level {level}", fontsize=10)
-    figure.subplots_adjust(left=0.05, right=1, bottom=0, top=1 - 0.3 / figure.get_figheight(), hspace=0.02, wspace=0.04)
+    figure.subplots_adjust(left=0.4 / size[0], right=1, bottom=0, top=1 - 0.3 / size[1], hspace=0.02, wspace=0.04)
     return finished(figure)
 
 
@@ -74,8 +74,8 @@ def neighbours(groups: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]], 
         columns: samples a group, the first in order.
     """
     height, width = next(iter(groups.values()))[0].shape[1:]
-    cell = 9.3 / columns
-    figure, axes = plt.subplots(len(groups), 1, figsize=(10, len(groups) * (2 * cell * height / width + 0.22)), squeeze=False)
+    size = (CELL * columns + 0.4, len(groups) * (2 * CELL * height / width + 0.22))
+    figure, axes = plt.subplots(len(groups), 1, figsize=size, squeeze=False)
     for axis, (label, (samples, nearest, distances)) in zip(axes[:, 0], groups.items()):
         sheet = mosaic(np.concatenate([samples[:columns], nearest[:columns]]), columns)
         axis.imshow(sheet, cmap="gray", vmin=0, vmax=255)
@@ -84,7 +84,7 @@ def neighbours(groups: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]], 
         for i, distance in enumerate(distances[:columns]):
             place = (i * (width + 1) + width / 2, sheet.shape[0])
             axis.text(*place, f"{distance:.4f}", ha="center", va="top", fontsize=7.5)
-    figure.subplots_adjust(left=0.05, right=1, bottom=0.22 / figure.get_figheight(), top=1, hspace=0.1)
+    figure.subplots_adjust(left=0.4 / size[0], right=1, bottom=0.22 / size[1], top=1, hspace=0.1)
     return finished(figure)
 
 
@@ -99,9 +99,9 @@ def maps(groups: Mapping[str, np.ndarray]) -> Figure:
     """
     rows = {"mean": _mean, "spread": _spread, "detail": _detail}
     height, width = next(iter(groups.values())).shape[1:]
-    cell = 9.0 / len(groups)
+    cell = 7.0 / len(groups)
     figure, axes = plt.subplots(
-        len(rows), len(groups), figsize=(10, len(rows) * cell * height / width + 0.3), squeeze=False, layout="constrained"
+        len(rows), len(groups), figsize=(8, len(rows) * cell * height / width + 0.3), squeeze=False, layout="constrained"
     )
     for row, (label, function) in zip(axes, rows.items()):
         values = [function(images) for images in groups.values()]

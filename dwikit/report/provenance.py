@@ -7,6 +7,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -58,10 +59,17 @@ def save_table(table: pd.DataFrame, name: str, source: dict) -> Path:
     return folder / f"{name}.md"
 
 
-def save_figure(figure: Figure, name: str, source: dict, suffix: str = "png") -> Path:
-    """Write ``figures/<name>.<suffix>`` and ``<name>.json`` (the provenance); returns the path of the figure."""
+def save_figure(figure: Figure, name: str, source: dict, suffix: str = "svg") -> Path:
+    """Write ``figures/<name>.<suffix>`` and ``<name>.json`` (the provenance); returns the path of the figure.
+
+    In a vector file images keep their own pixels, and neither a date nor random names make the same figure another file.
+    """
     path = paths.figures() / f"{name}.{suffix}"
-    files.write(path, figure.savefig)
+    metadata = {"Date": None} if suffix == "svg" else None
+    for image in [image for axis in figure.axes for image in axis.images if suffix == "svg"]:
+        image.set_interpolation("none")
+    with plt.rc_context({"svg.hashsalt": "dwikit"}):
+        files.write(path, lambda partial: figure.savefig(partial, metadata=metadata))
     files.write_json(paths.figures() / f"{name}.json", source)
     return path
 

@@ -123,8 +123,9 @@ def reconstruction_table(
     that over images stand here.
 
     Args:
-        pairs: model key -> (originals, reconstructions), each (n, H, W) uint8; originals equal for all models.
-        people: (n,) whose slice each original is; None resamples by image.
+        pairs: model key -> (originals, reconstructions), each (n, H, W) uint8; originals equal for all models, but for their
+            number: all rows stand on the smallest.
+        people: (n,) or more, whose slice each original is; None resamples by image.
         training: (m, H, W) training slices, for the floor: the nearest of them in place of a reconstruction.
         seed: of the resamples.
 
@@ -132,12 +133,13 @@ def reconstruction_table(
         One row a model key, ``original`` first, ``nearest`` (the floor) second: n, mse, mse_sd (over pixels),
         mse_sd_images, laplace, laplace_sd, each but n with its interval.
     """
-    originals = next(iter(pairs.values()))[0]
-    weights = bootstrap.resamples(len(originals), people, seed=seed)
+    n = min(len(originals) for originals, _ in pairs.values())
+    originals = next(iter(pairs.values()))[0][:n]
+    weights = bootstrap.resamples(n, None if people is None else people[:n], seed=seed)
     groups = {"original": originals}
     if training is not None:
         groups["nearest"] = training[metrics.nearest_distances(originals, training)[1]]
-    groups |= {key: reconstructions for key, (_, reconstructions) in pairs.items()}
+    groups |= {key: reconstructions[:n] for key, (_, reconstructions) in pairs.items()}
     rows = {}
     for key, images in groups.items():
         laplace = metrics.laplace_variance(images)

@@ -79,12 +79,32 @@ class Training:
 
 
 @dataclass(frozen=True)
+class Usefulness:
+    """Are samples good for augmentation? How many patients a network learns from, and how long."""
+
+    patients: int = 4
+    """With labels, to learn from."""
+    held_out: int = 12
+    """At most, to judge by."""
+    seeds: int = 3
+    steps: int = 2000
+    """The same for every arm."""
+    batch_size: int = 8
+    width: int = 16
+    """Channels of the U-Net's first level."""
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """How many samples and real slices each row of Table 1 stands on, and how often the VAE is trained."""
 
     samples: int = 1000
     seeds: int = 1
     """Trainings of the VAE that differ in their seed only: how much one training means."""
+    """How many samples and real slices each row of Table 1 stands on, and the test of what samples are good for."""
+
+    samples: int = 1000
+    usefulness: Usefulness = field(default_factory=Usefulness)
 
 
 @dataclass(frozen=True)
@@ -172,6 +192,8 @@ def _build(cls: type, values: Any, where: str) -> Any:
 
 
 COUNTS = {"cases", "epochs", "batch_size", "steps_per_epoch", "steps_per_execution", "samples", "seeds", "workers"}
+COUNTS = {"cases", "epochs", "batch_size", "steps_per_epoch", "steps_per_execution", "samples", "workers"}
+COUNTS |= {"patients", "held_out", "seeds", "steps", "width"}  # of evaluation.usefulness
 """Values that make no sense below 1 (None, where it is allowed, is no value)."""
 
 

@@ -1,0 +1,206 @@
+"""Train every arm with every seed, keep each result, and judge the differences."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from tqdm import tqdm
+
+from dwikit import files, paths
+from dwikit.errors import InputError
+from dwikit.profiles import Profile
+from dwikit.slices import SliceStore
+from dwikit.usefulness import patients
+from dwikit.usefulness.arms import UNLABELLED, Arm, arms, batches
+from dwikit.usefulness.patients import Slices
+from dwikit.usefulness.tasks import Denoising, Learner, Segmentation
+
+SEED = 20_000
+"""Seeds of the trainings count from here, apart from those of the generators."""
+
+
+class Result(NamedTuple):
+    """One training's end.
+
+    Attributes:
+        scores: (patients, scores of the task) of the held-out patients.
+        answers: (n, H, W) uint8, the network's answers to the first held-out patient's slices.
+        weights: of the network.
+    """
+
+    scores: np.ndarray
+    answers: np.ndarray
+    weights: list[np.ndarray]
+
+
+def path(config: Profile, task: Segmentation | Denoising, arm: Arm, seed: int) -> Path:
+    """File of one training's result."""
+    return paths.runs(config.name) / "usefulness" / task.name / f"{arm.name}-seed-{seed}.npz"
+
+
+def run(
+    task: Segmentation | Denoising,
+    config: Profile,
+    store: SliceStore,
+    samples: Mapping[str, np.ndarray],
+    few: Slices,
+    held_out: Slices,
+    taught: list[str],
+) -> dict[Arm, list[Result]]:
+    """Every arm with every seed; what is there already, made with the same settings and data, is not trained again.
+
+    Args:
+        task: what is learned.
+        config: profile; its section evaluation.usefulness says how much.
+        store: slices; those of other training patients are the unlabelled pool.
+        samples: model key -> images (n, H, W) uint8.
+        few: slices to learn from.
+        held_out: slices to judge by.
+        taught: subjects of ``few``.
+
+    Returns:
+        Arm -> results, one a seed.
+
+    Raises:
+        InputError: samples of another size or type than the store's slices.
+    """
+    section = config.evaluation.usefulness
+    pools = _pools(config, store, samples, taught)
+    shown, truth = task.shown(held_out), task.truth(held_out)
+    learner, results = None, {arm: [] for arm in arms(list(samples))}
+    trainings = [(seed, arm) for seed in range(section.seeds) for arm in results]
+    bar = tqdm(trainings, desc=task.name.capitalize(), unit="training", leave=False)
+    for seed, arm in bar:
+        bar.set_postfix_str(f"seed {seed}, {arm.label}")
+        pool = pools.get(arm.extra)
+        stamp = _stamp(section, few, held_out, pool)
+        file = path(config, task, arm, seed)
+        result = _read(file, stamp)
+        if result is None:
+            learner = learner or Learner(task, shown.shape[-1], section.width, section.steps)
+            extra = None
+            if pool is not None:
+                extra = pool, _taught_labels(learner, task, results[arm.teacher][seed], pool)
+            data = few.images, few.images if few.labels is None else few.labels
+            learner.train(batches(arm, data, extra, section.batch_size, SEED + seed, task.noise), SEED + seed)
+            answers = learner.answers(shown)
+            scores = [task.score(answers[mine], truth[mine]) for mine in _by_patient(held_out)]
+            result = Result(np.array(scores), answers[held_out.patients == 0], learner.model.get_weights())
+            _write(file, stamp, result)
+        results[arm].append(result)
+    return results
+
+
+def _pools(config: Profile, store: SliceStore, samples: Mapping[str, np.ndarray], taught: list[str]) -> dict[str, np.ndarray]:
+    """Images to add, the same number from every source."""
+    size = store.image_size
+    for key, images in samples.items():
+        if images.dtype != np.uint8 or images.shape[1:] != (size, size) or not len(images):
+            raise InputError(
+                f"The samples of {key} must be (n, {size}, {size}) uint8 like the store's slices, not {images.shape} "
+                f"{images.dtype}. Draw them from a network trained on these slices."
+            )
+    table = store.table
+    others = np.flatnonzero((table["split"] == "train") & ~table["subject"].isin(taught))
+    n = min(len(others), *(len(images) for images in samples.values())) if samples else len(others)
+    chosen = np.random.default_rng(SEED).permutation(others)[:n]
+    pools = {key: images[:n] for key, images in samples.items()} | {UNLABELLED: store.images[np.sort(chosen)]}
+    return {key: patients.cut(images, config.slices.fov_mm) for key, images in pools.items()}
+
+
+def _taught_labels(learner: Learner, task: Segmentation | Denoising, teacher: Result, pool: np.ndarray) -> np.ndarray:
+    """Labels of a pool: the teacher's answers, or, where the task needs none, the images themselves."""
+    if isinstance(task, Denoising):
+        return pool
+    learner.model.set_weights(teacher.weights)
+    return learner.answers(pool.astype(np.float32) / 255)
+
+
+def _by_patient(slices: Slices) -> list[np.ndarray]:
+    return [np.flatnonzero(slices.patients == patient) for patient in np.unique(slices.patients)]
+
+
+# ==== Keep ====
+
+
+def _stamp(section, few: Slices, held_out: Slices, pool: np.ndarray | None) -> str:
+    """Everything that decides a training but its arm and seed."""
+    data = hashlib.sha256()
+    for array in (few.images, few.labels, held_out.images, held_out.labels, pool):
+        data.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
+    return json.dumps({**dataclasses.asdict(section), "seeds": None, "data": data.hexdigest()})
+
+
+def _write(file: Path, stamp: str, result: Result) -> None:
+    arrays = {f"weights_{i:02d}": array for i, array in enumerate(result.weights)}
+    files.write(file, lambda partial: np.savez(partial, stamp=stamp, scores=result.scores, answers=result.answers, **arrays))
+
+
+def _read(file: Path, stamp: str) -> Result | None:
+    """The result in a file, or None if there is none, none that can be read, or one of other settings."""
+    try:
+        with np.load(file, allow_pickle=False) as there:
+            if str(there["stamp"]) != stamp:
+                return None
+            weights = [there[name] for name in sorted(there.files) if name.startswith("weights_")]
+            return Result(there["scores"], there["answers"], weights)
+    except (OSError, ValueError, KeyError, EOFError):
+        return None
+
+
+# ==== Judge ====
+
+
+def table(task: Segmentation | Denoising, results: Mapping[Arm, list[Result]]) -> pd.DataFrame:
+    """One row an arm: scores, range over seeds, difference from classical augmentation with its interval, verdict.
+
+    Returns:
+        Columns: the task's scores (means over patients and seeds), their mean where there are several, the lowest and highest
+        seed, the paired difference from the arm ``classical`` with the ends of its 95 % interval over patients, and the
+        verdict (``verdict``). Rows by the arms' labels.
+    """
+    reference = _means(results[Arm(True)])
+    rows = {}
+    for arm, runs in results.items():
+        scores, by_seed = np.mean([result.scores for result in runs], axis=(0, 1)), _means(runs)
+        row = {f"{task.summary} {name}": value for name, value in zip(task.scores, scores)} if len(scores) > 1 else {}
+        row |= {task.summary: by_seed.mean(), "lowest seed": by_seed.mean(1).min(), "highest seed": by_seed.mean(1).max()}
+        if arm != Arm(True):
+            difference, low, high = interval(by_seed - reference)
+            row |= {"minus classical": difference, "95 % from": low, "to": high}
+        row["verdict"] = "reference" if arm == Arm(True) else verdict(by_seed - reference)
+        rows[arm.label] = row
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("trained with")
+
+
+def _means(runs: list[Result]) -> np.ndarray:
+    """Score of each seed and patient (seeds, patients), the mean over tissues where there are several."""
+    return np.mean([result.scores for result in runs], axis=-1)
+
+
+def interval(differences: np.ndarray, level: float = 0.95) -> tuple[float, float, float]:
+    """Mean of paired differences (seeds, patients) with Student's interval over patients, each averaged over seeds."""
+    means = differences.mean(axis=0)
+    half = stats.t.ppf((1 + level) / 2, len(means) - 1) * stats.sem(means)
+    return float(means.mean()), float(means.mean() - half), float(means.mean() + half)
+
+
+def verdict(differences: np.ndarray) -> str:
+    """``helps`` or ``hurts`` where the interval leaves 0 out and every seed says the same; else ``no difference shown``.
+
+    The interval speaks for other patients, not for other first weights: hence the second condition, and no verdict from
+    one seed.
+    """
+    if len(differences) < 2:
+        return "one seed only"
+    _, low, high = interval(differences)
+    by_seed = differences.mean(axis=1)
+    if low > 0 and (by_seed > 0).all():
+        return "helps"
+    return "hurts" if high < 0 and (by_seed < 0).all() else "no difference shown"

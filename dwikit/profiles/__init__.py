@@ -80,10 +80,10 @@ class Training:
 
 @dataclass(frozen=True)
 class Usefulness:
-    """Are samples good for augmentation? How many patients a network learns from, and how long."""
+    """Are samples good for augmentation? How many patients each network learns from, and how long."""
 
-    patients: int = 4
-    """With labels, to learn from."""
+    patients: int = 1
+    """To learn from, others with every seed."""
     held_out: int = 12
     """At most, to judge by."""
     seeds: int = 3

@@ -5,7 +5,6 @@ Two tests on few patients, each with no augmentation, with classical augmentatio
 no labels. Every arm takes the same number of steps from the same first weights.
 """
 
-import functools
 from collections.abc import Mapping
 
 import numpy as np
@@ -36,19 +35,32 @@ def segmentation(config: Profile, store: SliceStore, samples: Mapping[str, np.nd
         InputError: a cohort of one's own (no labels), too few patients, or samples that do not fit the store.
     """
     taught, judged = patients.choose(config, store)
-    labelled = functools.partial(patients.with_labels, config, store)
+    few, held_out = (patients.with_labels(config, store, subjects) for subjects in (taught, judged))
     task = tasks.Segmentation()
-    return experiment.table(task, experiment.run(task, config, store, samples, labelled(taught), labelled(judged), taught))
+    return experiment.table(task, experiment.run(task, config, store, samples, few, held_out, taught))
 
 
 def denoising(config: Profile, store: SliceStore, samples: Mapping[str, np.ndarray]) -> pd.DataFrame:
     """Removal of Rician noise, learned from few patients, with and without synthetic slices; PSNR on held-out patients.
 
-    The slices are scans and have noise of their own; more is added, and what is asked for is the slice before.
+    The slices are scans and have noise of their own; more is added, and what is asked for is the slice before. Stops and
+    goes on as ``segmentation`` does.
 
-    Args, returns and errors are those of ``segmentation``, but for labels: any cohort will do, and the score is the PSNR in dB.
+    Args:
+        config: profile.
+        store: slices that the models were trained on; any cohort will do.
+        samples: model key -> images (n, H, W) uint8.
+
+    Returns:
+        ``experiment.table``: PSNR in dB, of which the last row gives that of the noisy slices.
+
+    Raises:
+        InputError: too few patients, or samples that do not fit the store.
     """
     taught, judged = patients.choose(config, store)
-    real = functools.partial(patients.from_store, config, store)
+    few, held_out = (patients.from_store(config, store, subjects) for subjects in (taught, judged))
     task = tasks.Denoising()
-    return experiment.table(task, experiment.run(task, config, store, samples, real(taught), real(judged), taught))
+    table = experiment.table(task, experiment.run(task, config, store, samples, few, held_out, taught))
+    untouched = experiment.scores(task, task.answer(task.shown(held_out)[..., None]), held_out)
+    table.loc["none: the noisy slices", task.summary] = untouched.mean()
+    return table

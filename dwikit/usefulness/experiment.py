@@ -14,15 +14,19 @@ from tqdm import tqdm
 
 from dwikit import files, paths
 from dwikit.errors import InputError
-from dwikit.profiles import Profile
+from dwikit.profiles import Profile, Usefulness
 from dwikit.slices import SliceStore
 from dwikit.usefulness import patients
-from dwikit.usefulness.arms import UNLABELLED, Arm, arms, batches
+from dwikit.usefulness.arms import LABELLED, UNLABELLED, Arm, Pool, arms, batches
 from dwikit.usefulness.patients import Slices
 from dwikit.usefulness.tasks import Denoising, Learner, Segmentation
 
 SEED = 20_000
 """Seeds of the trainings count from here, apart from those of the generators."""
+
+
+AGAINST_CLASSICAL = ("minus classical", "95 %", "verdict")
+ADDED = ("added by the images", "95 % of that", "verdict on that")
 
 
 class Result(NamedTuple):
@@ -72,29 +76,36 @@ def run(
     """
     section = config.evaluation.usefulness
     pools = _pools(config, store, samples, taught)
-    shown, truth = task.shown(held_out), task.truth(held_out)
-    learner, results = None, {arm: [] for arm in arms(list(samples))}
+    shown, learner = task.shown(held_out), None
+    controls = [UNLABELLED] + [LABELLED] * (few.labels is not None and section.seeds > 1)
+    results = {arm: [] for arm in arms(list(samples), controls)}
     trainings = [(seed, arm) for seed in range(section.seeds) for arm in results]
     bar = tqdm(trainings, desc=task.name.capitalize(), unit="training", leave=False)
     for seed, arm in bar:
         bar.set_postfix_str(f"seed {seed}, {arm.label}")
-        pool = pools.get(arm.extra)
-        stamp = _stamp(section, few, held_out, pool)
-        file = path(config, task, arm, seed)
+        own, others = _split(few, few.patients // section.patients == seed)
+        pool = others[0] if arm.extra == LABELLED else pools.get(arm.extra)
+        stamp, file = _stamp(section, own, held_out, pool), path(config, task, arm, seed)
         result = _read(file, stamp)
         if result is None:
             learner = learner or Learner(task, shown.shape[-1], section.width, section.steps)
             extra = None
-            if pool is not None:
-                extra = pool, _taught_labels(learner, task, results[arm.teacher][seed], pool)
-            data = few.images, few.images if few.labels is None else few.labels
-            learner.train(batches(arm, data, extra, section.batch_size, SEED + seed, task.noise), SEED + seed)
+            if arm.extra:
+                labels = others[1] if arm.extra == LABELLED else _labels(learner, results[arm.teacher][seed], pool)
+                extra = pool, labels
+            learner.train(batches(arm, own, extra, section.batch_size, SEED + seed, task.noise), SEED + seed)
             answers = learner.answers(shown)
-            scores = [task.score(answers[mine], truth[mine]) for mine in _by_patient(held_out)]
-            result = Result(np.array(scores), answers[held_out.patients == 0], learner.model.get_weights())
+            first = answers[held_out.patients == 0]
+            result = Result(scores(task, answers, held_out), first, learner.model.get_weights())
             _write(file, stamp, result)
         results[arm].append(result)
     return results
+
+
+def _split(few: Slices, mine: np.ndarray) -> tuple[Pool, Pool]:
+    """Images and labels of one seed's patients, and those of the other seeds'; without labels, images stand in for them."""
+    labels = few.images if few.labels is None else few.labels
+    return (few.images[mine], labels[mine]), (few.images[~mine], labels[~mine])
 
 
 def _pools(config: Profile, store: SliceStore, samples: Mapping[str, np.ndarray], taught: list[str]) -> dict[str, np.ndarray]:
@@ -114,25 +125,27 @@ def _pools(config: Profile, store: SliceStore, samples: Mapping[str, np.ndarray]
     return {key: patients.cut(images, config.slices.fov_mm) for key, images in pools.items()}
 
 
-def _taught_labels(learner: Learner, task: Segmentation | Denoising, teacher: Result, pool: np.ndarray) -> np.ndarray:
+def _labels(learner: Learner, teacher: Result, pool: np.ndarray) -> np.ndarray:
     """Labels of a pool: the teacher's answers, or, where the task needs none, the images themselves."""
-    if isinstance(task, Denoising):
+    if isinstance(learner.task, Denoising):
         return pool
     learner.model.set_weights(teacher.weights)
     return learner.answers(pool.astype(np.float32) / 255)
 
 
-def _by_patient(slices: Slices) -> list[np.ndarray]:
-    return [np.flatnonzero(slices.patients == patient) for patient in np.unique(slices.patients)]
+def scores(task: Segmentation | Denoising, answers: np.ndarray, slices: Slices) -> np.ndarray:
+    """Scores (patients, scores of the task) of answers (N, H, W), over all slices of each patient."""
+    truth, whose = task.truth(slices), slices.patients
+    return np.array([task.score(answers[whose == patient], truth[whose == patient]) for patient in np.unique(whose)])
 
 
 # ==== Keep ====
 
 
-def _stamp(section, few: Slices, held_out: Slices, pool: np.ndarray | None) -> str:
+def _stamp(section: Usefulness, own: Pool, held_out: Slices, pool: np.ndarray | None) -> str:
     """Everything that decides a training but its arm and seed."""
     data = hashlib.sha256()
-    for array in (few.images, few.labels, held_out.images, held_out.labels, pool):
+    for array in (*own, held_out.images, held_out.labels, pool):
         data.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
     return json.dumps({**dataclasses.asdict(section), "seeds": None, "data": data.hexdigest()})
 
@@ -158,23 +171,25 @@ def _read(file: Path, stamp: str) -> Result | None:
 
 
 def table(task: Segmentation | Denoising, results: Mapping[Arm, list[Result]]) -> pd.DataFrame:
-    """One row an arm: scores, range over seeds, difference from classical augmentation with its interval, verdict.
+    """One row an arm: scores, their range over seeds, and two differences, each with interval and verdict.
 
     Returns:
-        Columns: the task's scores (means over patients and seeds), their mean where there are several, the lowest and highest
-        seed, the paired difference from the arm ``classical`` with the ends of its 95 % interval over patients, and the
-        verdict (``verdict``). Rows by the arms' labels.
+        Columns: the task's scores (means over patients and seeds), their mean where there are several, the lowest to the
+        highest seed; the paired difference from classical augmentation alone with its 95 % interval over patients and the
+        verdict; and the same for what the extra images add, the difference from the arm without them. Rows by the arms'
+        labels.
     """
-    reference = _means(results[Arm(True)])
     rows = {}
     for arm, runs in results.items():
-        scores, by_seed = np.mean([result.scores for result in runs], axis=(0, 1)), _means(runs)
-        row = {f"{task.summary} {name}": value for name, value in zip(task.scores, scores)} if len(scores) > 1 else {}
-        row |= {task.summary: by_seed.mean(), "lowest seed": by_seed.mean(1).min(), "highest seed": by_seed.mean(1).max()}
-        if arm != Arm(True):
-            difference, low, high = interval(by_seed - reference)
-            row |= {"minus classical": difference, "95 % from": low, "to": high}
-        row["verdict"] = "reference" if arm == Arm(True) else verdict(by_seed - reference)
+        columns, means = np.mean([result.scores for result in runs], axis=(0, 1)), _means(runs)
+        by_seed = means.mean(axis=1)
+        row = {f"{task.summary} {name}": value for name, value in zip(task.scores, columns)} if len(columns) > 1 else {}
+        row |= {task.summary: by_seed.mean(), "over seeds": f"{by_seed.min():.3f} to {by_seed.max():.3f}"}
+        for other, headings in ((Arm(True), AGAINST_CLASSICAL), (arm.teacher, ADDED)):
+            if other != arm:
+                differences = means - _means(results[other])
+                mean, low, high = interval(differences)
+                row |= dict(zip(headings, (mean, f"{low:.3f} to {high:.3f}", verdict(differences))))
         rows[arm.label] = row
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("trained with")
 

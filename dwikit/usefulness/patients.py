@@ -32,7 +32,7 @@ class Slices:
 
 
 def choose(config: Profile, store: SliceStore) -> tuple[list[str], list[str]]:
-    """Subjects to learn from (of the training split) and held-out subjects (of the other two splits).
+    """Subjects to learn from (of the training split; every seed has its own) and held-out ones (of the other two splits).
 
     The last of the list are taken: these come by the direct path wherever some do, so that the labelled slices are those of
     the store, pixel by pixel.
@@ -41,16 +41,16 @@ def choose(config: Profile, store: SliceStore) -> tuple[list[str], list[str]]:
         InputError: too few patients.
     """
     section = config.evaluation.usefulness
+    wanted = section.patients * section.seeds
     subjects = store.table.drop_duplicates("subject")
     train = subjects.loc[subjects["split"] == "train", "subject"].tolist()
     rest = subjects.loc[subjects["split"] != "train", "subject"].tolist()
-    if len(train) <= section.patients or len(rest) < 2:
+    if len(train) <= wanted or len(rest) < 2:
         raise InputError(
-            f"{section.patients} patients to learn from, others of the training split and 2 held-out ones are needed; the "
-            f"store has {len(train)} in training and {len(rest)} held out. Prepare more cases, or set "
-            "evaluation.usefulness.patients lower."
+            f"Needed are {wanted} patients to learn from, others of the training split and 2 held-out ones; the store has "
+            f"{len(train)} in training and {len(rest)} held out. Prepare more cases, or lower evaluation.usefulness.patients."
         )
-    return train[-section.patients :], rest[-section.held_out :]
+    return train[-wanted:], rest[-section.held_out :]
 
 
 def window(image_size: int, fov_mm: float) -> slice:
@@ -96,7 +96,7 @@ def with_labels(config: Profile, store: SliceStore, subjects: Sequence[str]) -> 
         )
         counts = histogram.histogram(volume.image)
         cap = store.settings.get("clip") or histogram.percentile(counts, store.settings["percentile"])
-        image = normalize(shrink(volume.image, store.image_size), cap)
+        image = normalize(shrink(volume.image, store.image_size), np.float64(cap))  # as when the store was built
         images.append(np.round(image * 255).astype(np.uint8))
         labels.append(shrink_labels(volume.labels, store.image_size))
     images, labels = (cut(np.concatenate(arrays), config.slices.fov_mm) for arrays in (images, labels))

@@ -77,7 +77,7 @@ class Segmentation:
 class Denoising:
     """Rician noise taken off slices; scored by the peak signal-to-noise ratio over all slices of a patient."""
 
-    name, scores, learning_rate, noise = "denoising", ("PSNR",), 5e-3, False
+    name, scores, learning_rate, noise = "denoising", ("PSNR",), 1e-2, False
     summary = "PSNR"
 
     def network(self, size: int, width: int) -> keras.Model:

@@ -8,7 +8,7 @@ from scipy import stats
 
 from dwikit import profiles, usefulness
 from dwikit.errors import InputError
-from dwikit.usefulness import arms, experiment, patients, tasks
+from dwikit.usefulness import arms, experiment, judge, patients, tasks
 from dwikit.usefulness.arms import UNLABELLED, Arm
 
 SECTION = {"usefulness": {"seeds": 2, "steps": 2, "patients": 1, "batch_size": 4}}
@@ -104,7 +104,7 @@ def test_noise_is_rician():
 def test_the_interval_is_students():
     differences = np.random.default_rng(0).normal(0.1, 1, (3, 12))
     ends = stats.ttest_1samp(differences.mean(0), 0).confidence_interval()
-    assert experiment.interval(differences) == pytest.approx((differences.mean(), *ends))
+    assert judge.interval(differences) == pytest.approx((differences.mean(), *ends))
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_the_interval_is_students():
     ],
 )
 def test_a_verdict_needs_the_patients_and_every_seed(by_seed, spread, expected):
-    assert experiment.verdict(np.array(by_seed)[:, None] + spread * np.linspace(-1, 1, 12)) == expected
+    assert judge.verdict(np.array(by_seed)[:, None] + spread * np.linspace(-1, 1, 12)) == expected
 
 
 # ==== Training ====

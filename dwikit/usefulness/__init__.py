@@ -12,7 +12,7 @@ import pandas as pd
 
 from dwikit.profiles import Profile
 from dwikit.slices import SliceStore
-from dwikit.usefulness import experiment, patients, tasks
+from dwikit.usefulness import experiment, judge, patients, tasks
 from dwikit.usefulness.picture import picture
 
 __all__ = ["denoising", "picture", "segmentation"]
@@ -29,7 +29,7 @@ def segmentation(config: Profile, store: SliceStore, samples: Mapping[str, np.nd
         samples: model key -> images (n, H, W) uint8.
 
     Returns:
-        ``experiment.table``: Dice of each tissue and their mean, 0 to 1.
+        ``judge.table``: Dice of each tissue and their mean, 0 to 1.
 
     Raises:
         InputError: a cohort of one's own (no labels), too few patients, or samples that do not fit the store.
@@ -37,7 +37,7 @@ def segmentation(config: Profile, store: SliceStore, samples: Mapping[str, np.nd
     taught, judged = patients.choose(config, store)
     few, held_out = (patients.with_labels(config, store, subjects) for subjects in (taught, judged))
     task = tasks.Segmentation()
-    return experiment.table(task, experiment.run(task, config, store, samples, few, held_out, taught))
+    return judge.table(task, experiment.run(task, config, store, samples, few, held_out, taught))
 
 
 def denoising(config: Profile, store: SliceStore, samples: Mapping[str, np.ndarray]) -> pd.DataFrame:
@@ -52,7 +52,7 @@ def denoising(config: Profile, store: SliceStore, samples: Mapping[str, np.ndarr
         samples: model key -> images (n, H, W) uint8.
 
     Returns:
-        ``experiment.table``: PSNR in dB, of which the last row gives that of the noisy slices.
+        ``judge.table``: PSNR in dB, of which the last row gives that of the noisy slices.
 
     Raises:
         InputError: too few patients, or samples that do not fit the store.
@@ -60,7 +60,7 @@ def denoising(config: Profile, store: SliceStore, samples: Mapping[str, np.ndarr
     taught, judged = patients.choose(config, store)
     few, held_out = (patients.from_store(config, store, subjects) for subjects in (taught, judged))
     task = tasks.Denoising()
-    table = experiment.table(task, experiment.run(task, config, store, samples, few, held_out, taught))
+    table = judge.table(task, experiment.run(task, config, store, samples, few, held_out, taught))
     untouched = experiment.scores(task, task.answer(task.shown(held_out)[..., None]), held_out)
     table.loc["none: the noisy slices", task.summary] = untouched.mean()
     return table

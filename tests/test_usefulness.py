@@ -153,7 +153,7 @@ def test_segmentation_at_smoke(config, store, samples):
     assert np.allclose(table["minus classical"].dropna(), differences.drop("classical"))
     assert table.loc["VAE", "added by the images"] == pytest.approx(table["Dice"]["VAE"] - table["Dice"]["no augmentation"])
     figure = usefulness.picture(config, store, ["vae"])
-    assert [axis.get_ylabel() for axis in figure.axes[:4]] == ["shown", "truth", "no augmentation", "classical"]
+    assert [axis.get_ylabel() for axis in figure.axes[:4]] == ["shown", "truth", "no\naugmentation", "classical"]
     names = {path.name for path in experiment.path(config, tasks.Segmentation(), Arm(True), 0).parent.iterdir()}
     assert len(names) == 12 and "classical-labelled-seed-1.npz" in names
 

@@ -14,7 +14,7 @@ SHADES = np.array([0, 150, 255, 75], np.uint8)
 
 
 def picture(
-    config: Profile, store: SliceStore, models: list[str], task: str = "segmentation", columns: int = 8, width: float = 7.0
+    config: Profile, store: SliceStore, models: list[str], task: str = "segmentation", columns: int = 6, width: float = 7.0
 ) -> Figure:
     """A held-out patient's slices, the truth, and the answers of the first seed's networks.
 
@@ -34,6 +34,11 @@ def picture(
     rows = {"shown": np.clip(chosen.shown(slices), 0, 1), "truth": paint(chosen.truth(slices))}
     for arm in (Arm(False), Arm(True), *(Arm(True, key) for key in (*models, UNLABELLED))):
         with np.load(experiment.path(config, chosen, arm, 0)) as result:
-            rows[arm.label.replace(" + ", "\n+ ").replace("unlabelled ", "unlabelled\n")] = paint(result["answers"])
+            rows[_in_lines(arm.label)] = paint(result["answers"])
     levels = np.linspace(0, len(slices.images) - 1, columns + 2).round().astype(int)[1:-1]
     return plots.image_rows({label: images[levels] for label, images in rows.items()}, columns, width)
+
+
+def _in_lines(label: str) -> str:
+    """An arm's label, short enough to stand beside a row."""
+    return label.replace(" + ", "\n+ ").replace("no ", "no\n").removesuffix(" real slices")

@@ -13,7 +13,7 @@ GAIN, NOISE = 0.1, 0.02
 """Standard deviation of the logarithm of the gain; largest standard deviation of the noise."""
 SHARE = 0.25
 """Of the images, for affine, gain and noise alike. A cohort that is registered already has little to gain from an affine, and
-resampling blurs what is one pixel thick: on other training patients, moving every image cost 0.03 of Dice."""
+resampling blurs what is one pixel thick: chosen on other patients of the training split, where moving every image did harm."""
 UNLABELLED, LABELLED = "unlabelled", "labelled"
 CONTROLS = {UNLABELLED: "unlabelled real slices", LABELLED: "the other seeds' labelled patients"}
 """What stands in the place of samples: real slices of the training split's other patients, which is what a perfect generator

@@ -101,9 +101,6 @@ class Evaluation:
     samples: int = 1000
     seeds: int = 1
     """Trainings of the VAE that differ in their seed only: how much one training means."""
-    """How many samples and real slices each row of Table 1 stands on, and the test of what samples are good for."""
-
-    samples: int = 1000
     usefulness: Usefulness = field(default_factory=Usefulness)
 
 
@@ -191,7 +188,6 @@ def _build(cls: type, values: Any, where: str) -> Any:
     return cls(**{key: _coerce(hints[key], value, f"{where}: {key}") for key, value in values.items()})
 
 
-COUNTS = {"cases", "epochs", "batch_size", "steps_per_epoch", "steps_per_execution", "samples", "seeds", "workers"}
 COUNTS = {"cases", "epochs", "batch_size", "steps_per_epoch", "steps_per_execution", "samples", "workers"}
 COUNTS |= {"patients", "held_out", "seeds", "steps", "width"}  # of evaluation.usefulness
 """Values that make no sense below 1 (None, where it is allowed, is no value)."""

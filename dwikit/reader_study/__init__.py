@@ -1,0 +1,21 @@
+"""The blinded reader study (sec. 2.6, 4.2): a deck of real and generated images, a page to read it on, and what comes of it.
+
+An organizer builds a deck, sends its page to the readers and keeps its key; readers send back a CSV file each; scoring puts
+both together. Images are real or fake; "called real" is what the paper's Table 2 counts.
+"""
+
+from dwikit.reader_study.collect import read_readings
+from dwikit.reader_study.deck import Deck, build_deck, fingerprint
+from dwikit.reader_study.joint import joint_tables, paper_readings
+from dwikit.reader_study.readings import Scores, score_readings
+
+__all__ = [
+    "Deck",
+    "Scores",
+    "build_deck",
+    "fingerprint",
+    "joint_tables",
+    "paper_readings",
+    "read_readings",
+    "score_readings",
+]

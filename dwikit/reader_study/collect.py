@@ -1,0 +1,140 @@
+"""Readings from CSV files, as browsers and spreadsheets write them; nothing is guessed, everything doubtful is named."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from dwikit.errors import InputError
+
+COLUMNS = ["reader", "image", "answer", "confidence", "seconds"]
+NEEDED = COLUMNS[:3]
+ANSWERS = ("real", "fake")
+CONFIDENCES = range(1, 6)
+
+
+def read_readings(paths: str | Path | Iterable[str | Path], key: pd.DataFrame, deck: str | None = None) -> pd.DataFrame:
+    """Readings of one deck from one or more CSV files.
+
+    Commas, semicolons and tabs, a byte order mark, UTF-8, UTF-16 and Windows-1252, decimal commas, any order of columns and
+    empty lines are understood. A row without an answer counts as not read.
+
+    Args:
+        paths: one or more files, or a folder of CSV files.
+        key: of the deck, with the columns ``image`` and ``group``.
+        deck: its id; files of other decks are refused.
+
+    Returns:
+        One row a reading: reader, image, answer (``real`` or ``fake``), confidence (1 to 5, or missing), seconds (or missing).
+
+    Raises:
+        InputError: no file, no such column, an answer other than real and fake, an unknown image, another deck, a reader
+            or a reading that is there twice.
+    """
+    tables, owner = [], {}
+    for path in _files(paths):
+        table = _read(path, deck)
+        for reader in table["reader"].unique():
+            if reader in owner:
+                raise InputError(
+                    f"{path} and {owner[reader]} are both of reader {reader!r}. Hand over one of them; or, if one person read "
+                    "twice on purpose, give the second reading a name of its own in the column reader."
+                )
+            owner[reader] = path
+        tables.append(check_readings(table, key, str(path)))
+    return pd.concat(tables, ignore_index=True)
+
+
+def check_readings(readings: pd.DataFrame, key: pd.DataFrame, where: str = "The readings") -> pd.DataFrame:
+    """Refuse readings of unknown images, doubled readings and answers other than real and fake.
+
+    Raises:
+        InputError: the first of these, with the images or answers named.
+    """
+    strange = [answer for answer in readings["answer"].unique() if answer not in ANSWERS]
+    if strange:
+        raise InputError(
+            f"{where}: the answers must be 'real' or 'fake', and there is {_listed(strange)}. Replace them in the file: which "
+            "of them means real is not for a program to guess."
+        )
+    if len(unknown := sorted(set(readings["image"]) - set(key["image"]))):
+        raise InputError(
+            f"{where}: {len(unknown)} of {readings['image'].nunique()} images do not belong to this deck: {_listed(unknown)}. "
+            "Hand over the key of the deck that was read."
+        )
+    doubled = readings[readings.duplicated(["reader", "image"], keep=False)]
+    if len(doubled):
+        named = [f"{image} by {reader}" for reader, image in doubled[["reader", "image"]].drop_duplicates().to_numpy()]
+        raise InputError(f"{where}: read more than once: {_listed(named)}. Keep one row of each.")
+    if not len(readings):
+        raise InputError(f"{where}: there is no reading in it. Export again from the page, with 'Save readings'.")
+    return readings
+
+
+def _files(paths: str | Path | Iterable[str | Path]) -> list[Path]:
+    paths = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
+    found = []
+    for path in paths:
+        found += sorted(path.glob("*.csv")) if path.is_dir() else [path]
+    if not found:
+        raise InputError(f"There is no CSV file of readings in {', '.join(map(str, paths)) or 'what was handed over'}.")
+    return found
+
+
+def _read(path: Path, deck: str | None) -> pd.DataFrame:
+    """The rows of one file with an answer, under our names of columns."""
+    text = _decode(path)
+    first = text.split("\n", 1)[0]
+    delimiter = max(",;\t", key=first.count)
+    rows = [row for row in csv.reader(io.StringIO(text), delimiter=delimiter) if any(cell.strip() for cell in row)]
+    header = [name.strip().casefold() for name in rows[0]] if rows else []
+    if missing := [name for name in NEEDED if name not in header]:
+        raise InputError(
+            f"{path} has no column {_listed(missing)}; its first line is {first.strip()[:80]!r}. A readings file begins with "
+            "the names of its columns, as the page writes them."
+        )
+    cells = [[cell.strip() for cell in row[: len(header)]] + [""] * (len(header) - len(row)) for row in rows[1:]]
+    table = pd.DataFrame(cells, columns=header, dtype=str)
+    if deck and "deck" in table and len(others := sorted(set(table["deck"]) - {deck, ""})):
+        raise InputError(f"{path} holds readings of the deck {_listed(others)}, and this is the deck {deck}.")
+    table = table.reindex(columns=COLUMNS, fill_value="")
+    table["answer"] = table["answer"].str.casefold()
+    table = table[table["answer"] != ""].reset_index(drop=True)
+    if (table["reader"] == "").any():
+        raise InputError(f"{path}: {(table['reader'] == '').sum()} rows have no name in the column reader. Fill it in.")
+    table["confidence"] = _numbers(table, "confidence", path)
+    table["seconds"] = _numbers(table, "seconds", path)
+    if len(wrong := table.loc[table["confidence"].notna() & ~table["confidence"].isin(CONFIDENCES), "confidence"].unique()):
+        raise InputError(f"{path}: a confidence is a whole number from 1 to 5, and there is {_listed(wrong)}.")
+    return table
+
+
+def _decode(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}).") from error
+    encodings = ["utf-16"] if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ["utf-8-sig", "cp1252"]
+    for encoding in encodings:
+        try:
+            return data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
+        except UnicodeDecodeError:
+            continue
+    raise InputError(f"{path} is not a text file. Save it as CSV (UTF-8).")
+
+
+def _numbers(table: pd.DataFrame, column: str, path: Path) -> pd.Series:
+    """A column of numbers, with decimal points or commas; empty cells are missing."""
+    texts = table[column].str.replace(",", ".")
+    numbers = pd.to_numeric(texts.where(texts != ""), errors="coerce")
+    if len(wrong := table.loc[(texts != "") & numbers.isna(), column].unique()):
+        raise InputError(f"{path}: {column} must be numbers, and there is {_listed(wrong)}.")
+    return numbers
+
+
+def _listed(values: Sequence) -> str:
+    """The first few of some values, for a message."""
+    shown = ", ".join(repr(str(value)) for value in list(values)[:5])
+    return shown + (f" and {len(values) - 5} more" if len(values) > 5 else "")

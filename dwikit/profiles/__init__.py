@@ -105,6 +105,18 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
+class ReaderStudy:
+    """The blinded deck of 06 (paper: 50 real images and 50 of each network)."""
+
+    per_group: int = 50
+    practice: int = 4
+    seed: int = 0
+    """Makes the same deck every time; a study with readers of one's own draws a secret instead: ``dwikit deck``."""
+    readings: str | None = None
+    """CSV file, or folder of them, of one's own readers of this deck."""
+
+
+@dataclass(frozen=True)
 class Profile:
     """All values of one run."""
 
@@ -117,6 +129,7 @@ class Profile:
     intro_vae: Training = field(default_factory=Training)
     style_gan: Training = field(default_factory=Training)
     evaluation: Evaluation = field(default_factory=Evaluation)
+    reader_study: ReaderStudy = field(default_factory=ReaderStudy)
 
 
 def names() -> list[str]:
@@ -190,6 +203,7 @@ def _build(cls: type, values: Any, where: str) -> Any:
 
 COUNTS = {"cases", "epochs", "batch_size", "steps_per_epoch", "steps_per_execution", "samples", "workers"}
 COUNTS |= {"patients", "held_out", "seeds", "steps", "width"}  # of evaluation.usefulness
+COUNTS = {"cases", "epochs", "batch_size", "steps_per_epoch", "steps_per_execution", "samples", "workers", "per_group"}
 """Values that make no sense below 1 (None, where it is allowed, is no value)."""
 
 

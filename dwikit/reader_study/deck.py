@@ -1,7 +1,7 @@
 """A blinded deck: one page for the readers, one key for the organizer (sec. 2.6).
 
-The page holds the pixels, in an order and under names that only the key explains. Names and order are keyed hashes (HMAC-SHA256)
-with a secret that stays in the key, and pixels are embedded raw: the length of a compressed image would tell blur.
+The page holds the pixels, in an order and under names that only the key explains. Names and order are keyed hashes
+(HMAC-SHA256) with a secret that stays in the key, and pixels are embedded raw: the length of a compressed image would tell blur.
 """
 
 import base64
@@ -64,7 +64,9 @@ class Deck:
         try:
             content = page_content((folder / PAGE_NAME).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise InputError(f"{folder / PAGE_NAME} cannot be read ({error}). The key needs the page it was made with.") from error
+            raise InputError(
+                f"{folder / PAGE_NAME} cannot be read ({error}). The key needs the page it was made with."
+            ) from error
         table = pd.DataFrame(key["images"])
         if content["deck"] != key["deck"] or [entry["image"] for entry in content["images"]] != table["image"].tolist():
             raise InputError(f"{folder}: page {content['deck']} and key {key['deck']} are of two decks.")
@@ -123,7 +125,9 @@ def build_deck(
         return Deck.open(out)
     secret = secrets.token_bytes(32) if seed is None else hashlib.sha256(f"{seed} {source}".encode()).digest()
     chosen = _choose(groups, subjects, n, practice, np.random.default_rng(int.from_bytes(_keyed(secret, "choice"), "big")))
-    chosen["image"] = [_name(secret, f"{row.group}/{row.index}") for row in chosen.drop(columns="image").itertuples(index=False)]
+    chosen["image"] = [
+        _name(secret, f"{row.group}/{row.index}") for row in chosen.drop(columns="image").itertuples(index=False)
+    ]
     chosen = chosen.iloc[np.argsort([_keyed(secret, f"order/{image}") for image in chosen["image"]])]
     deck, trial = chosen[~chosen["practice"]], chosen[chosen["practice"]]
     pixels = {row.image: groups[row.group][row.index] for row in chosen.itertuples(index=False)}
@@ -186,7 +190,9 @@ def _choose(groups: Mapping[str, np.ndarray], subjects, n: int, practice: int, r
     if len(set(sizes.values())) > 1:
         raise InputError(f"All images of a deck must be of one size, and there are {sizes}. Bring them to one size first.")
     fakes = [group for group in groups if group != ORIGINAL]
-    extra = {ORIGINAL: practice // 2} | {group: len(range(i, practice - practice // 2, len(fakes))) for i, group in enumerate(fakes)}
+    extra = {ORIGINAL: practice // 2} | {
+        group: len(range(i, practice - practice // 2, len(fakes))) for i, group in enumerate(fakes)
+    }
     rows = []
     for group, images in groups.items():
         order = rng.permutation(len(images))
@@ -199,8 +205,8 @@ def _choose(groups: Mapping[str, np.ndarray], subjects, n: int, practice: int, r
         if len(order) < wanted:
             kind = "different subjects" if who is not None else "images"
             raise InputError(
-                f"The group {group} has {len(order)} {kind}, and {wanted} are needed: {n} to read and {extra[group]} to practise "
-                f"on. Choose a smaller n, less practice, or hand over more."
+                f"The group {group} has {len(order)} {kind}, and {wanted} are needed: {n} to read and {extra[group]} to "
+                f"practise on. Choose a smaller n, less practice, or hand over more."
             )
         for i, index in enumerate(order[:wanted]):
             subject = str(who[index]) if who is not None else None

@@ -12,6 +12,7 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
+from dwikit import paper
 from dwikit.reader_study import agreement, roc
 from dwikit.reader_study.collect import check_readings
 
@@ -51,8 +52,8 @@ def score_readings(readings: pd.DataFrame, key: pd.DataFrame) -> Scores:
         InputError: unknown images, doubled readings, answers other than real and fake.
     """
     check_readings(readings, key)
-    groups = list(dict.fromkeys(key["group"]))
-    groups.sort(key=lambda group: group != ORIGINAL)
+    known = list(paper.LABELS)
+    groups = sorted(key["group"].unique(), key=lambda group: (known.index(group) if group in known else len(known), group))
     joined = readings.merge(key[["image", "group"]], on="image")
     joined["real"], joined["called_real"] = joined["group"] == ORIGINAL, joined["answer"] == "real"
     joined["right"] = joined["real"] == joined["called_real"]
@@ -61,7 +62,13 @@ def score_readings(readings: pd.DataFrame, key: pd.DataFrame) -> Scores:
     right = joined.pivot(index="image", columns="reader", values="right")[called.columns]
     areas, curves = _roc(joined, notes)
     return Scores(
-        _called_real(joined, groups), _accuracy(joined, notes), _agreement(called, notes), _differences(right), areas, curves, notes
+        _called_real(joined, groups),
+        _accuracy(joined, notes),
+        _agreement(called, notes),
+        _differences(right),
+        areas,
+        curves,
+        notes,
     )
 
 
@@ -136,7 +143,9 @@ def _agreement(called: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
         add("Cohen's kappa", list(pair), len(both), agreement.cohens_kappa(pair_table(both)))
         constant = [reader for reader in pair if both[reader].nunique() == 1]
         if len(both) and len(constant) == 1:
-            notes.append(f"{constant[0]} gave one answer throughout, so kappa of {' and '.join(pair)} is 0 whatever the other says.")
+            notes.append(
+                f"{constant[0]} gave one answer throughout, so kappa of {' and '.join(pair)} is 0 whatever the other says."
+            )
         add("Gwet's AC1", list(pair), len(both), agreement.gwet_ac1(_counts(both)))
     if called.shape[1] > 2:
         everyone = called.dropna().astype(bool)

@@ -1,0 +1,102 @@
+"""Machines as readers: classifiers that answer a deck as a person would, without having seen its images or its patients.
+
+They are no radiologists: they have seen hundreds of labelled images of the very same networks before. They stand in where there
+are no readings yet, and say what an attentive program can find.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import ndimage
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from dwikit.errors import InputError
+from dwikit.metrics import as_images
+from dwikit.reader_study.deck import Deck
+from dwikit.reader_study.readings import ORIGINAL
+
+
+def shapes(images: np.ndarray) -> np.ndarray:
+    """The image at about 16 x 16 pixels, blurred first: (n, H, W) uint8 -> (n, pixels) in [0, 1]. Texture is lost."""
+    step = max(1, images.shape[1] // 16)
+    small = ndimage.gaussian_filter(images / 255, (0, step / 2, step / 2))[:, step // 2 :: step, step // 2 :: step]
+    return small.reshape(len(images), -1)
+
+
+def textures(images: np.ndarray) -> np.ndarray:
+    """Logarithms of the power at eight ranges of spatial frequency: (n, H, W) uint8 -> (n, 8). Where things are is lost."""
+    power = np.abs(np.fft.fftshift(np.fft.fft2(images / 255), axes=(1, 2))) ** 2
+    height, width = images.shape[1:]
+    y, x = np.ogrid[-(height // 2) : height - height // 2, -(width // 2) : width - width // 2]
+    ring = np.minimum((np.hypot(y / height, x / width) * 16).astype(int), 8).ravel()
+    flat = power.reshape(len(images), -1)
+    return np.stack([np.log(flat[:, ring == i].mean(1) + 1e-9) for i in range(8)], axis=1)
+
+
+LOOKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"Machine (shapes)": shapes, "Machine (textures)": textures}
+"""Name of a machine reader -> what it looks at."""
+
+
+@dataclass(frozen=True)
+class MachineReading:
+    """A machine's readings of a deck, and its accuracy on other patients while it learned (0.5 by chance)."""
+
+    readings: pd.DataFrame
+    practice: float
+
+
+def read_deck(
+    deck: Deck,
+    name: str,
+    originals: np.ndarray,
+    samples: Mapping[str, np.ndarray],
+    subjects: Sequence[str],
+    n: int = 1000,
+    seed: int = 0,
+) -> MachineReading:
+    """Let a machine read a deck: logistic regression, trained on images and patients that the deck does not show.
+
+    Args:
+        deck: built from these originals, samples and subjects.
+        name: of the machine, one of ``LOOKS``.
+        originals: real images (N, H, W).
+        samples: group -> generated images (M, H, W).
+        subjects: whose image each original is.
+        n: images to learn from, at most; half real, half fake.
+        seed: of the choice.
+
+    Returns:
+        Readings with a confidence of 1 to 5 (how far the probability lies from one half), and the cross-validated accuracy.
+
+    Raises:
+        InputError: too few patients or images are left beside those of the deck.
+    """
+    rng = np.random.default_rng(seed)
+    look = LOOKS[name]
+    subjects = np.asarray(subjects).astype(str)
+    shown = deck.key.loc[deck.key["group"] == ORIGINAL, "subject"].astype(str)
+    real = rng.permutation(np.flatnonzero(~np.isin(subjects, shown)))[: n // 2]
+    fakes = []
+    for group, images in samples.items():
+        left = np.setdiff1d(np.arange(len(images)), deck.key.loc[deck.key["group"] == group, "index"])
+        fakes.append(as_images(images)[rng.permutation(left)[: len(real) // len(samples)]])
+    patients = np.unique(subjects[real])
+    if len(patients) < 2 or not sum(map(len, fakes)):
+        raise InputError(f"{name} needs two patients and some samples that the deck does not show. Build a smaller deck.")
+    images = np.concatenate([as_images(originals)[real], *fakes])
+    fake = np.arange(len(images)) >= len(real)
+    people = np.concatenate([subjects[real], [f"sample {i}" for i in range(fake.sum())]])
+    x = look(images)
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=2000, class_weight="balanced"))
+    guessed = cross_val_predict(model, x, fake, groups=people, cv=GroupKFold(min(5, len(patients))))
+    practice = ((guessed & fake).sum() / fake.sum() + (~guessed & ~fake).sum() / (~fake).sum()) / 2
+    probability = model.fit(x, fake).predict_proba(look(deck.images))[:, 1]
+    readings = pd.DataFrame({"reader": name, "image": deck.key["image"]})
+    readings["answer"] = np.where(probability > 0.5, "fake", "real")
+    readings["confidence"] = np.clip(np.ceil(np.abs(probability - 0.5) * 10), 1, 5)
+    return MachineReading(readings, float(practice))

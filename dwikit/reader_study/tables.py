@@ -1,0 +1,112 @@
+"""A reader study's numbers as tables for people: percent with intervals, every reader a column or a row."""
+
+import pandas as pd
+
+from dwikit import paper
+from dwikit.reader_study.readings import Scores, wilson
+
+
+def table_2(scores: Scores, beside_paper: bool = False) -> pd.DataFrame:
+    """Table 2: percent of each group's images called real, with 95 percent interval (Wilson), one column a reader.
+
+    Args:
+        scores: of a study.
+        beside_paper: add the paper's two readers, whose intervals stand on 50 images a group.
+    """
+    cells = {}
+    for row in scores.called_real.itertuples():
+        cells.setdefault(f"{row.reader}", {})[row.group] = percent(row.share, row.low, row.high)
+    groups = list(scores.called_real["group"].unique())
+    table = pd.DataFrame(cells, index=groups).fillna("not read")
+    if beside_paper:
+        for column in paper.TABLE_2:
+            shares = paper.TABLE_2[column].reindex(groups)
+            table[f"paper, {column.replace('_', ' ')}"] = [
+                "-" if pd.isna(share) else percent(**_published(share)) for share in shares
+            ]
+    return table.rename(index=paper.LABELS).rename_axis("called real")
+
+
+def percent(share: float, low: float, high: float) -> str:
+    """A share with its interval, such as ``94 % (84 to 98)``."""
+    return f"{100 * share:.0f} % ({100 * low:.0f} to {100 * high:.0f})"
+
+
+def _published(share: float) -> dict[str, float]:
+    return wilson(round(share * paper.N_READ), paper.N_READ)
+
+
+def accuracy(scores: Scores) -> pd.DataFrame:
+    """Right answers, chance, and what was recognized, one row a reader."""
+    rows = {}
+    for row in scores.accuracy.to_dict("records"):
+        rows[row["reader"]] = {
+            "images": str(row["n"]),
+            "right": _interval(row, "accuracy"),
+            "by chance": f"{100 * row['chance']:.0f} %",
+            "p": p_value(row["p"]),
+            "fakes recognized": _interval(row, "sensitivity"),
+            "real recognized": _interval(row, "specificity"),
+            "mean of both": f"{100 * row['balanced']:.0f} %",
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("reader")
+
+
+def _interval(row: dict, name: str) -> str:
+    return percent(row[name], row[f"{name}_low"], row[f"{name}_high"])
+
+
+def p_value(p: float) -> str:
+    """A p-value to three decimals."""
+    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
+
+
+def agreement(scores: Scores) -> pd.DataFrame:
+    """Kappa and its relatives with standard error and interval, one row a statistic and set of readers."""
+    rows = [
+        {
+            "statistic": row.statistic,
+            "readers": row.readers,
+            "images": str(row.n),
+            "value": f"{row.value:.3f}",
+            "standard error": f"{row.se:.3f}",
+            "95 % interval": f"{row.low:.3f} to {row.high:.3f}",
+        }
+        for row in scores.agreement.itertuples()
+    ]
+    return pd.DataFrame(rows).set_index("statistic") if rows else pd.DataFrame()
+
+
+def differences(scores: Scores) -> pd.DataFrame:
+    """McNemar's test between readers, one row a pair."""
+    rows = {
+        f"{row.first} and {row.second}": {
+            "images": str(row.n),
+            "only the first is right": str(row.only_first),
+            "only the second is right": str(row.only_second),
+            "p (McNemar)": p_value(row.p),
+        }
+        for row in scores.differences.itertuples()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("readers")
+
+
+def roc(scores: Scores) -> pd.DataFrame:
+    """Area under the ROC curve, one row a reader who said how sure."""
+    rows = {
+        row.reader: {"images": str(row.n), "area": f"{row.area:.3f}", "95 % interval": f"{row.low:.3f} to {row.high:.3f}"}
+        for row in scores.roc.itertuples()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("reader")
+
+
+def everything(scores: Scores) -> dict[str, pd.DataFrame]:
+    """Heading -> table, without empty ones."""
+    tables = {
+        "Called real (Table 2)": table_2(scores),
+        "Right and wrong": accuracy(scores),
+        "Agreement": agreement(scores),
+        "Is one reader better?": differences(scores),
+        "Area under the ROC curve": roc(scores),
+    }
+    return {heading: table for heading, table in tables.items() if len(table)}

@@ -4,8 +4,9 @@ An organizer builds a deck, sends its page to the readers and keeps its key; rea
 both together. Images are real or fake; "called real" is what the paper's Table 2 counts.
 """
 
+from dwikit.reader_study.build import build_deck, fingerprint
 from dwikit.reader_study.collect import read_readings
-from dwikit.reader_study.deck import Deck, build_deck, fingerprint
+from dwikit.reader_study.deck import Deck
 from dwikit.reader_study.joint import joint_tables, paper_readings
 from dwikit.reader_study.readings import Scores, score_readings
 

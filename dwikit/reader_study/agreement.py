@@ -43,7 +43,8 @@ def cohens_kappa(table: Sequence[Sequence[int]] | np.ndarray) -> Estimate | None
     table = np.asarray(table)
     if not table.sum() or table.max() == table.sum() == np.trace(table):
         return None
-    result = inter_rater.cohens_kappa(table)
+    with np.errstate(invalid="ignore"):  # a variance of 0 can come out below it
+        result = inter_rater.cohens_kappa(table)
     return Estimate(float(result.kappa), float(np.sqrt(max(result.var_kappa, 0.0))))
 
 

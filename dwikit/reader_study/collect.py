@@ -56,18 +56,18 @@ def check_readings(readings: pd.DataFrame, key: pd.DataFrame, where: str = "The 
     strange = [answer for answer in readings["answer"].unique() if answer not in ANSWERS]
     if strange:
         raise InputError(
-            f"{where}: the answers must be 'real' or 'fake', and there is {_listed(strange)}. Replace them in the file: which "
+            f"{where}: the answers must be 'real' or 'fake', and there is {listed(strange)}. Replace them in the file: which "
             "of them means real is not for a program to guess."
         )
     if len(unknown := sorted(set(readings["image"]) - set(key["image"]))):
         raise InputError(
-            f"{where}: {len(unknown)} of {readings['image'].nunique()} images do not belong to this deck: {_listed(unknown)}. "
+            f"{where}: {len(unknown)} of {readings['image'].nunique()} images do not belong to this deck: {listed(unknown)}. "
             "Hand over the key of the deck that was read."
         )
     doubled = readings[readings.duplicated(["reader", "image"], keep=False)]
     if len(doubled):
         named = [f"{image} by {reader}" for reader, image in doubled[["reader", "image"]].drop_duplicates().to_numpy()]
-        raise InputError(f"{where}: read more than once: {_listed(named)}. Keep one row of each.")
+        raise InputError(f"{where}: read more than once: {listed(named)}. Keep one row of each.")
     if not len(readings):
         raise InputError(f"{where}: there is no reading in it. Export again from the page, with 'Save readings'.")
     return readings
@@ -92,13 +92,13 @@ def _read(path: Path, deck: str | None) -> pd.DataFrame:
     header = [name.strip().casefold() for name in rows[0]] if rows else []
     if missing := [name for name in NEEDED if name not in header]:
         raise InputError(
-            f"{path} has no column {_listed(missing)}; its first line is {first.strip()[:80]!r}. A readings file begins with "
+            f"{path} has no column {listed(missing)}; its first line is {first.strip()[:80]!r}. A readings file begins with "
             "the names of its columns, as the page writes them."
         )
     cells = [[cell.strip() for cell in row[: len(header)]] + [""] * (len(header) - len(row)) for row in rows[1:]]
     table = pd.DataFrame(cells, columns=header, dtype=str)
     if deck and "deck" in table and len(others := sorted(set(table["deck"]) - {deck, ""})):
-        raise InputError(f"{path} holds readings of the deck {_listed(others)}, and this is the deck {deck}.")
+        raise InputError(f"{path} holds readings of the deck {listed(others)}, and this is the deck {deck}.")
     table = table.reindex(columns=COLUMNS, fill_value="")
     table["answer"] = table["answer"].str.casefold()
     table = table[table["answer"] != ""].reset_index(drop=True)
@@ -107,7 +107,7 @@ def _read(path: Path, deck: str | None) -> pd.DataFrame:
     table["confidence"] = _numbers(table, "confidence", path)
     table["seconds"] = _numbers(table, "seconds", path)
     if len(wrong := table.loc[table["confidence"].notna() & ~table["confidence"].isin(CONFIDENCES), "confidence"].unique()):
-        raise InputError(f"{path}: a confidence is a whole number from 1 to 5, and there is {_listed(wrong)}.")
+        raise InputError(f"{path}: a confidence is a whole number from 1 to 5, and there is {listed(wrong)}.")
     return table
 
 
@@ -130,11 +130,11 @@ def _numbers(table: pd.DataFrame, column: str, path: Path) -> pd.Series:
     texts = table[column].str.replace(",", ".")
     numbers = pd.to_numeric(texts.where(texts != ""), errors="coerce")
     if len(wrong := table.loc[(texts != "") & numbers.isna(), column].unique()):
-        raise InputError(f"{path}: {column} must be numbers, and there is {_listed(wrong)}.")
-    return numbers
+        raise InputError(f"{path}: {column} must be numbers, and there is {listed(wrong)}.")
+    return numbers.astype(float)
 
 
-def _listed(values: Sequence) -> str:
+def listed(values: Sequence) -> str:
     """The first few of some values, for a message."""
-    shown = ", ".join(repr(str(value)) for value in list(values)[:5])
+    shown = ", ".join(f"'{value:g}'" if isinstance(value, float) else f"'{value}'" for value in list(values)[:5])
     return shown + (f" and {len(values) - 5} more" if len(values) > 5 else "")

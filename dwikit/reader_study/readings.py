@@ -14,7 +14,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from dwikit import paper
 from dwikit.reader_study import agreement, roc
-from dwikit.reader_study.collect import check_readings
+from dwikit.reader_study.collect import check_readings, listed
 
 ORIGINAL = "original"
 """The group of real images."""
@@ -82,8 +82,7 @@ def _incomplete(joined: pd.DataFrame, key: pd.DataFrame, groups: list[str]) -> l
     notes = []
     for reader, rows in joined.groupby("reader", sort=False):
         if missing := sorted(set(key["image"]) - set(rows["image"])):
-            some = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
-            notes.append(f"{reader} read {len(rows)} of {len(key)} images; not read: {some}. Tables count what was read.")
+            notes.append(f"{reader} read {len(rows)} of {len(key)} images, not {listed(missing)}. Tables count what was read.")
         for group in sorted(set(groups) - set(rows["group"])):
             notes.append(f"{reader} read no image of the group {group}: it has no row for {reader}.")
     return notes

@@ -1,0 +1,163 @@
+"""Choosing, blinding and shuffling the images of a deck.
+
+The page holds the pixels, in an order and under names that only the key explains. Names and order are keyed hashes
+(HMAC-SHA256) with a secret that stays in the key. Pixels are embedded raw: the length of a compressed image would tell blur.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from dwikit import files
+from dwikit.errors import InputError
+from dwikit.metrics import as_images
+from dwikit.reader_study.deck import KEY_NAME, PAGE_NAME, Deck
+from dwikit.reader_study.readings import ORIGINAL
+
+TEMPLATE = Path(__file__).with_name("page.html")
+LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
+"""Names of images have no digits, which spreadsheets take for numbers, and no vowels, which make words."""
+
+
+def build_deck(
+    originals: np.ndarray,
+    samples: Mapping[str, np.ndarray],
+    out: str | Path,
+    n: int = 50,
+    practice: int = 4,
+    subjects: Sequence[str] | None = None,
+    title: str = "Real or fake?",
+    seed: int | None = None,
+) -> Deck:
+    """Choose, blind and shuffle images, and write the page and the key. A deck of the same images that is there is kept.
+
+    Args:
+        originals: real images (N, H, W), uint8 or in [0, 1].
+        samples: group -> generated images (M, H, W) of the same size.
+        out: folder for the page and the key.
+        n: images a group, the group of real ones included (paper: 50).
+        practice: images to practise on, half of them real, none of them in the deck.
+        subjects: whose image each original is; at most one image of a subject is shown. None: each is someone else's.
+        title: heading of the page; readers see it, so let it tell nothing.
+        seed: None draws a random secret; a number makes a deck that can be made again, and guessed: for teaching and tests.
+
+    Raises:
+        InputError: too few images or subjects, images of several sizes, or a folder that holds another deck.
+    """
+    out = Path(out)
+    groups = {ORIGINAL: _uint8(originals, ORIGINAL)}
+    groups |= {group: _uint8(images, group) for group, images in samples.items() if _allowed(group)}
+    if not samples or n < 1 or practice < 0:
+        raise InputError("A deck needs at least one group of generated images, n of 1 or more, and practice of 0 or more.")
+    subjects = None if subjects is None else [str(subject) for subject in subjects]
+    source = fingerprint(originals, samples, n, practice, subjects, title, seed)
+    if (out / KEY_NAME).exists() or (out / PAGE_NAME).exists():
+        there = files.read_json(out / KEY_NAME) or {}
+        if there.get("source") != source:
+            raise InputError(
+                f"{out} holds another deck, and readings of it need its key. Choose another folder, or move that one away."
+            )
+        return Deck.open(out)
+    secret = secrets.token_bytes(32) if seed is None else hashlib.sha256(f"{seed} {source}".encode()).digest()
+    chosen = _choose(groups, subjects, n, practice, np.random.default_rng(int.from_bytes(_keyed(secret, "choice"), "big")))
+    chosen["image"] = [
+        _name(secret, f"{row.group}/{row.index}") for row in chosen.drop(columns="image").itertuples(index=False)
+    ]
+    chosen = chosen.iloc[np.argsort([_keyed(secret, f"order/{image}") for image in chosen["image"]])]
+    deck, trial = chosen[~chosen["practice"]], chosen[chosen["practice"]]
+    pixels = {row.image: groups[row.group][row.index] for row in chosen.itertuples(index=False)}
+    content = {
+        "deck": _name(secret, "deck"),
+        "title": title,
+        "height": int(groups[ORIGINAL].shape[1]),
+        "width": int(groups[ORIGINAL].shape[2]),
+        "practice": [{"image": image, "pixels": _base64(pixels[image])} for image in trial["image"]],
+        "images": [{"image": image, "pixels": _base64(pixels[image])} for image in deck["image"]],
+    }
+    key = {"deck": content["deck"], "source": source, "secret": secret.hex()}
+    columns = ["image", "group", "index", "subject"]
+    key |= {name: table[columns].to_dict("records") for name, table in (("images", deck), ("practice", trial))}
+    files.write_json(out / KEY_NAME, key)
+    (out / KEY_NAME).chmod(0o600)
+    files.write_text(out / PAGE_NAME, _fill(TEMPLATE.read_text(encoding="utf-8"), content))
+    return Deck.open(out)
+
+
+def fingerprint(*parts) -> str:
+    """Ten hexadecimal digits that change with any of the arrays, mappings of arrays and plain values handed over."""
+    digest = hashlib.sha256()
+    for part in parts:
+        for value in [item for pair in part.items() for item in pair] if isinstance(part, Mapping) else [part]:
+            if isinstance(value, np.ndarray):
+                digest.update(repr((value.shape, value.dtype.str)).encode())
+                digest.update(np.ascontiguousarray(value).data)
+            else:
+                digest.update(repr(value).encode())
+    return digest.hexdigest()[:10]
+
+
+def _uint8(images: np.ndarray, group: str) -> np.ndarray:
+    images = as_images(images, f"The images of {group}")
+    return images if images.dtype == np.uint8 else np.round(np.clip(images, 0, 1) * 255).astype(np.uint8)
+
+
+def _allowed(group: str) -> bool:
+    if group == ORIGINAL:
+        raise InputError(f"A group of generated images cannot be called {ORIGINAL!r}: that is the group of the real ones.")
+    return True
+
+
+def _choose(groups: Mapping[str, np.ndarray], subjects, n: int, practice: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Which images are shown, n of each group, and which are practised on: real and fake in turn, the fakes from any group."""
+    sizes = {group: images.shape[1:] for group, images in groups.items()}
+    if len(set(sizes.values())) > 1:
+        raise InputError(f"All images of a deck must be of one size, and there are {sizes}. Bring them to one size first.")
+    fakes = [group for group in groups if group != ORIGINAL]
+    extra = {ORIGINAL: practice // 2} | {
+        group: len(range(i, practice - practice // 2, len(fakes))) for i, group in enumerate(fakes)
+    }
+    rows = []
+    for group, images in groups.items():
+        order = rng.permutation(len(images))
+        who = np.array(subjects) if group == ORIGINAL and subjects is not None else None
+        if who is not None:
+            if len(who) != len(images):
+                raise InputError(f"There are {len(images)} real images, but subjects of {len(who)}.")
+            order = order[np.sort(np.unique(who[order], return_index=True)[1])]
+        wanted = n + extra[group]
+        if len(order) < wanted:
+            kind = "different subjects" if who is not None else "images"
+            raise InputError(
+                f"The group {group} has {len(order)} {kind}, and {wanted} are needed: {n} to read and {extra[group]} to "
+                f"practise on. Choose a smaller n, less practice, or hand over more."
+            )
+        for i, index in enumerate(order[:wanted]):
+            subject = str(who[index]) if who is not None else None
+            rows.append({"image": None, "group": group, "index": int(index), "subject": subject, "practice": i >= n})
+    return pd.DataFrame(rows)
+
+
+def _keyed(secret: bytes, text: str) -> bytes:
+    return hmac.digest(secret, text.encode(), "sha256")
+
+
+def _name(secret: bytes, text: str) -> str:
+    number = int.from_bytes(_keyed(secret, f"name/{text}"), "big")
+    return "".join(LETTERS[number // len(LETTERS) ** i % len(LETTERS)] for i in range(8))
+
+
+def _base64(image: np.ndarray) -> str:
+    return base64.b64encode(np.ascontiguousarray(image).tobytes()).decode("ascii")
+
+
+def _fill(template: str, content: dict) -> str:
+    """The page with its content; no text in it can end the script element early."""
+    text = json.dumps(content, ensure_ascii=False).replace("<", "\\u003c")
+    return template.replace("{{content}}", text)

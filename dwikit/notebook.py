@@ -67,8 +67,9 @@ def show_code(*functions) -> Code:
 
 
 def _incidental(output) -> bool:
-    """Whether an output is a message on standard error or the remains of a progress bar."""
-    return output.get("name") == "stderr" or "application/vnd.jupyter.widget-view+json" in output.get("data", {})
+    """Whether an output is a message on standard error, the remains of a progress bar, or marked as too large to keep."""
+    widget = "application/vnd.jupyter.widget-view+json" in output.get("data", {})
+    return output.get("name") == "stderr" or widget or output.get("metadata", {}).get("transient", False)
 
 
 def _smaller(png: str) -> str:

@@ -1,4 +1,4 @@
-"""A blinded deck on disk: one page for the readers, one key for the organizer (sec. 2.6)."""
+"""A blinded deck on disk: one page for the readers, one key for the organizer (Table 2)."""
 
 import base64
 import html

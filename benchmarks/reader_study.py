@@ -1,4 +1,4 @@
-"""Does the page of a deck give its answers away? ``python benchmarks/reader_study.py [--profile quick] [--decks 20]``.
+"""Does the page of a deck give its answers away? ``python benchmarks/reader_study.py [--profile quick] [--decks 60]``.
 
 Decks of 50 real slices and 50 samples of each trained network, and a random forest that sees everything of their pages but the
 pixels; beside it, one that sees how long the images would be if they were compressed.
@@ -19,7 +19,7 @@ from dwikit.reader_study import build_deck, leaks
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--profile")
-    parser.add_argument("--decks", type=int, default=20)
+    parser.add_argument("--decks", type=int, default=60)
     parser.add_argument("-n", type=int, default=paper.N_READ, help="images a group")
     options = parser.parse_args()
     config = profiles.resolve(options.profile)

@@ -144,13 +144,17 @@ def test_a_deck_is_never_overwritten(deck):
     with pytest.raises(InputError, match="holds another deck, and readings of it need its key"):
         build_deck(REAL, FAKE, deck.folder, n=9, practice=4, subjects=SUBJECTS)
     assert Deck.open(deck.folder).id == deck.id
+    deck.page.unlink()
+    assert build_deck(REAL, FAKE, deck.folder, n=10, practice=4, subjects=SUBJECTS).key.equals(deck.key)
 
 
 def test_page_and_key_must_belong_together(deck, tmp_path):
     other = build_deck(REAL, FAKE, tmp_path / "other", n=3)
     (deck.folder / "key.json").replace(tmp_path / "key.json")
-    with pytest.raises(InputError, match="There is no key at"):
-        Deck.open(deck.folder)
+    for content in ("", "[]", "{}"):
+        with pytest.raises(InputError, match="There is no key at"):
+            Deck.open(deck.folder)
+        (deck.folder / "key.json").write_text(content)
     (deck.folder / "key.json").write_bytes((other.folder / "key.json").read_bytes())
     with pytest.raises(InputError, match="are of two decks"):
         Deck.open(deck.folder)

@@ -58,14 +58,17 @@ def build_deck(
         raise InputError("A deck needs at least one group of generated images, n of 1 or more, and practice of 0 or more.")
     subjects = None if subjects is None else [str(subject) for subject in subjects]
     source = fingerprint(originals, samples, n, practice, subjects, title, seed)
-    if (out / KEY_NAME).exists() or (out / PAGE_NAME).exists():
-        there = files.read_json(out / KEY_NAME) or {}
-        if there.get("source") != source:
-            raise InputError(
-                f"{out} holds another deck, and readings of it need its key. Choose another folder, or move that one away."
-            )
+    there = files.read_json(out / KEY_NAME) or {}
+    if there.get("source") != source and ((out / KEY_NAME).exists() or (out / PAGE_NAME).exists()):
+        raise InputError(
+            f"{out} holds another deck, and readings of it need its key. Choose another folder, or move that one away."
+        )
+    if there and (out / PAGE_NAME).exists():
         return Deck.open(out)
-    secret = secrets.token_bytes(32) if seed is None else hashlib.sha256(f"{seed} {source}".encode()).digest()
+    if there:  # stopped before the page was written
+        secret = bytes.fromhex(there["secret"])
+    else:
+        secret = secrets.token_bytes(32) if seed is None else hashlib.sha256(f"{seed} {source}".encode()).digest()
     chosen = _choose(groups, subjects, n, practice, np.random.default_rng(int.from_bytes(_keyed(secret, "choice"), "big")))
     chosen["image"] = [
         _name(secret, f"{row.group}/{row.index}") for row in chosen.drop(columns="image").itertuples(index=False)

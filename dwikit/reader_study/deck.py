@@ -46,7 +46,7 @@ class Deck:
         """
         folder = Path(folder)
         key = files.read_json(folder / KEY_NAME)
-        if not key:
+        if not isinstance(key, dict) or not {"deck", "images"} <= set(key):
             raise InputError(f"There is no key at {folder / KEY_NAME}. Name the folder that `dwikit deck` wrote, key included.")
         try:
             content = page_content((folder / PAGE_NAME).read_text(encoding="utf-8"))

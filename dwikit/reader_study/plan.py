@@ -62,8 +62,8 @@ def images_needed(share: float, wanted: float, readers: Sequence[int] = (1, 2, 3
     """
     needed = {}
     for count in readers:
-        enough = [size for size in SIZES if half_width(share, size, count, **assumptions) <= wanted]
-        needed[count] = str(enough[0]) if enough else f"more than {SIZES[-1]}"
+        enough = (str(size) for size in SIZES if half_width(share, size, count, **assumptions) <= wanted)
+        needed[count] = next(enough, f"more than {SIZES[-1]}")
     return pd.Series(needed, name="images a group").rename_axis("readers")
 
 

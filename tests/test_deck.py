@@ -92,7 +92,7 @@ def test_a_title_cannot_break_the_page(tmp_path):
 def many_decks(tmp_path_factory):
     folder = tmp_path_factory.mktemp("decks")
     blurred = {group: gaussian_filter(noise(99, seed, 16), (0, 3, 3)) for group, seed in (("vae", 5), ("style_gan", 6))}
-    return [build_deck(noise(99, 4, 16), blurred, folder / str(seed), n=30, seed=seed) for seed in range(6)]
+    return [build_deck(noise(99, 4, 16), blurred, folder / str(seed), n=30, seed=seed) for seed in range(4)]
 
 
 def truth(decks):
@@ -101,7 +101,7 @@ def truth(decks):
 
 def test_everything_but_the_pixels_tells_nothing(many_decks):
     found = leaks.leak_test(many_decks)
-    assert found["n"].tolist() == [540, 540] and found["se"].max() < 0.03
+    assert found["n"].tolist() == [360, 360] and found["se"].max() < 0.035
     assert (found["accuracy"] < 0.5 + 3 * found["se"]).all(), found
 
 

@@ -81,7 +81,7 @@ def wilson(count: int, n: int) -> dict[str, float]:
 def _incomplete(joined: pd.DataFrame, key: pd.DataFrame, groups: list[str]) -> list[str]:
     notes = []
     for reader, rows in joined.groupby("reader", sort=False):
-        if missing := sorted(set(key["image"]) - set(rows["image"])):
+        if missing := key.loc[~key["image"].isin(rows["image"]), "image"].tolist():
             notes.append(f"{reader} read {len(rows)} of {len(key)} images, not {listed(missing)}. Tables count what was read.")
         for group in sorted(set(groups) - set(rows["group"])):
             notes.append(f"{reader} read no image of the group {group}: it has no row for {reader}.")

@@ -1,0 +1,55 @@
+"""The commands ``dwikit deck`` and ``dwikit readings``, for the organizer of a reader study."""
+
+from pathlib import Path
+
+from dwikit import files, paper, report
+from dwikit.errors import InputError
+
+
+def add(commands) -> None:
+    """Adds ``deck`` and ``readings`` to the subparsers of ``dwikit``."""
+    command = commands.add_parser("deck", help="make the page and the key of a blinded reader study")
+    command.add_argument("out", type=Path)
+    command.add_argument("--real", required=True, help="folder of images, array (.npy) or store of slices")
+    command.add_argument("--fake", action="append", required=True, metavar="GROUP=PATH", help="the same of each network")
+    command.add_argument("-n", type=int, default=paper.N_READ, help="images a group; default %(default)s, as in the paper")
+    command.add_argument("--practice", type=int, default=4, help="images to practise on; default %(default)s")
+    command.add_argument("--title", default="Real or fake?", help="heading of the page, for readers to see")
+    command.set_defaults(action=_deck)
+
+    command = commands.add_parser("readings", help="score the readings of a deck")
+    command.add_argument("deck", type=Path, help="folder that `dwikit deck` wrote")
+    command.add_argument("csv", type=Path, nargs="+", help="the readers' files, or a folder of them")
+    command.add_argument("-o", "--output", type=Path, help="also write the tables to this Markdown file")
+    command.set_defaults(action=_readings)
+
+
+def _deck(options) -> None:
+    from dwikit.reader_study import build_deck
+    from dwikit.reader_study.folders import read_images
+
+    samples = {}
+    for pair in options.fake:
+        group, equals, path = pair.partition("=")
+        if not equals or group in samples:
+            raise InputError(f"--fake takes GROUP=PATH, such as vae=samples.npy, each group once, not {pair!r}.")
+        samples[group] = read_images(path)[0]
+    originals, subjects = read_images(options.real)
+    deck = build_deck(originals, samples, options.out, options.n, options.practice, subjects, options.title)
+    whose = "unknown subjects" if subjects is None else f"{options.n} different subjects"
+    print(f"Deck {deck.id}: {len(deck.images)} images, {options.n} a group, the real ones of {whose}.")
+    print(f"Send {deck.page} to the readers. Keep {deck.folder / 'key.json'} to yourself: it tells every answer.")
+    print(f"Then: dwikit readings {deck.folder} <the CSV files that come back>")
+
+
+def _readings(options) -> None:
+    from dwikit.reader_study import Deck, read_readings, score_readings, tables
+
+    deck = Deck.open(options.deck)
+    scores = score_readings(read_readings(options.csv, deck.key, deck.id), deck.key)
+    parts = [f"## {heading}\n\n{report.markdown(table)}" for heading, table in tables.everything(scores).items()]
+    parts += ["## Notes\n\n" + "".join(f"- {note}\n" for note in scores.notes)] if scores.notes else []
+    text = f"# Readings of deck {deck.id}\n\n" + "\n".join(parts)
+    print(text)
+    if options.output:
+        files.write_text(options.output, text)

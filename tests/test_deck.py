@@ -4,6 +4,7 @@ import base64
 import json
 import re
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
@@ -224,8 +225,8 @@ def test_from_folders_to_tables(folders, capsys):
     ("arguments", "message"),
     [
         (["--real", "real", "--fake", "vae"], "--fake takes GROUP=PATH"),
-        (["--real", "nothing", "--fake", "vae=vae"], "There are no images in nothing"),
-        (["--real", "style_gan.npy", "--fake", "vae=missing.npy"], "missing.npy cannot be read as an array"),
+        (["--real", "nothing", "--fake", "vae=vae"], "There are no samples at nothing"),
+        (["--real", "style_gan.npy", "--fake", "vae=missing.npy"], "There are no samples at missing.npy"),
         (["--real", "real", "--fake", "vae=vae", "-n", "41"], "30 different subjects, and 43 are needed"),
     ],
 )
@@ -239,10 +240,9 @@ def test_mistakes_of_an_organizer_are_one_message(folders, monkeypatch, capsys, 
 @pytest.mark.parametrize(
     ("name", "image", "message"),
     [
-        ("a.jpg", Image.new("L", (6, 6)), "is a JPEG: its traces"),
         ("a.png", Image.new("RGB", (6, 6), (1, 2, 3)), "is in colour"),
-        ("a.png", Image.fromarray(np.zeros((6, 6), np.uint16)), "is not of 8 bits"),
-        ("a.png", Image.new("L", (7, 6)), "of several sizes"),
+        ("a.png", Image.fromarray(np.zeros((6, 6), np.uint16)), "write grey images of 8 bits"),
+        ("a.png", Image.new("L", (7, 6)), "bring all to one size"),
     ],
 )
 def test_images_that_would_give_hints_are_refused(folders, name, image, message):
@@ -251,9 +251,14 @@ def test_images_that_would_give_hints_are_refused(folders, name, image, message)
         read_images(folders / "vae")
 
 
-def test_grey_images_in_colour_files_and_arrays(folders):
-    Image.fromarray(np.stack([FAKE["vae"][0]] * 3, -1)).save(folders / "vae" / "a.tif")
+def test_whose_an_image_is(folders, tmp_path):
+    Image.fromarray(FAKE["vae"][0]).save(folders / "vae" / "a.png")
     images, subjects = read_images(folders / "vae")
     assert np.array_equal(images[0], FAKE["vae"][0]) and subjects[:3] == ["a", "sub-00", "sub-00"]
     array, nobody = read_images(folders / "style_gan.npy")
     assert array.shape == (40, 6, 6) and nobody is None
+    (tmp_path / "volumes").mkdir()
+    for name, levels in (("sub-1_dwi.nii.gz", 3), ("sub-2_dwi.nii.gz", 2)):
+        nib.save(nib.Nifti1Image(np.zeros((6, 6, levels), np.uint8), np.eye(4)), tmp_path / "volumes" / name)
+    images, subjects = read_images(tmp_path / "volumes")
+    assert images.shape == (5, 6, 6) and subjects == ["sub-1"] * 3 + ["sub-2"] * 2

@@ -11,12 +11,11 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from dwikit import metrics
 from dwikit.errors import InputError
-from dwikit.metrics import as_images
 from dwikit.reader_study.deck import Deck
 from dwikit.reader_study.readings import ORIGINAL
 
@@ -84,19 +83,16 @@ def read_deck(
     fakes = []
     for group, images in samples.items():
         left = np.setdiff1d(np.arange(len(images)), deck.key.loc[deck.key["group"] == group, "index"])
-        fakes.append(as_images(images)[rng.permutation(left)[: len(real) // len(samples)]])
-    patients = np.unique(subjects[real])
-    if len(patients) < 2 or not sum(map(len, fakes)):
+        fakes.append(metrics.as_images(images)[rng.permutation(left)[: len(real) // len(samples)]])
+    if len(np.unique(subjects[real])) < 2 or not sum(map(len, fakes)):
         raise InputError(f"{name} needs two patients and some samples that the deck does not show. Build a smaller deck.")
-    images = np.concatenate([as_images(originals)[real], *fakes])
+    images = np.concatenate([metrics.as_images(originals)[real], *fakes])
     fake = np.arange(len(images)) >= len(real)
-    people = np.concatenate([subjects[real], [f"sample {i}" for i in range(fake.sum())]])
     x = look(images)
+    practice = metrics.machine_reader(x[~fake], x[fake], subjects[real], seed=seed).accuracy
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=2000, class_weight="balanced"))
-    guessed = cross_val_predict(model, x, fake, groups=people, cv=GroupKFold(min(5, len(patients))))
-    practice = ((guessed & fake).sum() / fake.sum() + (~guessed & ~fake).sum() / (~fake).sum()) / 2
     probability = model.fit(x, fake).predict_proba(look(deck.images))[:, 1]
     readings = pd.DataFrame({"reader": name, "image": deck.key["image"]})
     readings["answer"] = np.where(probability > 0.5, "fake", "real")
     readings["confidence"] = np.clip(np.ceil(np.abs(probability - 0.5) * 10), 1, 5)
-    return MachineReading(readings, float(practice))
+    return MachineReading(readings, practice)

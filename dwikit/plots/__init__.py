@@ -4,12 +4,13 @@ Figures 1 and 2, which look into networks, are in ``dwikit.plots.diagrams``: to 
 """
 
 from dwikit.plots.curves import curves, intensity_histogram, margin
-from dwikit.plots.evaluation import distributions, levels, maps, neighbours
+from dwikit.plots.evaluation import boxes, distributions, levels, maps, neighbours
 from dwikit.plots.images import image_rows, panels, volume_sheet
 from dwikit.plots.style import STYLE, mosaic
 
 __all__ = [
     "STYLE",
+    "boxes",
     "curves",
     "distributions",
     "image_rows",

@@ -39,6 +39,17 @@ def distributions(groups: Mapping[str, pd.DataFrame], titles: Mapping[str, str] 
     return finished(figure)
 
 
+def boxes(groups: Mapping[str, np.ndarray], label: str) -> Figure:
+    """One quantity by group, as boxes; ``label`` names it."""
+    figure, axis = plt.subplots(figsize=(6.5, 0.45 * len(groups) + 0.9), layout="constrained")
+    axis.boxplot(
+        list(groups.values())[::-1], orientation="horizontal", tick_labels=list(groups)[::-1], widths=0.6,
+        medianprops={"color": "0"}, flierprops={"markersize": 2, "alpha": 0.4},
+    )  # fmt: skip
+    axis.set_xlabel(label)
+    return finished(figure)
+
+
 def levels(
     groups: Mapping[str, tuple[np.ndarray, np.ndarray]], wanted: Sequence[int], columns: int = 3, within: int = 1
 ) -> Figure:

@@ -201,9 +201,8 @@ def _build(cls: type, values: Any, where: str) -> Any:
     return cls(**{key: _coerce(hints[key], value, f"{where}: {key}") for key, value in values.items()})
 
 
-COUNTS = {"cases", "epochs", "batch_size", "steps_per_epoch", "steps_per_execution", "samples", "workers"}
-COUNTS |= {"patients", "held_out", "seeds", "steps", "width"}  # of evaluation.usefulness
 COUNTS = {"cases", "epochs", "batch_size", "steps_per_epoch", "steps_per_execution", "samples", "workers", "per_group"}
+COUNTS |= {"patients", "held_out", "seeds", "steps", "width"}  # of evaluation.usefulness
 """Values that make no sense below 1 (None, where it is allowed, is no value)."""
 
 

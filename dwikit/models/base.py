@@ -9,7 +9,7 @@ from keras import ops
 
 from dwikit import files
 from dwikit.errors import InputError
-from dwikit.models import gradients
+from dwikit.models import gradients, kernels
 from dwikit.models.presets import preset
 
 SAMPLING_BATCH = 64
@@ -74,7 +74,7 @@ class GenerativeModel(keras.Model):
         rate = self.config["learning_rate"]
         if self.config["decay"]:
             rate = keras.optimizers.schedules.InverseTimeDecay(rate, decay_steps=1, decay_rate=self.config["decay"])
-        optimizer = keras.optimizers.Adam(rate, self.config["beta_1"], self.config.get("beta_2", 0.999))
+        optimizer = kernels.Adam(rate, self.config["beta_1"], self.config.get("beta_2", 0.999))
         optimizer.build(variables)
         return optimizer
 

@@ -5,6 +5,7 @@ import math
 import keras
 from keras import layers, ops
 
+from dwikit.models import kernels
 from dwikit.models.presets import choose
 
 register = keras.saving.register_keras_serializable("dwikit")
@@ -31,7 +32,7 @@ class Affine(layers.Layer):
 
 
 NORMALIZATIONS = {
-    "batch": lambda channels: layers.BatchNormalization(),
+    "batch": lambda channels: kernels.BatchNormalization(),
     "group": lambda channels: layers.GroupNormalization(groups=math.gcd(8, channels)),
     "affine": lambda channels: Affine(),
 }
@@ -60,6 +61,8 @@ def upsample_and_convolve(x, channels: int, upsampling: str, initializer: str):
     choose(dict.fromkeys(UPSAMPLINGS), upsampling, "upsampling")
     if upsampling == "transposed":
         return layers.Conv2DTranspose(channels, 4, strides=2, padding="same", kernel_initializer=initializer)(x)
+    if upsampling == "nearest":
+        return kernels.Conv2D(channels, "up", kernel_initializer=initializer)(x)
     x = layers.UpSampling2D(interpolation=upsampling)(x)
     return layers.Conv2D(channels, 3, padding="same", kernel_initializer=initializer)(x)
 

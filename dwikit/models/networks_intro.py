@@ -8,6 +8,7 @@ sum, and a 1 x 1 convolution stands on the shortcut only where the number of cha
 import keras
 from keras import layers
 
+from dwikit.models import kernels
 from dwikit.models.layers import normalize
 from dwikit.models.presets import base_size, choose
 
@@ -16,19 +17,30 @@ def _convolve(x, channels: int, size: int, bias: bool = True, initializer: str =
     return layers.Conv2D(channels, size, padding="same", use_bias=bias, kernel_initializer=initializer)(x)
 
 
-def _released_block(x, channels: int, norm: str | None, slope: float, last: bool = False):
+def _double(x, up: bool):
+    return layers.UpSampling2D()(x) if up else x
+
+
+def _double_and_convolve(x, channels: int, up: bool, bias: bool = True):
+    if not up:
+        return _convolve(x, channels, 3, bias)
+    return kernels.Conv2D(channels, "up", use_bias=bias, kernel_initializer="he_normal")(x)
+
+
+def _released_block(x, channels: int, norm: str | None, slope: float, last: bool = False, up: bool = False):
     def normalized(x):
         return layers.LeakyReLU(negative_slope=slope)(normalize(x, norm))
 
     shortcut = normalized(_convolve(x, channels, 1, initializer="glorot_normal"))
-    x = normalized(_convolve(shortcut, channels, 3))
-    x = layers.Add()([normalized(_convolve(x, channels, 3)), shortcut])
+    x = normalized(_double_and_convolve(shortcut, channels, up))
+    x = layers.Add()([normalized(_convolve(x, channels, 3)), _double(shortcut, up)])
     return x if last else layers.LeakyReLU(negative_slope=slope)(x)
 
 
-def _canonical_block(x, channels: int, norm: str | None, slope: float, last: bool = False):
-    shortcut = x if x.shape[-1] == channels else _convolve(x, channels, 1, bias=False)
-    x = layers.LeakyReLU(negative_slope=slope)(normalize(_convolve(x, channels, 3, bias=False), norm))
+def _canonical_block(x, channels: int, norm: str | None, slope: float, last: bool = False, up: bool = False):
+    shortcut = _double(x, up)
+    shortcut = shortcut if x.shape[-1] == channels else _convolve(shortcut, channels, 1, bias=False)
+    x = layers.LeakyReLU(negative_slope=slope)(normalize(_double_and_convolve(x, channels, up, bias=False), norm))
     x = layers.Add()([_convolve(x, channels, 3, bias=False), shortcut])
     return layers.LeakyReLU(negative_slope=slope)(normalize(x, norm))
 
@@ -71,7 +83,7 @@ def intro_decoder(
     x = layers.ReLU()(layers.Dense(base * base * inwards[-1])(latents))
     x = layers.Reshape((base, base, inwards[-1]))(x)
     for i, n in enumerate(inwards[::-1]):
-        x = residual(layers.UpSampling2D()(x) if i else x, n, norm, slope)
+        x = residual(x, n, norm, slope, up=i > 0)
     x = _convolve(x, 1, 5)
     choose(dict.fromkeys(("sigmoid", "linear")), output, "output")
     return keras.Model(latents, layers.Activation(output, dtype="float32", name="images")(x), name="decoder")

@@ -11,6 +11,7 @@ import keras
 from keras import layers
 
 from dwikit.errors import InputError
+from dwikit.models import kernels
 from dwikit.models.layers import AdaIN, LearnedConstant, MinibatchDeviation, NoiseAndBias, blur
 from dwikit.models.presets import base_size, choose
 
@@ -29,6 +30,15 @@ def _kernel(x, fan_in: int, equalized: bool, gain: float, multiplier: float = 1.
 def _convolve(x, channels: int, size: int, equalized: bool, strides: int = 1, gain: float = GAIN, bias: bool = True):
     x, first = _kernel(x, size * size * x.shape[-1], equalized, gain)
     return layers.Conv2D(channels, size, strides=strides, padding="same", use_bias=bias, kernel_initializer=first)(x)
+
+
+def _resample_and_convolve(x, channels: int, resample: str, equalized: bool, bias: bool = True):
+    """Doubled (``nearest`` or ``bilinear``) and convolved, or convolved and halved (``average``)."""
+    if resample == "bilinear":
+        return _convolve(layers.UpSampling2D(interpolation=resample)(x), channels, 3, equalized, bias=bias)
+    x, first = _kernel(x, 9 * x.shape[-1], equalized, GAIN)
+    direction = {"nearest": "up", "average": "down"}[resample]
+    return kernels.Conv2D(channels, direction, use_bias=bias, kernel_initializer=first)(x)
 
 
 def _dense(x, units: int, equalized: bool, gain: float = GAIN, multiplier: float = 1.0):
@@ -91,10 +101,10 @@ def synthesis_network(config: dict[str, Any]) -> keras.Model:
     x = styled(LearnedConstant(config["constant_size"], channels[0], config["constant"])(styles))
     x = styled(_convolve(x, channels[0], 3, equalized, bias=not style_last))
     for n in channels[1:]:
-        x = layers.UpSampling2D(interpolation=config["upsampling"])(x)
-        for i in range(config["block_convolutions"]):
-            x = _convolve(x, n, 3, equalized, bias=not style_last)
-            x = styled(blur(x) if config["blur"] and i == 0 else x)
+        x = _resample_and_convolve(x, n, config["upsampling"], equalized, bias=not style_last)
+        x = styled(blur(x) if config["blur"] else x)
+        for _ in range(config["block_convolutions"] - 1):
+            x = styled(_convolve(x, n, 3, equalized, bias=not style_last))
     x = layers.Activation("linear", dtype="float32")(_convolve(x, 1, 1, equalized, gain=1.0))
     outputs = {
         "sigmoid": layers.Activation("sigmoid", dtype="float32"),
@@ -133,8 +143,8 @@ def _progressive(x, config: dict[str, Any]):
     x = _activate(_convolve(x, channels[0], 1, equalized), config)
     for n, following in zip(channels, channels[1:]):
         x = _activate(_convolve(x, n, 3, equalized), config)
-        x = _convolve(blur(x) if config["blur"] else x, following, 3, equalized)
-        x = _activate(layers.AveragePooling2D(2)(x), config)
+        x = _resample_and_convolve(blur(x) if config["blur"] else x, following, "average", equalized)
+        x = _activate(x, config)
     return _head(x, config)
 
 

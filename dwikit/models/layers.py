@@ -166,8 +166,8 @@ class AdaIN(layers.Layer):
         """Normalize over the pixels, then scale and shift by the style."""
         mean, variance = ops.moments(ops.cast(x, "float32"), axes=(1, 2), keepdims=True)
         scale, offset = ops.split(ops.cast(style, "float32")[:, None, None], 2, axis=-1)
-        normalized = (ops.cast(x, "float32") - mean) * ops.rsqrt(variance + 1e-8)
-        return ops.cast(normalized * (self.neutral + scale) + offset, x.dtype)
+        scale = (self.neutral + scale) * ops.rsqrt(variance + 1e-8)
+        return ops.cast(ops.cast(x, "float32") * scale + (offset - mean * scale), x.dtype)
 
     def compute_output_shape(self, x_shape, style_shape):
         """That of x."""

@@ -92,6 +92,11 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(action=_slices)
 
     reader_study.add(commands)
+
+    command = commands.add_parser("export", help="write the generator of a trained model as ONNX")
+    command.add_argument("model", type=Path, help="e.g. runs/quick/vae/model.keras")
+    command.add_argument("out", type=Path, help="e.g. vae.onnx")
+    command.set_defaults(action=_export)
     return parser
 
 
@@ -253,6 +258,13 @@ def _slices(options) -> None:
     )
     print(f"{len(store.images)} slices of {store.table['case'].nunique()} cases in {options.out}")
     print(store.table["split"].value_counts().to_string())
+
+
+def _export(options) -> None:
+    from dwikit import export, models
+
+    difference = export.to_onnx(models.load(options.model), options.out)
+    print(f"{options.out}: pixels differ from Keras's by at most {difference:.1g}")
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ def beyond_paper(
         theirs = patients[held_out] if key == FLOOR else None
         row = {("n", ""): len(images)} | _on_network(originals[name], features[name], patients[train], theirs, name, seed)
         row |= _distances(originals, features, seed)
-        row["ms_ssim", "pixels"] = metrics.ms_ssim_diversity(images, seed=seed)
+        row["ms_ssim", f"{metrics.scales(store.image_size)} scales"] = metrics.ms_ssim_diversity(images, seed=seed)
         if key == FLOOR:  # against itself: one half of the patients as if they were samples
             floor, floor_cells, half = near.distances, own_cells, _half(theirs, seed)
             c_t = metrics.copying_score(floor[~half], floor[half], own_cells[~half], own_cells[half])

@@ -19,7 +19,7 @@ from dwikit.metrics.similarity import (
     minimum_intra_sample_diversity,
     moments,
 )
-from dwikit.metrics.structure import ms_ssim, ms_ssim_diversity
+from dwikit.metrics.structure import ms_ssim, ms_ssim_diversity, scales
 
 __all__ = [
     "Moments",
@@ -40,5 +40,6 @@ __all__ = [
     "moments",
     "ms_ssim",
     "ms_ssim_diversity",
+    "scales",
     "nearest_distances",
 ]

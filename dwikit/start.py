@@ -12,7 +12,7 @@ from dwikit.profiles import Profile
 from dwikit.slices import SliceStore, normalize, shrink
 
 PEOPLE = 3
-LEVELS = (2, 5, 8, 11, 14, 17, 20, 23)
+LEVELS = (1, 4, 7, 10, 13, 16, 19, 22)
 """Kept levels to look at, from the skull base up."""
 TRAINED_IN = {
     "vae": "02_train_vae",
@@ -40,8 +40,8 @@ def claims() -> str:
 2. **Varied or alike.** Of the diversity of real slices, samples of the IntroVAE keep {kept["intro_vae"]}, of the StyleGAN
    {kept["style_gan"]}, of the VAE {kept["vae"]}, of the DFC-VAE {kept["dfc_vae"]}.
 3. **Pixels or features.** A VAE that compares features instead of pixels, the DFC-VAE, reconstructs more sharply (Laplace
-   variance {sharp["dfc_vae"]} against {sharp["vae"]}) and less exactly (squared error {error["dfc_vae"]} against {error["vae"]}).
-   One that is its own critic, the IntroVAE, reconstructs more sharply still ({sharp["intro_vae"]}).
+   variance {sharp["dfc_vae"]} against {sharp["vae"]}) and less exactly (error {error["dfc_vae"]} against {error["vae"]}). One
+   that is its own critic, the IntroVAE, reconstructs more sharply still ({sharp["intro_vae"]}).
 4. **Real or fake.** Two neuroradiologists call {real["original"]} of the real slices real; of the StyleGAN's images
    {real["style_gan"]}, of the IntroVAE's {real["intro_vae"]}, of the VAE's {real["vae"]}, of the DFC-VAE's {real["dfc_vae"]}.
    They agree with each other (Cohen's kappa {paper.KAPPA}).

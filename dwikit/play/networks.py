@@ -27,7 +27,8 @@ def principal_steps(latents: np.ndarray, n: int) -> np.ndarray:
 def latents(model, images: np.ndarray, directions: int = 3) -> Panel:
     """Walk from one slice to another through the latent space, and leave the way along the directions that matter most.
 
-    The walk begins at the most ordinary slice, whose latent lies nearest to the mean of all. Latents are posterior means (``model.encode``); the directions are their principal components, in standard deviations.
+    The walk begins at the most ordinary slice, whose latent lies nearest to the mean of all. Latents are posterior means
+    (``model.encode``); the directions are their principal components, in standard deviations.
 
     Args:
         model: a trained VAE, DFC-VAE or IntroVAE.
@@ -53,8 +54,8 @@ def latents(model, images: np.ndarray, directions: int = 3) -> Panel:
         shown = np.stack([_bytes(images[start]), decoded[0], _bytes(images[end])])
         first, middle, last = metrics.laplace_variance(shown)
         return tiles(shown), (
-            f"Slice {start}, a drawing, slice {end}: Laplace variance {first:.0f}, <b>{middle:.0f}</b>, {last:.0f}. The latent is "
-            f"{np.linalg.norm(latent):.1f} long, a draw from the prior about {model.latent_size**0.5:.1f}."
+            f"Slice {start}, a drawing, slice {end}: Laplace variance {first:.0f}, <b>{middle:.0f}</b>, {last:.0f}. The "
+            f"latent is {np.linalg.norm(latent):.1f} long, a draw from the prior about {model.latent_size**0.5:.1f}."
         )
 
     still, line = np.zeros(len(steps)), np.linspace(0, 1, COLUMNS)

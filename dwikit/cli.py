@@ -17,7 +17,15 @@ from dwikit.cohorts.calibration import CALIBRATED
 from dwikit.errors import InputError
 from dwikit.reader_study import commands as reader_study
 
-STUDY = ["01_preprocess", "02_train_vae", "03_train_introvae", "04_train_stylegan", "05_evaluate", "06_reader_study"]
+STUDY = [
+    "00_start_here",
+    "01_preprocess",
+    "02_train_vae",
+    "03_train_introvae",
+    "04_train_stylegan",
+    "05_evaluate",
+    "06_reader_study",
+]
 """Notebooks of ``dwikit reproduce``, in order."""
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dwikit import cli
+
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -77,6 +79,10 @@ def test_the_tracked_tree_is_small():
         pytest.skip("not a git checkout")
     sizes = [(ROOT / name).stat().st_size for name in tracked.stdout.splitlines() if (ROOT / name).is_file()]
     assert sum(sizes) < 40e6
+
+
+def test_reproduce_runs_every_notebook_in_order():
+    assert cli.STUDY == [path.stem for path in NOTEBOOKS]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -8,7 +8,19 @@ from importlib.metadata import PackageNotFoundError, version
 
 from dwikit import paths
 
-NEEDED = ["numpy", "scipy", "pandas", "nibabel", "nilearn", "antspyx", "keras", "matplotlib", "papermill", "jupyterlab"]
+NEEDED = [
+    "numpy",
+    "scipy",
+    "pandas",
+    "nibabel",
+    "nilearn",
+    "antspyx",
+    "keras",
+    "matplotlib",
+    "papermill",
+    "jupyterlab",
+    "ipywidgets",
+]
 OPTIONAL = {
     "nbgrader": "grading the exercises: pip install -e '.[course]'",
     "tensorboard": "training logs in TensorBoard: pip install -e '.[logs]'",

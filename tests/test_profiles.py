@@ -5,6 +5,8 @@ import pytest
 from dwikit import profiles
 from dwikit.cohorts import calibration
 from dwikit.errors import InputError
+from dwikit.models import BY_KEY
+from dwikit.models.presets import PRESETS, preset
 
 
 def test_precedence_is_override_then_profile_then_environment_then_quick(monkeypatch):
@@ -89,6 +91,53 @@ def test_a_profile_that_extends_another(tmp_path):
     path.write_text("extends: other.yaml\n")
     with pytest.raises(InputError, match="extends itself, through mine.yaml, other.yaml"):
         profiles.resolve(str(path))
+
+
+# ==== A preset other than the profile's own ====
+
+
+@pytest.mark.parametrize("key", BY_KEY)
+@pytest.mark.parametrize("name", ["released", "canonical"])
+def test_two_presets_at_one_profile_differ_in_what_the_presets_differ_in(key, name):
+    """Sizes excepted; and the network that comes out can be built."""
+
+    def config(preset_name):
+        section = getattr(profiles.resolve("quick", **{key: {"preset": preset_name}}), key)
+        return preset(key, section.preset, 64, 1.0, section.model)
+
+    ours, other = config("paper"), config(name)
+    free = profiles.SIZES | {"preset"}
+    theirs = {entry for entry in PRESETS[key]["paper"] if PRESETS[key]["paper"][entry] != PRESETS[key][name][entry]} - free
+    assert theirs
+    assert {entry: other[entry] for entry in theirs} == {entry: PRESETS[key][name][entry] for entry in theirs}
+    assert all(other[entry] == ours[entry] for entry in ours if entry not in theirs | {"preset"})
+    BY_KEY[key](**other)
+
+
+def test_the_profiles_own_preset_and_none_change_nothing():
+    plain = profiles.resolve("quick")
+    assert profiles.resolve("quick", intro_vae={"preset": "paper"}) == plain
+    assert profiles.resolve("quick", intro_vae={"preset": None}) == plain
+
+
+def test_a_value_given_beside_a_preset_goes_before_it():
+    section = profiles.resolve("quick", intro_vae={"preset": "released", "model": {"real_weight": 0.5}}).intro_vae
+    assert section.model["real_weight"] == 0.5
+    assert "reconstruction_weight" not in section.model and section.model["latent_size"] == 64
+
+
+def test_a_file_that_extends_another_may_choose_the_preset(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("extends: quick\nintro_vae:\n  preset: released\n  model:\n    norm: group\n")
+    mine = profiles.resolve(str(path)).intro_vae
+    assert mine.model["norm"] == "group" and "real_weight" not in mine.model
+    back = profiles.resolve(str(path), intro_vae={"preset": "paper"}).intro_vae
+    assert back.preset == "paper" and "norm" not in back.model
+
+
+def test_an_unknown_preset_is_named_before_anything_is_trained():
+    with pytest.raises(InputError, match="no preset of vae 'relased'. Did you mean 'released'"):
+        profiles.resolve("quick", vae={"preset": "relased"})
 
 
 def test_the_weights_of_the_kit_have_the_architectures_of_quick():

@@ -4,6 +4,10 @@ Precedence: explicit override > profile. The profile itself: explicit name > env
 ``quick``. A value of None, in an override, means "from the profile", so that a notebook's parameters cell can say
 ``epochs = None``.
 
+A profile's ``model`` values belong to its own preset. Where another is chosen (``-p preset=released``, or ``preset:`` in a
+file that extends this one), what tells the two presets apart comes from the chosen one; what both say alike, and the sizes of
+the networks (``SIZES``), stay as in the profile. So two runs that differ in the preset differ in nothing else.
+
 Example:
     >>> config = resolve("quick", vae={"epochs": 3})
     >>> config.vae.epochs
@@ -58,6 +62,7 @@ class Training:
     """One network's training; ``model`` overrides values of its preset, each with its reason in the YAML file."""
 
     preset: str = "paper"
+    """Another than the profile's own also replaces those of its ``model`` values in which the two differ, sizes excepted."""
     model: dict = field(default_factory=dict)
     batch_size: int | None = None
     """None: the preset's own."""
@@ -132,6 +137,10 @@ class Profile:
     reader_study: ReaderStudy = field(default_factory=ReaderStudy)
 
 
+SIZES = {"channels", "critic_channels", "latent_size", "mapping_width"}
+"""Settings of a network that decide what a step costs: the profile's own, whatever preset is chosen."""
+
+
 def names() -> list[str]:
     """Names of the profiles that come with the kit."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
@@ -144,14 +153,15 @@ def resolve(profile: str | None = None, **overrides: Any) -> Profile:
         profile: name of a profile, or path of a YAML file of one's own; None means ``DWIKIT_PROFILE`` or ``quick``. A line
             ``extends: quick`` in such a file takes every value that it does not name from there.
         **overrides: values by field of ``Profile``; a section takes a dict, e.g. ``vae={"epochs": 3}``. None (also
-            inside a section) keeps the profile's value.
+            inside a section) keeps the profile's value. A preset other than the profile's brings the values in which the
+            two differ (see the module's text); values given here go before either.
 
     Raises:
         InputError: unknown profile, unknown key (with the nearest known one), or a value of the wrong type.
     """
     name = profile or os.environ.get("DWIKIT_PROFILE") or DEFAULT
     path = _path(name, Path.cwd())
-    values = _merge({**_read(path), "name": path.stem}, overrides)
+    values = _over({**_read(path), "name": path.stem}, overrides)
     profile_values = _build(Profile, values, where=str(path.name))
     _check_ranges(profile_values, where=str(path.name))
     return profile_values
@@ -176,7 +186,26 @@ def _read(path: Path, extended_by: tuple[Path, ...] = ()) -> dict:
     if not isinstance(values, dict):
         raise InputError(f"{path} must hold 'key: value' lines, like {FOLDER / 'quick.yaml'}.")
     base = values.pop("extends", None)
-    return _merge(_read(_path(str(base), path.parent), (*extended_by, path)), values) if base else values
+    return _over(_read(_path(str(base), path.parent), (*extended_by, path)), values) if base else values
+
+
+def _over(values: dict, overrides: dict) -> dict:
+    """Overrides over a profile's values, network by network as their presets ask."""
+    return _merge({key: _for_preset(key, value, overrides.get(key)) for key, value in values.items()}, overrides)
+
+
+def _for_preset(key: str, section: Any, overrides: Any) -> Any:
+    """A network's section, without the ``model`` values that another preset, chosen in the overrides, says otherwise."""
+    if not isinstance(section, dict) or not isinstance(overrides, dict) or not isinstance(section.get("model"), dict):
+        return section
+    own, chosen = section.get("preset") or Training.preset, overrides.get("preset") or None
+    if chosen in (None, own):
+        return section
+    from dwikit.models.presets import PRESETS, choose  # starts Keras
+
+    one, other = (choose(PRESETS[key], name, f"preset of {key}") for name in (own, chosen))
+    kept = {name: value for name, value in section["model"].items() if name in SIZES or one.get(name) == other.get(name)}
+    return {**section, "model": kept}
 
 
 def _merge(values: dict, overrides: dict) -> dict:

@@ -25,6 +25,7 @@ STUDY = [
     "04_train_stylegan",
     "05_evaluate",
     "06_reader_study",
+    "07_paper_vs_code",
 ]
 """Notebooks of ``dwikit reproduce``, in order."""
 

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
+from dwikit import models
 from dwikit.models import kernels
 from dwikit.models.gradients import input_gradient, update
 

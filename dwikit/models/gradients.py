@@ -1,4 +1,4 @@
-"""The gradient seam: the only file of the models that names a backend.
+"""The gradient seam: with ``kernels.py`` the only file of the models that names a backend.
 
 A ``training_step`` is written once, with ``keras.ops``. What differs between backends is how a gradient is taken and how
 the trainer calls a step, and both are here:
@@ -23,6 +23,9 @@ MUST_COMPILE = BACKEND == "jax"
 
 Terms = dict
 """Named losses of one update. The entry ``"loss"`` is what is minimized, the others are for the log."""
+
+Update = tuple[Callable[..., Terms], Sequence, keras.optimizers.Optimizer]
+"""A function that gives the terms, the variables that are to lower ``"loss"``, and their optimizer."""
 
 
 class OptimizerGroup:
@@ -62,6 +65,11 @@ def isolated() -> Iterator[None]:
         yield
 
 
+def update(loss_fn: Callable[[], Terms], variables: Sequence, optimizer) -> Terms:
+    """Take one optimizer step on ``variables`` down the gradient of ``loss_fn()["loss"]``; returns the terms."""
+    return update_in_turn(tuple, (loss_fn, variables, optimizer))[0]
+
+
 def make_deterministic() -> None:
     """Ask the backend for results that repeat bit for bit on this machine (JAX's do on a CPU)."""
     if BACKEND == "tensorflow":
@@ -77,15 +85,28 @@ if BACKEND == "tensorflow":
         """Run ``model.training_step`` as the trainer of this backend expects it."""
         return model.training_step(_images(data))
 
-    def update(loss_fn: Callable[[], Terms], variables: Sequence, optimizer) -> Terms:
-        """Take one optimizer step on ``variables`` down the gradient of ``loss_fn()["loss"]``; returns the terms."""
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch([variable.value for variable in variables])
-            terms = loss_fn()
-            loss = optimizer.scale_loss(terms["loss"])
-        gradients = tape.gradient(loss, [variable.value for variable in variables])
-        optimizer.apply(gradients, variables)
-        return terms
+    def update_in_turn(draw: Callable[[], tuple], *updates: Update) -> list[Terms]:
+        """Take one step after the other, through outputs that are drawn once.
+
+        Args:
+            draw: gives what all losses are functions of, as a tuple. A variable that an update moves must not matter to
+                what a later update differentiates: else it would have to be drawn again.
+            *updates: each takes the drawn values, sees what the updates before it did, and is differentiated through both.
+
+        Returns:
+            The terms of each.
+        """
+        every_terms = []
+        with tf.GradientTape(persistent=len(updates) > 1, watch_accessed_variables=False) as tape:
+            tape.watch([variable.value for _, variables, _ in updates for variable in variables])
+            drawn = draw()
+        for loss_fn, variables, optimizer in updates:
+            with tape:
+                terms = loss_fn(*drawn)
+                loss = optimizer.scale_loss(terms["loss"])
+            optimizer.apply(tape.gradient(loss, [variable.value for variable in variables]), variables)
+            every_terms.append(terms)
+        return every_terms
 
     def input_gradient(fn: Callable, inputs):
         """Gradient of ``sum(fn(inputs))`` with respect to ``inputs``, itself differentiable."""
@@ -101,15 +122,21 @@ elif BACKEND == "torch":
         """Run ``model.training_step`` as the trainer of this backend expects it."""
         return model.training_step(_images(data))
 
-    def update(loss_fn: Callable[[], Terms], variables: Sequence, optimizer) -> Terms:
-        """Take one optimizer step on ``variables`` down the gradient of ``loss_fn()["loss"]``; returns the terms."""
+    def update_in_turn(draw: Callable[[], tuple], *updates: Update) -> list[Terms]:
+        """Take one step after the other, through outputs that are drawn once (see TensorFlow's above)."""
+        every_terms = []
         with torch.enable_grad():
-            terms = loss_fn()
-            loss = optimizer.scale_loss(terms["loss"])
-        gradients = torch.autograd.grad(loss, [variable.value for variable in variables])
-        with torch.no_grad():
-            optimizer.apply(list(gradients), variables)
-        return {name: term.detach() for name, term in terms.items()}
+            drawn = draw()
+        for i, (loss_fn, variables, optimizer) in enumerate(updates, 1):
+            with torch.enable_grad():
+                terms = loss_fn(*drawn)
+                loss = optimizer.scale_loss(terms["loss"])
+            values = [variable.value for variable in variables]
+            gradients = torch.autograd.grad(loss, values, retain_graph=i < len(updates))
+            with torch.no_grad():
+                optimizer.apply(list(gradients), variables)
+            every_terms.append({name: term.detach() for name, term in terms.items()})
+        return every_terms
 
     def input_gradient(fn: Callable, inputs):
         """Gradient of ``sum(fn(inputs))`` with respect to ``inputs``, itself differentiable."""
@@ -146,20 +173,29 @@ elif BACKEND == "jax":
         logs, values = _pure(lambda: model.training_step(_images(data)), values)
         return logs, tuple([values[id(v)] for v in group] for group in groups)
 
-    def update(loss_fn: Callable[[], Terms], variables: Sequence, optimizer) -> Terms:
-        """Take one optimizer step on ``variables`` down the gradient of ``loss_fn()["loss"]``; returns the terms."""
-        scope = _scope()
+    def update_in_turn(draw: Callable[[], tuple], *updates: Update) -> list[Terms]:
+        """Take one step after the other, through outputs that are drawn once (see TensorFlow's above)."""
+        scope, every_terms = _scope(), []
 
-        def loss(values):
-            state = {**scope.state_mapping, **{id(v): x for v, x in zip(variables, values)}}
-            terms, state = _pure(loss_fn, state)
-            return optimizer.scale_loss(terms["loss"]), (terms, state)
+        def values_of(variables):
+            return {id(v): scope.state_mapping[id(v)] for v in variables}
 
-        values = [scope.state_mapping[id(v)] for v in variables]
-        gradients, (terms, state) = jax.grad(loss, has_aux=True)(values)
+        everything = values_of(v for _, variables, _ in updates for v in variables)
+        drawn, pull_back, state = jax.vjp(lambda values: _pure(draw, scope.state_mapping | values), everything, has_aux=True)
         scope.state_mapping.update(state)
-        optimizer.apply(gradients, variables)
-        return terms
+        for loss_fn, variables, optimizer in updates:
+
+            def loss(values, drawn, loss_fn=loss_fn, optimizer=optimizer):
+                terms, state = _pure(lambda: loss_fn(*drawn), scope.state_mapping | values)
+                return optimizer.scale_loss(terms["loss"]), (terms, state)
+
+            gradient = jax.grad(loss, argnums=(0, 1), has_aux=True)
+            (direct, of_drawn), (terms, state) = gradient(values_of(variables), drawn)
+            scope.state_mapping.update(state)
+            (through_drawn,) = pull_back(of_drawn)
+            optimizer.apply([direct[id(v)] + through_drawn[id(v)] for v in variables], variables)
+            every_terms.append(terms)
+        return every_terms
 
     def input_gradient(fn: Callable, inputs):
         """Gradient of ``sum(fn(inputs))`` with respect to ``inputs``, itself differentiable."""
@@ -179,4 +215,4 @@ else:
         """Training needs a backend with gradients; sampling and metrics run on any."""
         raise RuntimeError(f"Keras runs on {BACKEND!r}, which has no gradients: set KERAS_BACKEND=tensorflow, torch or jax.")
 
-    update = input_gradient = run_step
+    update_in_turn = input_gradient = run_step

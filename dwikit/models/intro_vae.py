@@ -5,7 +5,7 @@ from keras import ops
 
 from dwikit.models import losses, networks, networks_intro
 from dwikit.models.autoencoder import Autoencoder
-from dwikit.models.gradients import isolated, update
+from dwikit.models.gradients import isolated, update_in_turn
 from dwikit.models.presets import choose
 
 
@@ -69,27 +69,24 @@ class IntroVAE(Autoencoder):
         """Squared error summed over the pixels of an image, at 128 x 128 (sec. 2.4)."""
         return self.sum_scale * losses.squared_error_sum(images, reconstructions)
 
-    def generate(self, latents):
-        """Images of latents in training mode, which leave the generator's statistics alone."""
-        with isolated():
-            return self.generator(latents, training=True)
-
-    def kl_of_fakes(self, reconstruction, prior, step, through=lambda fake: fake):
+    def kl_of_fakes(self, reconstruction, fake, step):
         """KL divergence of the encoder's answers to a reconstruction and to an image of latents from the prior.
 
         Its statistics stay as they are. In the first ``warmup_steps`` steps, when the model is a plain VAE, both are the
-        margin. ``through`` is applied to the fakes.
+        margin.
         """
 
         def divergences():
             with isolated():
-                fakes = through(reconstruction), through(self.generate(prior))
-                return tuple(losses.kl_sum(*self.encoder(fake, training=True)) for fake in fakes)
+                return tuple(losses.kl_sum(*self.encoder(images, training=True)) for images in (reconstruction, fake))
 
-        if not self.config["warmup_steps"]:
-            return divergences()
         margin = ops.convert_to_tensor(self.config["margin"], dtype="float32")
-        return ops.cond(step >= self.config["warmup_steps"], divergences, lambda: (margin, margin))
+        return self.after_warmup(step, divergences, lambda: (margin, margin))
+
+    def after_warmup(self, step, then, before):
+        """``then()`` from step ``config["warmup_steps"]`` on, until there ``before()``."""
+        warmup = self.config["warmup_steps"]
+        return ops.cond(step >= warmup, then, before) if warmup else then()
 
     def encoder_loss(self, kl_real, kl_rec, kl_fake, rec):
         """Eq. 8 of sec. 2.4: small for real slices, up to the margin for fakes."""
@@ -106,31 +103,37 @@ class IntroVAE(Autoencoder):
     # ==== One training step ====
 
     def training_step(self, images) -> dict:
-        """One step of the encoder, then one of the generator against the new encoder."""
+        """One step of the encoder, then one of the generator against the new encoder, with the same images of both."""
         noise = self.draw_noise(ops.shape(images)[0])
         step = self.encoder_optimizer.iterations + 0  # a copy, since the optimizer counts on
 
-        # 1 Encoder (sec. 2.4, eq. 8)
-        def encoder_loss() -> dict:
+        def generate_fakes():
+            with isolated():  # the generator's statistics are those of reconstructions
+                return self.generator(noise["prior"], training=True)
+
+        def draw() -> tuple:
             mean, log_variance = self.encoder(images, training=True)
-            z = self.reparameterize(mean, log_variance, noise["z"])
-            reconstruction = self.generate(z)
-            # Fakes reach it as constants: it judges them, it does not improve them
-            kl_rec, kl_fake = self.kl_of_fakes(reconstruction, noise["prior"], step, through=ops.stop_gradient)
+            reconstruction = self.generator(self.reparameterize(mean, log_variance, noise["z"]), training=True)
+            fake = self.after_warmup(step, generate_fakes, lambda: ops.zeros_like(images))
+            return mean, log_variance, reconstruction, fake
+
+        # 1 Encoder (sec. 2.4, eq. 8). Fakes reach it as constants: it judges them, it does not improve them
+        def encoder_loss(mean, log_variance, reconstruction, fake) -> dict:
+            kl_rec, kl_fake = self.kl_of_fakes(ops.stop_gradient(reconstruction), ops.stop_gradient(fake), step)
             kl_real, rec = losses.kl_sum(mean, log_variance), self.reconstruction_error(images, reconstruction)
             loss = self.encoder_loss(kl_real, kl_rec, kl_fake, rec)
-            return {"loss": loss, "kl_real": kl_real, "kl_rec": kl_rec, "kl_fake": kl_fake, "rec": rec, "z": z}
-
-        terms = update(encoder_loss, self.encoder.trainable_variables, self.encoder_optimizer)
-        z = ops.stop_gradient(terms.pop("z"))
+            return {"loss": loss, "kl_real": kl_real, "kl_rec": kl_rec, "kl_fake": kl_fake, "rec": rec}
 
         # 2 Generator (sec. 2.4, eq. 9), of the same latents, against the new encoder
-        def generator_loss() -> dict:
-            reconstruction = self.generator(z, training=True)
-            kl_rec, kl_fake = self.kl_of_fakes(reconstruction, noise["prior"], step)
+        def generator_loss(mean, log_variance, reconstruction, fake) -> dict:
+            kl_rec, kl_fake = self.kl_of_fakes(reconstruction, fake, step)
             return {"loss": self.generator_loss(kl_rec, kl_fake, self.reconstruction_error(images, reconstruction))}
 
-        generator_terms = update(generator_loss, self.generator.trainable_variables, self.generator_optimizer)
+        terms, generator_terms = update_in_turn(
+            draw,
+            (encoder_loss, self.encoder.trainable_variables, self.encoder_optimizer),
+            (generator_loss, self.generator.trainable_variables, self.generator_optimizer),
+        )
 
         # 3 Moving average of the generator, where asked for
         if self.average_generator is not None:

@@ -52,17 +52,21 @@ class Conv2D(layers.Conv2D):
         """Create the kernel, and choose the form: summing kernels costs by channels, and saves by pixels."""
         super().build(input_shape)
         pixels, pairs = input_shape[1] * input_shape[2], input_shape[3] * self.filters
-        self.one_step = self.resample == "down" or 512 * pixels >= pairs
+        self.one_step = 512 * pixels >= pairs
 
     def convolution_op(self, inputs, kernel):
         """The convolution with its doubling or halving."""
+        if not self.one_step:
+            return self._in_two_steps(inputs, kernel)
         if self.resample == "down":
             return ops.conv(inputs, 0.25 * spread(kernel), strides=2, padding="same")
-        if self.one_step:
-            turned = ops.flip(ops.transpose(spread(kernel), (0, 1, 3, 2)), (0, 1))
-            return ops.conv_transpose(inputs, turned, strides=2, padding="same")
-        doubled = ops.repeat(ops.repeat(inputs, 2, axis=1), 2, axis=2)
-        return ops.conv(doubled, kernel, padding="same")
+        turned = ops.flip(ops.transpose(spread(kernel), (0, 1, 3, 2)), (0, 1))
+        return ops.conv_transpose(inputs, turned, strides=2, padding="same")
+
+    def _in_two_steps(self, inputs, kernel):
+        if self.resample == "down":
+            return ops.average_pool(ops.conv(inputs, kernel, padding="same"), 2)
+        return ops.conv(ops.repeat(ops.repeat(inputs, 2, axis=1), 2, axis=2), kernel, padding="same")
 
     def compute_output_shape(self, input_shape):
         """Twice or half as large."""

@@ -8,6 +8,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: reproduce test lab course hardships figures notebooks lint clean
+.PHONY: reproduce test lab hardships figures notebooks benchmarks lint clean
 
 reproduce: .venv/.ready
 	$(BIN)/dwikit reproduce --profile $(PROFILE)
@@ -37,6 +38,11 @@ figures: .venv/.ready
 # The committed notebooks are those of a clean run of the quick profile.
 notebooks: reproduce
 	$(BIN)/python -m dwikit.notebook runs/$(PROFILE)/notebooks notebooks
+
+# Tables of speed, in figures/; PyTorch is needed for the comparison only. benchmarks/README.md says what each measures.
+benchmarks: .venv/.ready-test
+	$(PIP) -e '.[export]' torch
+	for name in train_step pipeline sampling kernels simulation preprocess; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 lint: .venv/.ready-test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -1,6 +1,16 @@
-"""Images a second and peak memory of a training step: ``python benchmarks/train_step.py [--preset paper] [--size 128] [keys]``.
+"""Images a second of a training step beside PyTorch: ``python benchmarks/train_step.py [vae dfc_vae intro_vae style_gan]``.
 
-Each model runs in a process of its own. Indicative only: the first two steps are left out, other work is not.
+Every model at 128 x 128 and the preset ``paper``, the kit trained by ``fit`` as always (repeatable bit for bit, batches from
+a ``SliceStore`` of simulated slices), PyTorch with the same network, loss and batch (``torch_models.py``) in four variants,
+its batch already in memory. Each contestant has a process of its own that waits for its turn; the turns go round, so that a
+machine that grows slower does so for all. The table shows medians over rounds; the ratio is taken within each round, to the
+variant of PyTorch that is best over all of them, and shown with its smallest and largest value.
+
+GFLOP/s counts the multiplications and additions of the plain form of a step (PyTorch counts them), whoever runs it; beside
+it stands a product of two 2048 x 2048 matrices, timed in the same rounds.
+
+A model measured at this commit is not measured again (``--fresh`` does). DFC-VAE compares by VGG16 with random weights: the
+arithmetic is that of the trained ones.
 """
 
 import argparse
@@ -9,62 +19,238 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from machine import show, source
+
+from dwikit import files, paths, profiles
 
 KEYS = ("vae", "dfc_vae", "intro_vae", "style_gan")
+TARGETS = {"vae": 1.3, "dfc_vae": 1.0, "intro_vae": 1.15, "style_gan": 1.15}
+VARIANTS = ("eager", "channels-last", "compiled", "compiled channels-last")
+SIZE = 128
+MARK = "RESULT "
 
 
-def measure(key: str, preset: str, size: int, batch_size: int | None, steps: int) -> dict:
-    """Run a few steps in this process."""
+# ==== In the processes of the contestants ====
+
+
+class Turns:
+    """Answers every line on standard input, a number of seconds, by images and seconds of at least one step."""
+
+    def __init__(self, facts: dict):
+        self.facts, self.steps, self.images = facts, 0, 0
+
+    def step_done(self, images: int) -> None:
+        """Called after each step; blocks between turns. The first two steps, which compile, are no part of a turn."""
+        now = time.perf_counter()
+        self.steps, self.images = self.steps + 1, self.images + images
+        if self.steps == 2:
+            self._say(self.facts)
+        elif self.steps < 2 or now - self.start < self.seconds:
+            return
+        else:
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+            self._say({"images": self.images, "seconds": now - self.start, "peak_gib": peak})
+        line = sys.stdin.readline()
+        if not line:
+            os._exit(0)
+        self.seconds, self.images, self.start = float(line), 0, time.perf_counter()
+
+    @staticmethod
+    def _say(answer: dict) -> None:
+        print(MARK + json.dumps(answer), flush=True)
+
+
+def dwikit_contestant(key: str, data: str) -> None:
     import keras
-    import numpy as np
 
     from dwikit import models
-    from dwikit.models import features
+    from dwikit.models import features, gradients
+    from dwikit.slices import SliceStore
 
-    extra = {"batch_size": batch_size} if batch_size else {}
-    if key == "dfc_vae":  # the cost of VGG16 is that of its three blocks, whatever its weights
-        features.imagenet_weights = lambda network: None
-    model = models.BY_KEY[key].from_preset(preset, image_size=size, **extra)
-    batch = np.random.default_rng(0).random((model.config["batch_size"], size, size, 1), np.float32)
-    start = time.perf_counter()
-    for _ in range(2):
-        model.train_on_batch(batch)
-    compilation, start = time.perf_counter() - start, time.perf_counter()
-    for _ in range(steps):
-        model.train_on_batch(batch)
-    seconds = (time.perf_counter() - start) / steps
+    gradients.make_deterministic()
+    features.imagenet_weights = lambda network: None
+    section = getattr(profiles.resolve("paper"), key)
+    model = models.BY_KEY[key].from_preset("paper", image_size=SIZE)
+    model.steps_per_execution = section.steps_per_execution
+    batch_size = model.config["batch_size"]
+    networks = {"vae": ("encoder", "decoder"), "dfc_vae": ("encoder", "decoder"), "intro_vae": ("encoder", "generator")}
+    names = networks.get(key, ("mapping", "synthesis", "critic"))
+    count = sum(int(np.prod(v.shape)) for name in names for v in getattr(model, name).trainable_variables)
+    turns = Turns({"parameters": count, "batch": batch_size})
+    images = batch_size * section.steps_per_execution
+    callback = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: turns.step_done(images))
+    batches = SliceStore.open(data).batches("train", batch_size, steps=10_000)
+    model.fit(batches, epochs=10_000, verbose=0, callbacks=[callback])
+
+
+def torch_contestant(key: str, data: str, variant: str) -> None:
+    import torch
+    import torch_models
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from dwikit.models.presets import preset
+
+    torch.manual_seed(0)
+    config = preset(key, "paper", SIZE, 1.0, {})
+    model = torch_models.build(key, config, variant)
+    batch = np.load(Path(data) / "images.npy")[: config["batch_size"]]
+    batch = torch.from_numpy(batch.astype(np.float32) / 255)[:, None]
+    facts = {"parameters": sum(torch_models.count(n) for n in model.networks()), "batch": len(batch)}
+    if variant == "eager":
+        with FlopCounterMode(display=False) as counter:
+            model.step(batch)
+        facts["flop"] = counter.get_total_flops()
+    turns = Turns(facts)
+    while True:
+        model.step(batch)
+        turns.step_done(len(batch))
+
+
+def matrix_contestant() -> None:
+    import tensorflow as tf
+
+    a = tf.random.normal((2048, 2048))
+    turns = Turns({})
+    while True:
+        tf.matmul(a, a).numpy()
+        turns.step_done(2 * 2048**3)
+
+
+# ==== In the process that lets them take turns ====
+
+
+class Contestant:
+    """A process that works when told to."""
+
+    def __init__(self, key: str, name: str, data: str):
+        self.name, command = name, [sys.executable, __file__, key, "--as", name, "--data", data]
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+        self.log = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True
+        )
+        start = time.perf_counter()
+        self.facts = self._answer()
+        self.start_seconds = time.perf_counter() - start
+
+    def _answer(self) -> dict | None:
+        for line in self.process.stdout:
+            if line.startswith(MARK):
+                return json.loads(line.removeprefix(MARK))
+        self.log.seek(0)
+        print(f"  {self.name} does not run: {self.log.read()[-400:].strip()}", flush=True)
+        return None
+
+    def turn(self, seconds: float) -> dict:
+        self.process.stdin.write(f"{seconds}\n")
+        self.process.stdin.flush()
+        answer = self._answer()
+        if answer is None:
+            raise RuntimeError(f"{self.name} stopped in the middle.")
+        return answer
+
+    def end(self) -> None:
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def measure(key: str, data: str, rounds: int, seconds: float, variants: tuple[str, ...]) -> dict:
+    """All rounds of one model."""
+    contestants = []
+    for name in ("dwikit", *variants, "matrix"):
+        contestant = Contestant(key, name, data)
+        if contestant.facts is None:
+            continue
+        print(f"  {name}: first two steps after {contestant.start_seconds:.0f} s", flush=True)
+        contestants.append(contestant)
+    facts = {c.name: c.facts for c in contestants}
+    counts = {(f["parameters"], f["batch"]) for name, f in facts.items() if name != "matrix"}
+    if len(counts) != 1:
+        raise RuntimeError(f"The networks differ in parameters or batch: {facts}")
+    speeds, peaks = [], {}
+    try:
+        for i in range(rounds):
+            answers = {c.name: c.turn(seconds) for c in contestants}
+            speeds.append({name: a["images"] / a["seconds"] for name, a in answers.items()})
+            peaks = {name: a["peak_gib"] for name, a in answers.items()}
+            print(f"  round {i + 1}: " + ", ".join(f"{n} {v:.3g}" for n, v in speeds[-1].items()), flush=True)
+    finally:
+        for contestant in contestants:
+            contestant.end()
+    ours = facts["dwikit"]
+    return {**ours, "flop": facts["eager"]["flop"], "load": os.getloadavg()[0], "speeds": speeds, "peaks": peaks}
+
+
+def row(key: str, result: dict) -> dict[str, str]:
+    """One line of the table."""
+    speeds = pd.DataFrame(result["speeds"])
+    middle = speeds.median()
+    best = middle.drop(["dwikit", "matrix"]).idxmax()
+    ratios = speeds["dwikit"] / speeds[best]
+    flop = result["flop"] / result["batch"] / 1e9
     return {
-        "model": key,
-        "preset": preset,
-        "size": size,
-        "backend": keras.backend.backend(),
-        "batch": len(batch),
-        "images_per_second": round(len(batch) / seconds, 1),
-        "first_two_steps_s": round(compilation, 1),
-        "peak_memory_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
+        "parameters": f"{result['parameters'] / 1e6:.1f} M",
+        "batch": str(result["batch"]),
+        "dwikit, img/s": f"{middle['dwikit']:.3g}",
+        **{f"PyTorch {name}": f"{middle[name]:.3g}" if name in middle else "-" for name in VARIANTS},
+        "ratio to the best": f"{ratios.median():.2f} ({ratios.min():.2f} to {ratios.max():.2f})",
+        "wanted": f"{TARGETS[key]:.2f}",
+        "GFLOP/s dwikit": f"{flop * middle['dwikit']:.0f}",
+        "PyTorch": f"{flop * middle[best]:.0f}",
+        "matrix product": f"{middle['matrix'] / 1e9:.0f}",
+        "GiB dwikit": f"{result['peaks']['dwikit']:.1f}",
+        "PyTorch, GiB": f"{result['peaks'][best]:.1f}",
     }
 
 
+def simulated_slices(folder: str) -> str:
+    """A small store of slices."""
+    from dwikit import slices
+    from dwikit.cohorts import phantom
+
+    slices.build(phantom.simulate_volumes(5, seed=0, workers=1), folder, image_size=SIZE)
+    return folder
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("keys", nargs="*", default=KEYS)
-    parser.add_argument("--preset", default="paper")
-    parser.add_argument("--size", type=int, default=128)
-    parser.add_argument("--batch-size", type=int, default=None)
-    parser.add_argument("--steps", type=int, default=5)
-    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("keys", nargs="*", default=KEYS, help=", ".join(KEYS))
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=5.0, help="of a turn, at least; a turn is one step or more")
+    parser.add_argument("--variants", default=",".join(VARIANTS), help="of PyTorch, with commas; eager is always needed")
+    parser.add_argument("--fresh", action="store_true", help="measure again what was measured at this commit")
+    parser.add_argument("--as", dest="name", help=argparse.SUPPRESS)
+    parser.add_argument("--data", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.here:
-        print(json.dumps(measure(options.keys[0], options.preset, options.size, options.batch_size, options.steps)))
-        return
-    for key in options.keys:
-        command = [sys.executable, __file__, key, "--here", "--preset", options.preset, "--size", str(options.size)]
-        command += ["--steps", str(options.steps)]
-        command += ["--batch-size", str(options.batch_size)] if options.batch_size else []
-        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
-        print(done.stdout.strip().splitlines()[-1] if done.returncode == 0 else done.stderr[-2000:], flush=True)
+    if options.name == "dwikit":
+        return dwikit_contestant(options.keys[0], options.data)
+    if options.name == "matrix":
+        return matrix_contestant()
+    if options.name:
+        return torch_contestant(options.keys[0], options.data, options.name)
+
+    facts = source("python benchmarks/train_step.py")
+    kept, folder = {}, paths.runs("benchmarks") / "train-step"
+    with tempfile.TemporaryDirectory() as temporary:
+        data = None
+        for key in options.keys:
+            path = folder / f"{key}.json"
+            result = files.read_json(path)
+            if options.fresh or not result or result["commit"] != facts["commit"]:
+                print(f"{key}:", flush=True)
+                data = data or simulated_slices(f"{temporary}/slices")
+                variants = tuple(options.variants.split(","))
+                result = {"commit": facts["commit"], **measure(key, data, options.rounds, options.seconds, variants)}
+                files.write_json(path, result)
+            kept[key] = result
+    table = pd.DataFrame.from_dict({key: row(key, result) for key, result in kept.items()}, orient="index").rename_axis("model")
+    show(table, "train-step", {**facts, "measured": kept})
 
 
 if __name__ == "__main__":

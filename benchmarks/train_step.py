@@ -55,24 +55,33 @@ class Turns:
             return
         else:
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-            self._say({"images": self.images, "seconds": now - self.start, "peak_gib": peak})
+            processor = time.process_time() - self.processor_start
+            self._say({"images": self.images, "seconds": now - self.start, "processor": processor, "peak_gib": peak})
         line = sys.stdin.readline()
         if not line:
             os._exit(0)
         self.seconds, self.images, self.start = float(line), 0, time.perf_counter()
+        self.processor_start = time.process_time()
 
     @staticmethod
     def _say(answer: dict) -> None:
         print(MARK + json.dumps(answer), flush=True)
 
 
-def dwikit_contestant(key: str, data: str) -> None:
+def dwikit_contestant(key: str, data: str, without: str = "") -> None:
+    """The kit; ``without`` one of its quick forms (``changes.py``)."""
     import keras
 
     from dwikit import models
-    from dwikit.models import features, gradients
+    from dwikit.models import features, gradients, kernels
     from dwikit.slices import SliceStore
 
+    if without in ("BatchNormalization", "all"):
+        kernels.BACKEND = "none that has a kernel"
+    if without in ("Adam", "all"):
+        kernels.Adam = keras.optimizers.Adam
+    if without in ("Conv2D", "all"):
+        kernels.Conv2D.one_step = property(lambda layer: False, lambda layer, value: None)
     gradients.make_deterministic()
     features.imagenet_weights = lambda network: None
     section = getattr(profiles.resolve("paper"), key)
@@ -160,10 +169,10 @@ class Contestant:
         self.process.wait()
 
 
-def measure(key: str, data: str, rounds: int, seconds: float, variants: tuple[str, ...]) -> dict:
+def measure(key: str, data: str, rounds: int, seconds: float, names: tuple[str, ...]) -> dict:
     """All rounds of one model."""
     contestants = []
-    for name in ("dwikit", *variants, "matrix"):
+    for name in names:
         contestant = Contestant(key, name, data)
         if contestant.facts is None:
             continue
@@ -173,18 +182,21 @@ def measure(key: str, data: str, rounds: int, seconds: float, variants: tuple[st
     counts = {(f["parameters"], f["batch"]) for name, f in facts.items() if name != "matrix"}
     if len(counts) != 1:
         raise RuntimeError(f"The networks differ in parameters or batch: {facts}")
-    speeds, peaks = [], {}
+    speeds, processor_speeds, peaks = [], [], {}
     try:
         for i in range(rounds):
             answers = {c.name: c.turn(seconds) for c in contestants}
             speeds.append({name: a["images"] / a["seconds"] for name, a in answers.items()})
+            processor_speeds.append({name: a["images"] / a["processor"] for name, a in answers.items()})
             peaks = {name: a["peak_gib"] for name, a in answers.items()}
             print(f"  round {i + 1}: " + ", ".join(f"{n} {v:.3g}" for n, v in speeds[-1].items()), flush=True)
     finally:
         for contestant in contestants:
             contestant.end()
     ours = facts["dwikit"]
-    return {**ours, "flop": facts["eager"]["flop"], "load": os.getloadavg()[0], "speeds": speeds, "peaks": peaks}
+    flop = facts.get("eager", {}).get("flop")
+    readings = {"speeds": speeds, "processor_speeds": processor_speeds, "peaks": peaks}
+    return {**ours, "flop": flop, "load": os.getloadavg()[0], **readings}
 
 
 def row(key: str, result: dict) -> dict[str, str]:
@@ -228,8 +240,8 @@ def main() -> None:
     parser.add_argument("--as", dest="name", help=argparse.SUPPRESS)
     parser.add_argument("--data", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.name == "dwikit":
-        return dwikit_contestant(options.keys[0], options.data)
+    if options.name and options.name.startswith("dwikit"):
+        return dwikit_contestant(options.keys[0], options.data, options.name.removeprefix("dwikit").removeprefix(" without "))
     if options.name == "matrix":
         return matrix_contestant()
     if options.name:
@@ -245,8 +257,8 @@ def main() -> None:
             if options.fresh or not result or result["commit"] != facts["commit"]:
                 print(f"{key}:", flush=True)
                 data = data or simulated_slices(f"{temporary}/slices")
-                variants = tuple(options.variants.split(","))
-                result = {"commit": facts["commit"], **measure(key, data, options.rounds, options.seconds, variants)}
+                names = ("dwikit", *options.variants.split(","), "matrix")
+                result = {"commit": facts["commit"], **measure(key, data, options.rounds, options.seconds, names)}
                 files.write_json(path, result)
             kept[key] = result
     table = pd.DataFrame.from_dict({key: row(key, result) for key, result in kept.items()}, orient="index").rename_axis("model")

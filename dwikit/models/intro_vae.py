@@ -69,6 +69,10 @@ class IntroVAE(Autoencoder):
         """Squared error summed over the pixels of an image, at 128 x 128 (sec. 2.4)."""
         return self.sum_scale * losses.squared_error_sum(images, reconstructions)
 
+    def as_judged(self, fake):
+        """A fake as it reaches the encoder's step: a constant, which the encoder judges and does not improve."""
+        return ops.stop_gradient(fake)
+
     def kl_of_fakes(self, reconstruction, fake, step):
         """KL divergence of the encoder's answers to a reconstruction and to an image of latents from the prior.
 
@@ -117,9 +121,9 @@ class IntroVAE(Autoencoder):
             fake = self.after_warmup(step, generate_fakes, lambda: ops.zeros_like(images))
             return mean, log_variance, reconstruction, fake
 
-        # 1 Encoder (sec. 2.4, eq. 8). Fakes reach it as constants: it judges them, it does not improve them
+        # 1 Encoder (sec. 2.4, eq. 8)
         def encoder_loss(mean, log_variance, reconstruction, fake) -> dict:
-            kl_rec, kl_fake = self.kl_of_fakes(ops.stop_gradient(reconstruction), ops.stop_gradient(fake), step)
+            kl_rec, kl_fake = self.kl_of_fakes(self.as_judged(reconstruction), self.as_judged(fake), step)
             kl_real, rec = losses.kl_sum(mean, log_variance), self.reconstruction_error(images, reconstruction)
             loss = self.encoder_loss(kl_real, kl_rec, kl_fake, rec)
             return {"loss": loss, "kl_real": kl_real, "kl_rec": kl_rec, "kl_fake": kl_fake, "rec": rec}

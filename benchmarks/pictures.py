@@ -9,7 +9,7 @@ import argparse
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from dwikit import paper, plots, report, study
+from dwikit import plots, report, study
 from dwikit.profiles import resolve
 
 
@@ -18,23 +18,20 @@ def main() -> None:
     options.add_argument("--profile", default="quick")
     config = resolve(options.parse_args().profile)
     store = study.slices(config)
-    sources = {"from scratch": study.trained(config, store), "the kit's weights": study.shipped_runs(config, store)}
+    sources = {"from scratch": study.trained(config, store), "kit's weights": study.shipped_runs(config, store)}
     source = report.provenance(config, f"python benchmarks/pictures.py --profile {config.name}")
     tables, reconstructions, rows = {}, {}, {"Real slices": store.split("test")[::13]}
     for name, runs in sources.items():
         tables[name] = report.table_1(store, {key: run.samples for key, run in runs.items()}, config.evaluation.samples)
         pairs = {key: (run.originals, run.reconstructions) for key, run in runs.items() if hasattr(run.model, "reconstruct")}
         reconstructions[name] = report.reconstruction_table(pairs)
-        rows |= {f"{run.model.label}, {name}": run.samples for run in runs.values()}
+        rows |= {f"{run.model.label}\n{name}": run.samples for run in runs.values()}
     for name, parts in (("pictures-table-1", tables), ("pictures-reconstruction", reconstructions)):
-        table = pd.concat(parts, names=["weights", "model"]).reset_index(level=0).rename(index=paper.LABELS)
+        table = pd.concat(parts, names=["weights", "model"]).reset_index(level=0).rename(index=report.LABELS)
         print(report.save_table(table, name, source).read_text())
     plt.rcParams.update(plots.STYLE)
-    print(
-        report.save_figure(
-            plots.image_rows({label: images[:12] for label, images in rows.items()}, columns=12), "pictures", source
-        )
-    )
+    figure = plots.image_rows({label: images[:12] for label, images in rows.items()}, columns=12, width=11)
+    print(report.save_figure(figure, "pictures", source, "png"))
 
 
 if __name__ == "__main__":

@@ -40,7 +40,8 @@ def _layer_flops(layer: layers.Layer) -> int:
     if isinstance(layer, layers.Conv2DTranspose):
         height, width = layer.input.shape[1:3]
     elif isinstance(layer, layers.Conv2D):
-        height, width = layer.output.shape[1:3]
+        resample = getattr(layer, "resample", None)  # counted as the convolution and the doubling or halving that it is
+        height, width = (layer.input if resample == "down" else layer.output).shape[1:3]
     elif isinstance(layer, layers.Dense):
         height, width = 1, 1
     else:
@@ -118,6 +119,8 @@ def _name(layer) -> str:
     kind = type(layer).__name__
     if kind in ("Conv2D", "Conv2DTranspose"):
         size, stride = layer.kernel_size[0], layer.strides[0]
+        if resample := getattr(layer, "resample", None):
+            return f"nearest ×2, conv {size}×{size}" if resample == "up" else f"conv {size}×{size}, mean 2×2"
         name = f"conv {size}×{size}" + (f", /{stride}" if stride > 1 and kind == "Conv2D" else "")
         return name if kind == "Conv2D" else f"{name}, ×{stride} (transposed)"
     if kind == "LeakyReLU":

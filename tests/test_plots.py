@@ -90,4 +90,5 @@ def test_stages_follow_the_layers(models):
     assert encoder[1].text == ["conv 4×4, /2", "BN", "LReLU 0.3"]
     assert [stage.label for stage in decoder] == ["200", "8×8×64", "16×16×32", "32×32×1"]
     critic = architecture.stages(models["style_gan"].critic)
-    assert critic[1].label == "32×32×32 → 64" and critic[-1].label == "1"
+    assert critic[1].label == "32×32×32" and critic[2].text[0] == "conv 3×3, mean 2×2" and critic[-1].label == "1"
+    assert decoder[2].text[0] == "nearest ×2, conv 3×3"

@@ -83,11 +83,8 @@ def with_labels(config: Profile, store: SliceStore, subjects: Sequence[str]) -> 
     Raises:
         InputError: the cohort is not the simulated one, so that nobody knows its tissues.
     """
-    if config.cohort.bids:
-        raise InputError(
-            "Tissue labels are known for the simulated cohort only. Leave cohort.bids empty, or look at denoising, which "
-            "needs no labels."
-        )
+    if config.cohort.bids or store.settings.get("cohort", {}).get("bids"):
+        raise InputError("Tissue labels are known for the simulated cohort only; denoising needs none.")
     images, labels = [], []
     for subject in subjects:
         number = int(subject.removeprefix("sub-")) - 1

@@ -7,8 +7,7 @@ PROFILE ?= quick
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: reproduce test lab course hardships figures notebooks lint clean
-.PHONY: reproduce test lab hardships figures notebooks benchmarks lint clean
+.PHONY: reproduce test lab course hardships figures notebooks benchmarks lint clean
 
 reproduce: .venv/.ready
 	$(BIN)/dwikit reproduce --profile $(PROFILE)

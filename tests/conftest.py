@@ -12,6 +12,12 @@ from dwikit import slices
 from dwikit.cohorts import phantom
 
 
+@pytest.fixture(autouse=True)
+def figures_beside_runs(monkeypatch):
+    """A test that sets ``DWIKIT_RUNS`` has its figures there too, instead of in a folder that all tests share."""
+    monkeypatch.delenv("DWIKIT_FIGURES", raising=False)
+
+
 @pytest.fixture(scope="session")
 def volumes():
     """Twelve simulated cases on the target grid."""

@@ -103,7 +103,6 @@ def test_relative_paths_are_those_of_the_caller(small_notebook, tmp_path, monkey
 
 
 def test_tables_of_a_study_apart_stay_with_it(monkeypatch, tmp_path):
-    monkeypatch.delenv("DWIKIT_FIGURES", raising=False)
     monkeypatch.setenv("DWIKIT_RUNS", str(tmp_path))
     assert paths.figures() == tmp_path / "figures"
     monkeypatch.delenv("DWIKIT_RUNS")

@@ -313,6 +313,7 @@ class StyleGAN(nn.Module):
     def penalty(self, real, fake):
         epsilon = torch.rand(len(real), 1, 1, 1)
         between = (epsilon * real + (1 - epsilon) * fake).requires_grad_(True)
+        between = between.clone()  # where operations are counted, a leaf may not be differentiated
         gradient = torch.autograd.grad(self.critic(between).sum(), between, create_graph=True)[0]
         norm = torch.sqrt(gradient.square().sum((1, 2, 3)) + 1e-12)
         return self.config["penalty"] * (norm - 1).square().mean()

@@ -44,7 +44,7 @@ def small(pretext):
         settings = {
             "vae": {},
             "dfc_vae": {"features": pretext},
-            "intro_vae": {"norm": "group", "latent_size": 16, "ema": 0.9, "warmup_steps": 2},
+            "intro_vae": {"channels": [8, 16, 16], "norm": "group", "latent_size": 16, "ema": 0.9, "warmup_steps": 2},
             "style_gan": {**STYLE, "preset": "released", "noise": "normal", "ema": 0.9, "mixing": 0.5, "penalty_interval": 2},
         }[key] | changes
         name = settings.pop("preset", "paper")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dwikit import profiles, report
 
-ALSO = ("torch", "onnxruntime")
+ALSO = ("onnxruntime",)
 """Packages that a benchmark may use and that provenance does not name."""
 
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from dwikit import architecture, paper
+from dwikit import architecture, models, paper
 
 ROUNDING = 0.00005
 """Half a unit of the last printed digit of DS and ISD."""
@@ -25,8 +25,11 @@ A forward pass counts 1, and so do the gradients of the weights and those of the
 IntroVAE: its encoder sees three images and learns from them (9), then two fakes and hands their gradients on (4); its
 generator draws two images and hands one's gradients on (3), then draws two and learns from them (6). StyleGAN: the critic
 learns from a real and a fake image (6) and judges one more for the generator (2), which draws once in vain and then learns
-(4). A gradient penalty, which the paper does not mention, would add 6 to the critic.
+(4). A gradient penalty, which the paper does not mention, would add 6 to the critic (``PENALTY``).
 """
+PENALTY = 6
+"""Forward passes of the critic that a penalty on its gradient costs: one, the gradient of the inputs, and of both again the
+gradients of weights and inputs."""
 
 
 def similarity_audit(published: pd.DataFrame = paper.TABLE_1, n: int = paper.N_SAMPLES) -> pd.DataFrame:
@@ -84,6 +87,49 @@ def time_audit(presets: tuple[str, ...] = ("paper", "canonical"), image_size: in
                 "share": rate / paper.PEAK_FLOPS,
             }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("network, preset")
+
+
+def operations(model: models.GenerativeModel) -> dict[str, float]:
+    """What one image costs a model, as it is configured, with its penalty if it has one.
+
+    As in ``architecture.flops``, convolutions and dense layers count, in their plain form; a step of a batch costs the batch
+    times as much.
+
+    Returns:
+        parameters (that are learned), sampling (those of them that draw a sample), forward (operations of each network run
+        once), sample (of drawing one image) and training (of one image of a training step).
+
+    Raises:
+        InputError: a DFC-VAE's feature network that is missing.
+    """
+    parts, passes = architecture.networks(model), dict(PASSES[model.key])
+    counts = {name: sum(int(np.prod(v.shape)) for v in part.trainable_variables) for name, part in parts.items()}
+    if model.config.get("penalty"):
+        passes["critic"] += PENALTY / model.config["penalty_interval"]
+    if "features" in passes:
+        parts["features"] = _features(model)
+    flop = {name: architecture.flops(part) for name, part in parts.items()}
+    drawn = [name for name in parts if name in DRAWS]
+    return {
+        "parameters": sum(counts.values()),
+        "sampling": sum(counts[name] for name in drawn),
+        "forward": sum(flop.values()),
+        "sample": sum(flop[name] for name in drawn),
+        "training": sum(count * flop[name] for name, count in passes.items()),
+    }
+
+
+DRAWS = ("decoder", "generator", "mapping", "synthesis")
+"""Networks that a sample goes through."""
+
+
+def _features(model: models.GenerativeModel) -> keras.Model:
+    """The feature network that a DFC-VAE compares by, at the size of its images."""
+    if not model.pretext:
+        return _vgg(model.image_size)
+    model.find_features()
+    inputs = keras.Input((model.image_size, model.image_size, 1))
+    return keras.models.clone_model(model.extractor.network, input_tensors=inputs)
 
 
 def _vgg(image_size: int) -> keras.Model:

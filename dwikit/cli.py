@@ -67,6 +67,17 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--minutes", type=float, help="stop at an epoch's end before these have passed; exit status 75 then")
     command.set_defaults(action=_train)
 
+    command = commands.add_parser("pack", help="trained networks as a few small files, to be carried to another machine")
+    command.add_argument("networks", nargs="*", metavar="NETWORK", help="vae, dfc_vae, intro_vae, style_gan; default: all")
+    command.add_argument("--profile", help=f"one of {', '.join(profiles.names())}; default $DWIKIT_PROFILE or quick")
+    command.add_argument("--out", type=Path, help="folder of the files; default runs/<profile>/packed")
+    command.set_defaults(action=_pack)
+
+    command = commands.add_parser("unpack", help="put packed networks into runs/, as if they had been trained here")
+    command.add_argument("folder", type=Path)
+    command.add_argument("--profile", help="the profile that they were trained at; default $DWIKIT_PROFILE or quick")
+    command.set_defaults(action=_unpack)
+
     command = commands.add_parser("weights", help="train the weights that come with the kit, for hours")
     command.add_argument("networks", nargs="*", metavar="NETWORK", help="vae, dfc_vae, intro_vae, style_gan; default: all")
     command.add_argument("--profile", default="long", help="default %(default)s")
@@ -204,6 +215,10 @@ UNFINISHED = 75
 """Exit status of a training that has epochs left (EX_TEMPFAIL: run the same command again)."""
 
 
+WORTH_A_START = 3
+"""No network is begun in the last third of a piece: it has to compile, and its first epoch is not cut short."""
+
+
 def _train(options) -> int:
     from dwikit import models, study
 
@@ -211,7 +226,7 @@ def _train(options) -> int:
     store = study.slices(config)
     for key in options.networks or models.BY_KEY:
         left = options.minutes and options.minutes - (time.perf_counter() - start) / 60
-        if left is not None and left <= 0:
+        if left is not None and left < options.minutes / WORTH_A_START:
             return UNFINISHED
         run = study.train(key, config, store, minutes=left)
         epochs = getattr(config, key).epochs
@@ -219,6 +234,32 @@ def _train(options) -> int:
         if run.model.epochs_done < epochs:
             return UNFINISHED
     return 0
+
+
+def _pack(options) -> None:
+    from dwikit import carry, models, study
+
+    config = profiles.resolve(options.profile)
+    out, store = options.out or paths.runs(config.name) / "packed", study.slices(config)
+    for key in options.networks or models.BY_KEY:
+        parts = carry.pack(key, config, store, out)
+        print(f"{key}: {len(parts)} files, {sum(path.stat().st_size for path in parts) / 1e6:.1f} MB in {out}", flush=True)
+
+
+def _unpack(options) -> None:
+    from dwikit import carry, study
+
+    config = profiles.resolve(options.profile)
+    found = carry.packed(options.folder)
+    store = study.slices(config)
+    for key in found:
+        run = carry.unpack(key, options.folder, config, store)
+        facts = run.facts()["carried"]
+        done = f"{facts['epochs']} of {facts['epochs_planned']} epochs, {facts['steps']:,} steps, {facts['images']:,} images"
+        print(
+            f"{run.model.label}: {done} in {facts['minutes']:.1f} minutes on {facts['machine']}, now in {run.folder}",
+            flush=True,
+        )
 
 
 def _evaluate(options) -> None:

@@ -65,24 +65,34 @@ def _version(name: str) -> str | None:
         return None
 
 
+def graphics_cards(backend: str) -> list[str]:
+    """Names of the GPUs that a backend, which is installed, sees."""
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        found = tf.config.list_physical_devices("GPU")
+        return [tf.config.experimental.get_device_details(device).get("device_name", "GPU") for device in found]
+    if backend == "torch":
+        import torch
+
+        return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    import jax
+
+    return [device.device_kind for device in jax.devices() if device.platform == "gpu"]
+
+
+def machine() -> str:
+    """What Keras computes on here, in words: GPUs if it sees any, and CPU cores."""
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    return ", ".join([*graphics_cards(backend), f"{os.cpu_count()} CPU cores ({platform.machine()})"])
+
+
 def gpus(backend: str) -> str:
     """One line on the GPUs that the backend sees."""
     if importlib.util.find_spec(backend) is None:
         return f"GPU: unknown, {backend} is not installed"
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        count = len(tf.config.list_physical_devices("GPU"))
-    elif backend == "torch":
-        import torch
-
-        count = torch.cuda.device_count()
-    else:
-        import jax
-
-        count = sum(device.platform == "gpu" for device in jax.devices())
-    if count:
-        return f"GPU: {count} seen by {backend}"
+    if found := graphics_cards(backend):
+        return f"GPU: {', '.join(found)}, seen by {backend}"
     return (
         f"GPU: none seen by {backend}; profile quick is made for CPUs. With an NVIDIA card: pip install -e '.[gpu]', then "
         "run dwikit doctor again"

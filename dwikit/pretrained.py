@@ -9,6 +9,7 @@ import shutil
 import zipfile
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from dwikit import files, models, paths
@@ -82,7 +83,12 @@ def load_into(model: models.GenerativeModel) -> None:
             f"{path} holds the weights of another architecture ({len(arrays)} arrays) than this {model.label} "
             f"({len(wanted)}). They fit the profile that {path.with_suffix('.json').name} names."
         )
-    for variable, array in zip(model.weights, arrays):
+    assign(model.weights, arrays)
+
+
+def assign(weights: list, arrays: list[np.ndarray]) -> None:
+    """Give variables the values of float16 arrays."""
+    for variable, array in zip(weights, arrays, strict=True):
         variable.assign(array.astype(np.float32))
 
 
@@ -121,11 +127,9 @@ def publish(model: models.GenerativeModel, log: Path, facts: dict) -> Path:
     Raises:
         InputError: a weight that float16 cannot hold.
     """
-    arrays = [np.asarray(variable.numpy(), np.float32) for variable in model.weights]
-    if not all(np.abs(array).max(initial=0) < np.finfo(np.float16).max for array in arrays):
-        raise InputError(f"A weight of this {model.label} is not finite or too large for float16: it is not published.")
+    arrays = halved(model, model.weights)
     path = folder() / f"{model.key}-{model.image_size}.npz"
-    packed = {f"{i:04d}": array.astype(np.float16) for i, array in enumerate(arrays)}
+    packed = {f"{i:04d}": array for i, array in enumerate(arrays)}
     files.write(path, lambda partial: np.savez_compressed(partial, **packed))
     files.write(path.with_suffix(".csv"), lambda partial: shutil.copyfile(log, partial))
     config = model.get_config()
@@ -143,6 +147,18 @@ def publish(model: models.GenerativeModel, log: Path, facts: dict) -> Path:
     files.write_json(path.with_suffix(".json"), facts)
     files.write_text(path.with_suffix(".md"), _as_page(facts))
     return path
+
+
+def halved(model: models.GenerativeModel, weights: list) -> list[np.ndarray]:
+    """Weights of a model as float16 arrays.
+
+    Raises:
+        InputError: a weight that float16 cannot hold.
+    """
+    arrays = [keras.ops.convert_to_numpy(variable) for variable in weights]
+    if not all(np.abs(array).max(initial=0) < np.finfo(np.float16).max for array in arrays):
+        raise InputError(f"A weight of this {model.label} is not finite or too large for float16.")
+    return [array.astype(np.float16) for array in arrays]
 
 
 def _as_page(facts: dict) -> str:

@@ -6,15 +6,13 @@ missing is made.
 
 import dataclasses
 import itertools
-import os
-import platform
 import shutil
 from pathlib import Path
 
 from tqdm import tqdm
 
 import dwikit
-from dwikit import files, metrics, models, paths, pretrained, report, training
+from dwikit import doctor, files, metrics, models, paths, pretrained, report, training
 from dwikit.cohorts import phantom
 from dwikit.errors import InputError
 from dwikit.preprocess import preprocess, read_derivatives
@@ -99,13 +97,18 @@ def pretext(store: SliceStore, folder: Path) -> Path:
     """A feature network trained on a task that the slices label themselves, in ``folder``; made now if need be (a minute)."""
     from dwikit.models import features
 
-    path = folder / f"pretext-{training.fingerprint(store)}.keras"
+    path = pretext_path(store, folder)
     if not path.is_file():
         train = store.indices("train")
         print("Training a feature network on a task that the slices label themselves.")
         scores = features.train_pretext(store.images[train], store.table["level"].to_numpy()[train], path)
         files.write_json(path.with_suffix(".json"), scores)
     return path
+
+
+def pretext_path(store: SliceStore, folder: Path) -> Path:
+    """Where the feature network of a store lies in ``folder``."""
+    return folder / f"pretext-{training.fingerprint(store)}.keras"
 
 
 def train(key: str, config: Profile, store: SliceStore, seed: int | None = None, minutes: float | None = None) -> training.Run:
@@ -181,10 +184,9 @@ def shipped_runs(config: Profile, store: SliceStore) -> dict[str, training.Run]:
 
 def publish(run: training.Run, config: Profile, store: SliceStore) -> Path:
     """Make a trained network's weights, log and card those that come with the kit; returns the path of the weights."""
-    settings, log = run.facts(), run.log
+    log, steps = run.log, run.steps(store)
     if run.model.key == "dfc_vae":
         shutil.copyfile(run.model.config["features"], pretrained.folder() / pretrained.FEATURES)
-    steps = settings["epochs"] * (settings["steps_per_epoch"] or len(store.batches("train", run.model.config["batch_size"])))
     row = report.measure(run.samples, metrics.moments(store.split("train")))
     if hasattr(run.model, "reconstruct"):
         table = report.reconstruction_table({run.model.key: (run.originals, run.reconstructions)}).loc[run.model.key]
@@ -195,10 +197,10 @@ def publish(run: training.Run, config: Profile, store: SliceStore) -> Path:
         "steps": steps,
         "images": steps * run.model.config["batch_size"],
         "hours": float(log["seconds"].sum()) / 3600,
-        "machine": f"{os.cpu_count()} CPU cores ({platform.machine()})",
+        "machine": doctor.machine(),
         "command": f"dwikit weights {run.model.key} --profile {config.name}",
         "samples": row.pop("n"),
         "metrics": {name: float(value) for name, value in row.items()},
-        "versions": report.provenance(config, "")["versions"],
+        "versions": report.versions(),
     }
     return pretrained.publish(run.model, run.folder / "log.csv", facts)

@@ -65,6 +65,11 @@ class Run:
         settings = files.read_json(self.folder / "settings.json")
         return {**settings, "epochs": self.model.epochs_done, "minutes": round(float(log["seconds"].sum()) / 60, 2)}
 
+    def steps(self, store: SliceStore) -> int:
+        """Steps taken so far, on these slices."""
+        per_epoch = files.read_json(self.folder / "settings.json")["steps_per_epoch"]
+        return self.model.epochs_done * (per_epoch or len(store.batches("train", self.model.config["batch_size"])))
+
     @property
     def log(self) -> pd.DataFrame:
         """One row an epoch: seconds, and the average of every term of the loss."""
@@ -189,10 +194,14 @@ def _resume(folder: Path, settings: dict, epochs: int, fresh: models.GenerativeM
                 return model
     except (OSError, ValueError) as error:
         tqdm.write(str(error))
-    aside = next(path for i in range(1, 10**6) if not (path := folder.with_name(f"{folder.name}.before-{i}")).exists())
-    folder.rename(aside)
-    tqdm.write(f"{folder.name} was made with other settings or for more epochs; it is kept as {aside.name}.")
+    tqdm.write(f"{folder.name} was made with other settings or for more epochs; it is kept as {set_aside(folder).name}.")
     return fresh
+
+
+def set_aside(folder: Path) -> Path:
+    """Give a folder another name, ``<name>.before-1`` or the next that is free, and return it: nothing computed is lost."""
+    aside = next(path for i in range(1, 10**6) if not (path := folder.with_name(f"{folder.name}.before-{i}")).exists())
+    return folder.rename(aside)
 
 
 # ==== One training ====

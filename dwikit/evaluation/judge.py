@@ -1,7 +1,6 @@
 """``dwikit evaluate``: images from anyone's model, beside held-out real slices and the paper's numbers."""
 
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,7 +74,7 @@ def evaluate(
         "slices": store.settings,
         "networks": list(networks),
         "dwikit": dwikit.__version__,
-        "versions": {name: version(name) for name in ("numpy", "scipy", "scikit-learn", "keras", "tensorflow")},
+        "versions": report.versions(),
     }
     verdict = Verdict(four, beyond, copied, folder)
     _save(verdict, images, store, source)

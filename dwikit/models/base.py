@@ -97,6 +97,8 @@ class GenerativeModel(keras.Model):
     def make_train_function(self, force: bool = False):
         """Called by the Keras trainer before the first step."""
         self.jit_compile = self.jit_compile or gradients.MUST_COMPILE
+        if not gradients.CAN_CHAIN:
+            self.steps_per_execution = 1
         return super().make_train_function(force)
 
     def train_step(self, *arguments):

@@ -21,6 +21,9 @@ BACKEND = keras.backend.backend()
 MUST_COMPILE = BACKEND == "jax"
 """Whether a step is useless uncompiled: JAX dispatches every operation on its own, some fifty times slower."""
 
+CAN_CHAIN = BACKEND != "torch"
+"""Whether the trainer can take several steps a call; where it cannot, it takes them one by one, which is the same."""
+
 Terms = dict
 """Named losses of one update. The entry ``"loss"`` is what is minimized, the others are for the log."""
 

@@ -1,6 +1,7 @@
 """Files of tables and figures that say where their numbers come from."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from dwikit import files, paths
 from dwikit.profiles import Profile, as_dict
 from dwikit.report.render import latex, markdown
 
+LIBRARIES = ("keras", "tensorflow", "jax", "torch", "numpy", "scipy", "scikit-learn", "antspyx")
+
 
 def provenance(config: Profile, command: str, **facts) -> dict:
     """Where a table or figure comes from: command, profile, code version, library versions and whatever is handed over."""
@@ -25,9 +28,15 @@ def provenance(config: Profile, command: str, **facts) -> dict:
         "dwikit": dwikit.__version__,
         "commit": _commit(),
         "python": sys.version.split()[0],
-        "versions": {name: _version(name) for name in ("keras", "tensorflow", "numpy", "scipy", "antspyx")},
+        "backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
+        "versions": versions(),
         **facts,
     }
+
+
+def versions() -> dict[str, str | None]:
+    """Of the libraries that decide a number; None where one is not installed."""
+    return {name: _version(name) for name in LIBRARIES}
 
 
 def _commit() -> str | None:

@@ -1,0 +1,80 @@
+"""The study as a GPU machine runs it, and what is done with it at home, end to end at tiny size.
+
+``test_gpu.py`` runs this file with a folder as argument in a process that cannot import ``ABSENT``. It trains in pieces, packs,
+unpacks in another folder of runs, and makes the tables and figures there; ``result.json`` in the folder says what came of it.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+
+ABSENT = ("tensorflow", "ants", "cv2", "IPython", "ipywidgets", "jupyterlab", "nbformat", "papermill", "pydicom", "dask")
+"""Packages that the GPU machine of docs/gpu.md lacks, or that nothing on this path may need."""
+PROFILE = """
+extends: smoke
+cohort: {registered: 0}
+vae: {steps_per_execution: 2, model: {channels: [8, 16]}}
+dfc_vae: {epochs: 1, model: {channels: [8, 16]}}
+intro_vae: {epochs: 1, steps_per_epoch: 2, model: {architecture: plain, channels: [8, 16], latent_size: 8}}
+style_gan:
+  epochs: 1
+  steps_per_epoch: 2
+  model: {channels: [8, 8, 16, 16], critic_channels: [8, 8, 16, 16], latent_size: 8, mapping_width: 8}
+evaluation: {samples: 26, seeds: 1}
+"""
+
+
+def tables(profile: str) -> tuple[dict, dict]:
+    """What 05_evaluate saves, without its pictures of play; also the runs."""
+    from dwikit import claims, evaluation, paper, paths, plots, profiles, report, study
+
+    config = profiles.resolve(profile)
+    store = study.slices(config)
+    runs = study.trained(config, store)
+    samples = {key: run.samples for key, run in runs.items()}
+    table = report.table_1(store, samples, config.evaluation.samples)
+    pairs = {key: (run.originals, run.reconstructions) for key, run in runs.items() if hasattr(run.model, "reconstruct")}
+    rebuilt = report.reconstruction_table(pairs, training=store.split("train"))
+    networks = evaluation.feature_networks(store, paths.runs(config.name) / "features")
+    beyond = evaluation.readable(evaluation.beyond_paper(store, samples, networks, config.evaluation.samples))
+    source = report.provenance(config, "python tests/rehearsal.py", runs={key: run.facts() for key, run in runs.items()})
+    report.save_table(report.beside_paper(table, paper.TABLE_1), "table-1", source)
+    report.save_table(report.beside_paper(rebuilt, paper.RECONSTRUCTION), "reconstruction", source)
+    report.save_table(claims.table([claims.Evidence(table, rebuilt)]), "claims", source)
+    report.save_table(beyond, "beyond", source)
+    rows = {run.title: run.samples for run in runs.values()}
+    report.save_figure(plots.image_rows({"Original": store.split("test")} | rows, columns=6), "samples", source)
+    found = {"table-1": json.loads(table.to_json()), "reconstruction": json.loads(rebuilt.to_json())}
+    return found | {"titles": [run.title for run in runs.values()]}, runs
+
+
+def main(folder: Path) -> None:
+    import keras
+
+    from dwikit import cli, paths
+
+    (folder / "tiny.yaml").write_text(PROFILE)
+    profile, result = str(folder / "tiny.yaml"), {"backend": keras.backend.backend()}
+    os.environ["DWIKIT_RUNS"] = str(folder / "away")
+    pieces = [cli.main(["train", "--profile", profile, "--minutes", minutes]) for minutes in ("1e-3", "2e-2", "9")]
+    result["pieces"] = pieces
+    cli.main(["pack", "--profile", profile, "--out", str(folder / "carried")])
+    result["files"] = {path.name: path.stat().st_size for path in (folder / "carried").iterdir()}
+    result["away"], away = tables(profile)
+
+    os.environ["DWIKIT_RUNS"] = str(folder / "home")
+    result["unpacked"] = cli.main(["unpack", str(folder / "carried"), "--profile", profile])
+    result["home"], home = tables(profile)
+    result["figures"] = sorted(path.name for path in paths.figures().iterdir())
+    result["facts"] = home["vae"].facts()["carried"]
+    pairs = [(away[key].model.sample(4), home[key].model.sample(4)) for key in away]
+    result["float16"] = max(float(np.abs(one - other).max()) for one, other in pairs)
+    result["absent"] = [name for name in ABSENT if sys.modules.get(name) is not None]
+    (folder / "result.json").write_text(json.dumps(result))
+
+
+if __name__ == "__main__":  # cases are simulated in processes that import this file again
+    main(Path(sys.argv[1]))

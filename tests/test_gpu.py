@@ -1,0 +1,125 @@
+"""The GPU machine, rehearsed: no TensorFlow, training in pieces, and networks that are carried home in small files."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from parity_worker import missing
+from rehearsal import ABSENT
+
+from dwikit import carry, models, paths, profiles, study, training
+from dwikit.errors import InputError
+
+HERE = Path(__file__).parent
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_the_study_runs_without_tensorflow_and_comes_home(backend, tmp_path):
+    if missing(backend):
+        pytest.skip(f"{backend} is not installed (pip install dwikit[backends])")
+    (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.modules.update(dict.fromkeys({ABSENT}))\n")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("KERAS_", "DWIKIT_"))}
+    environment |= {"KERAS_BACKEND": backend, "PYTHONPATH": f"{tmp_path}{os.pathsep}{HERE.parent}", "KERAS_HOME": str(tmp_path)}
+    command = [sys.executable, str(HERE / "rehearsal.py"), str(tmp_path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["backend"] == backend and result["absent"] == []
+    assert result["pieces"] == [75, 75, 0], "the slices, one epoch of the VAE, the rest"
+    assert set(result["files"]) == {f"{key}.part-1-of-1" for key in models.BY_KEY} and result["unpacked"] == 0
+    assert result["home"] == result["away"], "the tables at home are those of the GPU machine"
+    rows = ["original", "held_out", "vae", "dfc_vae", "intro_vae", "style_gan"]
+    assert list(result["home"]["table-1"]["ds"]) == rows and result["home"]["table-1"]["n"]["vae"] == 26
+    assert all(value is not None for value in result["home"]["table-1"]["min_isd"].values())
+    assert "DFC-VAE (pretext features)" in result["home"]["titles"]
+    assert {"table-1.md", "reconstruction.md", "claims.md", "beyond.md", "samples.svg"} <= set(result["figures"])
+    facts = result["facts"]
+    assert facts["steps"] == 8 and facts["images"] == 64 and facts["epochs"] == facts["epochs_planned"] == 2
+    assert facts["backend"] == backend and facts["versions"]["tensorflow"] and "CPU cores" in facts["machine"]
+    assert 0 < result["float16"] < 0.01
+
+
+def test_without_tensorflow_keras_gets_a_backend_that_is_there():
+    code = "import sys; sys.modules['tensorflow'] = None; import os, dwikit; print(os.environ.get('KERAS_BACKEND'))"
+    environment = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    known = [name for name in ("jax", "torch") if not missing(name)]
+    assert done.stdout.strip() == (known or ["tensorflow"])[0]
+
+
+# ==== Carried in parts ====
+
+
+@pytest.fixture
+def trained(store, tmp_path, monkeypatch):
+    """A StyleGAN of one epoch in the runs of one machine; the runs of another are current."""
+    model = {"channels": [8, 8, 8, 8], "critic_channels": [8, 8, 8, 8], "mapping_width": 8, "latent_size": 8}
+    config = profiles.resolve("smoke", style_gan={"epochs": 1, "steps_per_epoch": 2, "model": model})
+    monkeypatch.setattr(study, "slices", lambda config: store)
+    monkeypatch.setenv("DWIKIT_RUNS", str(tmp_path / "away"))
+    run = training.train("style_gan", config, store)
+    monkeypatch.setattr(carry, "PART", 20_000)
+    parts = carry.pack("style_gan", config, store, tmp_path / "carried")
+    monkeypatch.setenv("DWIKIT_RUNS", str(tmp_path / "home"))
+    return run, config, parts
+
+
+def test_a_network_in_parts_is_the_network(trained, store, tmp_path):
+    run, config, parts = trained
+    assert len(parts) > 2 and all(path.stat().st_size <= 20_000 for path in parts)
+    home = carry.unpack("style_gan", tmp_path / "carried", config, store)
+    assert home.folder == paths.runs("smoke") / "style_gan" and home.model.epochs_done == 1
+    np.testing.assert_array_equal(home.samples, run.samples)
+    np.testing.assert_allclose(home.model.sample(3), run.model.sample(3), atol=5e-3)
+    assert list(study.trained(config, store)) == ["style_gan"]
+    assert home.facts()["carried"]["steps"] == 2 and home.log.equals(run.log)
+
+
+def test_what_was_carried_is_set_aside_by_a_new_training_and_by_a_new_carrying(trained, store, tmp_path, capsys):
+    _, config, _ = trained
+    for _ in range(2):
+        carry.unpack("style_gan", tmp_path / "carried", config, store)
+    assert "kept as style_gan.before-1" in capsys.readouterr().out
+    fresh = training.train("style_gan", config, store)
+    assert "carried" not in fresh.facts() and (fresh.folder.with_name("style_gan.before-2") / "samples.npy").is_file()
+
+
+def test_parts_that_are_missing_or_damaged_are_named(trained, store, tmp_path):
+    _, config, parts = trained
+    content = parts[1].read_bytes()
+    parts[1].write_bytes(bytes(255 - byte for byte in content))
+    with pytest.raises(InputError, match="style_gan in .*carried cannot be unpacked"):
+        carry.unpack("style_gan", tmp_path / "carried", config, store)
+    parts[1].unlink()
+    with pytest.raises(InputError, match="must hold style_gan.part-1-of-.*style_gan.part-2-of-"):
+        carry.unpack("style_gan", tmp_path / "carried", config, store)
+    with pytest.raises(InputError, match="no packed networks"):
+        carry.packed(tmp_path)
+    assert not (paths.runs("smoke") / "style_gan").exists()
+
+
+def test_other_slices_are_refused_and_rounding_is_not(trained, store, tmp_path):
+    _, config, _ = trained
+    images = np.array(store.images)
+    other = type(store)(np.minimum(images, 254) + np.uint8(1), store.table, store.settings | {"clip": 1.0})
+    assert carry.unpack("style_gan", tmp_path / "carried", config, other).samples.shape == (64, 32, 32)
+    assert list(study.trained(config, other)) == ["style_gan"], "it belongs to the slices of this machine"
+    turned = type(store)(images[:, ::-1], store.table, store.settings)
+    with pytest.raises(InputError, match="trained on other slices"):
+        carry.unpack("style_gan", tmp_path / "carried", config, turned)
+
+
+def test_an_untrained_network_is_not_packed(store, tmp_path, monkeypatch):
+    monkeypatch.setenv("DWIKIT_RUNS", str(tmp_path))
+    config = profiles.resolve("smoke")
+    with pytest.raises(InputError, match="no model at"):
+        carry.pack("vae", config, store, tmp_path / "out")
+    models.save(models.VAE.from_preset(image_size=32, channels=(8, 8)), tmp_path / "smoke" / "vae" / "model.keras")
+    with pytest.raises(InputError, match="one epoch"):
+        carry.pack("vae", config, store, tmp_path / "out")

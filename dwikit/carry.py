@@ -152,7 +152,7 @@ def packed(source: str | Path) -> list[str]:
 
 def _carried(model: models.GenerativeModel) -> list:
     """Weights of a model but its critic's."""
-    stays = {id(variable) for variable in getattr(model, "critic", keras.Sequential()).weights}
+    stays = {id(variable) for variable in (model.critic.weights if hasattr(model, "critic") else [])}
     return [variable for variable in model.weights if id(variable) not in stays]
 
 
@@ -171,10 +171,10 @@ def _cut(content: bytes, out: Path, key: str) -> list[Path]:
     for old in out.glob(f"{key}.part-*"):
         old.unlink()
     pieces = [content[start : start + PART] for start in range(0, len(content), PART)]
-    paths_ = [out / f"{key}.part-{i}-of-{len(pieces)}" for i in range(1, len(pieces) + 1)]
-    for path, piece in zip(paths_, pieces):
+    cut = [out / f"{key}.part-{i}-of-{len(pieces)}" for i in range(1, len(pieces) + 1)]
+    for path, piece in zip(cut, pieces):
         files.write(path, lambda file, piece=piece: file.write_bytes(piece))
-    return paths_
+    return cut
 
 
 def _joined(source: Path, key: str) -> bytes:

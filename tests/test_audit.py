@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dwikit import architecture, audit, metrics, paper
+from dwikit import architecture, audit, metrics, paper, paths
 from dwikit.models import kernels
 
 
@@ -67,6 +67,46 @@ def test_a_training_step_costs_what_the_audit_counts():
     passes = audit.PASSES["vae"]
     parts = architecture.networks(model)
     assert counted == sum(count * architecture.flops(parts[name]) for name, count in passes.items())
+
+
+@pytest.mark.parametrize("key", list(paper.MODELS))
+def test_a_training_step_costs_what_pytorch_counts(key, monkeypatch):
+    """PyTorch's own count over a step of the same network and loss, written apart from the kit's (benchmarks)."""
+    torch = pytest.importorskip("torch")
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from dwikit import models
+    from dwikit.models.presets import preset
+
+    monkeypatch.syspath_prepend(paths.project() / "benchmarks")
+    import torch_models
+
+    config = preset(key, "paper", 32, 0.5, {})
+    found = audit.operations(models.BY_KEY[key](**config))
+    other = torch_models.build(key, config, "eager")
+    batch = torch.rand(4, 1, 32, 32)
+    with FlopCounterMode(display=False) as counter:
+        other.step(batch)
+    # The kit counts the first layers' gradients of the images, too; nobody needs them, and PyTorch leaves them out
+    assert found["training"] == pytest.approx(counter.get_total_flops() / len(batch), rel=0.03)
+    assert found["parameters"] == sum(torch_models.count(network) for network in other.networks())
+    assert 0 < found["sampling"] < found["parameters"] and found["sample"] < found["forward"] < found["training"]
+
+
+def test_a_rare_penalty_costs_its_share_and_features_are_those_of_the_model():
+    from dwikit import models, pretrained
+
+    always, seldom, never = (
+        audit.operations(models.StyleGAN.from_preset(image_size=32, width=0.25, **changes))["training"]
+        for changes in ({}, {"penalty_interval": 8}, {"penalty": 0.0})
+    )
+    assert always - never == pytest.approx(8 * (seldom - never)) > 0
+    sizes = {"image_size": 32, "channels": (8, 16), "batch_size": 4}
+    plain = audit.operations(models.VAE.from_preset(**sizes))
+    dfc = audit.operations(models.DFCVAE.from_preset(**sizes, features=str(pretrained.features())))
+    first, then = 2 * 9 * 32**2, 2 * 9 * 16**2  # convolutions of the pretext network, by hand: a channel in and out
+    by_hand = first * (16 + 16 * 16) + then * (16 * 32 + 32 * 32) + then / 4 * 32 * 64
+    assert dfc["training"] - plain["training"] == 3 * by_hand
 
 
 def test_the_printed_times_are_checked_against_the_card():

@@ -119,6 +119,19 @@ def test_ms_ssim_equals_its_formula(size, scales):
     np.testing.assert_allclose(metrics.ms_ssim(one, one), 1, atol=1e-6)
 
 
+@pytest.mark.parametrize(("height", "width", "spread"), [(32, 32, 0.05), (64, 64, 0.5), (75, 70, 0.2), (128, 128, 0.1)])
+def test_ms_ssim_is_tensorflows(height, width, spread):
+    """Odd sizes, which are padded before they are halved, and pairs of strangers, whose structure is opposed, too."""
+    tf = pytest.importorskip("tensorflow")
+    rng = np.random.default_rng(height)
+    one = ndimage.gaussian_filter(rng.random((70, height, width)), (0, 2, 2)) * 3 - 1
+    one, other = one.clip(0, 1), (1 - one if spread == 0.5 else one + spread * rng.standard_normal(one.shape)).clip(0, 1)
+    weights = np.array(structure.WEIGHTS[: structure.scales(min(height, width))])
+    pair = [tf.constant(images[..., None], tf.float32) for images in (one, other)]
+    expected = tf.image.ssim_multiscale(*pair, 1.0, (weights / weights.sum()).tolist()).numpy()
+    np.testing.assert_allclose(metrics.ms_ssim(one, other), expected, rtol=1e-3, atol=1e-4)
+
+
 def test_ms_ssim_diversity_is_1_for_copies_and_low_for_strangers(store):
     real = store.images
     copies = metrics.ms_ssim_diversity(np.repeat(real[40:41], 10, axis=0), pairs=50)

@@ -227,13 +227,16 @@ def _train(options) -> int:
     for key in options.networks or models.BY_KEY:
         left = options.minutes and options.minutes - (time.perf_counter() - start) / 60
         if left is not None and left < options.minutes / WORTH_A_START:
-            return UNFINISHED
+            break
         run = study.train(key, config, store, minutes=left)
         epochs = getattr(config, key).epochs
         print(f"{run.model.label}: {run.model.epochs_done} of {epochs} epochs in {run.folder}", flush=True)
         if run.model.epochs_done < epochs:
-            return UNFINISHED
-    return 0
+            break
+    else:
+        return 0
+    print("Epochs are left: run the same command again.")
+    return UNFINISHED
 
 
 def _pack(options) -> None:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -51,6 +52,34 @@ def test_without_tensorflow_keras_gets_a_backend_that_is_there():
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     known = [name for name in ("jax", "torch") if not missing(name)]
     assert done.stdout.strip() == (known or ["tensorflow"])[0]
+
+
+def test_rates_are_measured_in_pieces(tmp_path):
+    """The benchmark of a GPU, for fractions of a second on a CPU: no rate is looked at, only how it is counted."""
+    if missing("torch"):
+        pytest.skip("torch is not installed (pip install dwikit[backends])")
+    command = [sys.executable, str(HERE.parent / "benchmarks" / "gpu_rates.py"), "vae", "--size", "32", "--width", "0.25"]
+    command += ["--batch", "4", "--seconds", "0.2", "--warm-up", "2", "--every", "1", "--no-jit"]
+    environment = os.environ | {"KERAS_BACKEND": "torch", "DWIKIT_RUNS": str(tmp_path), "PYTHONPATH": str(HERE.parent)}
+
+    def run(*more):
+        return subprocess.run([*command, *more], env=environment, capture_output=True, text=True, timeout=300)
+
+    assert run("--minutes", "0").returncode == 75, "two variants are left"
+    done = run()
+    assert done.returncode == 0, done.stderr[-2000:]
+    table = pd.read_csv(tmp_path / "figures" / "gpu-rates.csv", index_col="network")
+    assert list(table["precision"]) == ["float32", "bfloat16"] and set(table.index) == {"VAE"}
+    assert (table["paper, img/s"] == 611).all()
+    np.testing.assert_allclose(table["times"], table["img/s"] / 611, atol=0.06)
+    for result in json.loads((tmp_path / "figures" / "gpu-rates.json").read_text())["measured"].values():
+        assert result["images_per_second"] == pytest.approx(result["steps"] * 4 / result["seconds"])
+        assert result["tflops"] == pytest.approx(result["images_per_second"] * result["gflop_per_image"] / 1000)
+        assert [row["step"] for row in result["losses"]] == list(range(1, result["steps"] + 3))
+    assert table["deviation of losses"].iloc[0] == 0 < table["deviation of losses"].iloc[1] < 0.1
+    before = (tmp_path / "benchmarks" / "gpu-rates-32-0.25.json").stat().st_mtime_ns
+    assert run().returncode == 0
+    assert (tmp_path / "benchmarks" / "gpu-rates-32-0.25.json").stat().st_mtime_ns == before, "nothing is measured again"
 
 
 # ==== Carried in parts ====

@@ -18,7 +18,8 @@ def build(key: str, name: str = "paper", image_size: int = 128) -> GenerativeMod
 
 def networks(model: GenerativeModel) -> dict[str, keras.Model]:
     """The networks that a model trains, by name; moving averages are left out."""
-    parts = {name: part for name, part in vars(model).items() if isinstance(part, keras.Model)}
+    attributes = vars(model) | vars(model).get("_modules", {})  # where PyTorch keeps what a module is made of
+    parts = {name: part for name, part in attributes.items() if isinstance(part, keras.Model)}
     return {name: part for name, part in parts.items() if not name.startswith("average")}
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -99,24 +100,33 @@ def test_rates_are_measured_in_pieces(tmp_path):
 # ==== Carried in parts ====
 
 
-@pytest.fixture
-def trained(store, tmp_path, monkeypatch):
-    """A StyleGAN of one epoch in the runs of one machine; the runs of another are current."""
+@pytest.fixture(scope="module")
+def away(store, tmp_path_factory):
+    """A StyleGAN of one epoch in the runs of one machine, packed in small parts."""
+    folder = tmp_path_factory.mktemp("away")
     model = {"channels": [8, 8, 8, 8], "critic_channels": [8, 8, 8, 8], "mapping_width": 8, "latent_size": 8}
     config = profiles.resolve("smoke", style_gan={"epochs": 1, "steps_per_epoch": 2, "model": model})
-    monkeypatch.setattr(study, "slices", lambda config: store)
-    monkeypatch.setenv("DWIKIT_RUNS", str(tmp_path / "away"))
-    run = training.train("style_gan", config, store)
-    monkeypatch.setattr(carry, "PART", 20_000)
-    parts = carry.pack("style_gan", config, store, tmp_path / "carried")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DWIKIT_RUNS", str(folder / "runs"))
+        patch.setattr(carry, "PART", 20_000)
+        run = training.train("style_gan", config, store)
+        carry.pack("style_gan", config, store, folder / "carried")
+    return run, config, folder / "carried"
+
+
+@pytest.fixture
+def carried(away, tmp_path, monkeypatch):
+    """The trained network, its profile, and a copy of its parts on another machine, whose runs are current."""
     monkeypatch.setenv("DWIKIT_RUNS", str(tmp_path / "home"))
-    return run, config, parts
+    run, config, parts = away
+    return run, config, Path(shutil.copytree(parts, tmp_path / "carried"))
 
 
-def test_a_network_in_parts_is_the_network(trained, store, tmp_path):
-    run, config, parts = trained
-    assert len(parts) > 2 and all(path.stat().st_size <= 20_000 for path in parts)
-    home = carry.unpack("style_gan", tmp_path / "carried", config, store)
+def test_a_network_in_parts_is_the_network(carried, store):
+    run, config, folder = carried
+    sizes = [path.stat().st_size for path in folder.iterdir()]
+    assert len(sizes) > 2 and max(sizes) <= 20_000 and carry.packed(folder) == ["style_gan"]
+    home = carry.unpack("style_gan", folder, config, store)
     assert home.folder == paths.runs("smoke") / "style_gan" and home.model.epochs_done == 1
     np.testing.assert_array_equal(home.samples, run.samples)
     np.testing.assert_allclose(home.model.sample(3), run.model.sample(3), atol=5e-3)
@@ -124,38 +134,38 @@ def test_a_network_in_parts_is_the_network(trained, store, tmp_path):
     assert home.facts()["carried"]["steps"] == 2 and home.log.equals(run.log)
 
 
-def test_what_was_carried_is_set_aside_by_a_new_training_and_by_a_new_carrying(trained, store, tmp_path, capsys):
-    _, config, _ = trained
+def test_what_was_carried_is_set_aside_by_a_new_training_and_by_a_new_carrying(carried, store, capsys):
+    _, config, folder = carried
     for _ in range(2):
-        carry.unpack("style_gan", tmp_path / "carried", config, store)
+        carry.unpack("style_gan", folder, config, store)
     assert "kept as style_gan.before-1" in capsys.readouterr().out
     fresh = training.train("style_gan", config, store)
     assert "carried" not in fresh.facts() and (fresh.folder.with_name("style_gan.before-2") / "samples.npy").is_file()
 
 
-def test_parts_that_are_missing_or_damaged_are_named(trained, store, tmp_path):
-    _, config, parts = trained
-    content = parts[1].read_bytes()
-    parts[1].write_bytes(bytes(255 - byte for byte in content))
+def test_parts_that_are_missing_or_damaged_are_named(carried, store, tmp_path):
+    _, config, folder = carried
+    part = sorted(folder.iterdir())[1]
+    part.write_bytes(bytes(255 - byte for byte in part.read_bytes()))
     with pytest.raises(InputError, match="style_gan in .*carried cannot be unpacked"):
-        carry.unpack("style_gan", tmp_path / "carried", config, store)
-    parts[1].unlink()
+        carry.unpack("style_gan", folder, config, store)
+    part.unlink()
     with pytest.raises(InputError, match="must hold style_gan.part-1-of-.*style_gan.part-2-of-"):
-        carry.unpack("style_gan", tmp_path / "carried", config, store)
+        carry.unpack("style_gan", folder, config, store)
     with pytest.raises(InputError, match="no packed networks"):
         carry.packed(tmp_path)
     assert not (paths.runs("smoke") / "style_gan").exists()
 
 
-def test_other_slices_are_refused_and_rounding_is_not(trained, store, tmp_path):
-    _, config, _ = trained
+def test_other_slices_are_refused_and_rounding_is_not(carried, store):
+    _, config, folder = carried
     images = np.array(store.images)
     other = type(store)(np.minimum(images, 254) + np.uint8(1), store.table, store.settings | {"clip": 1.0})
-    assert carry.unpack("style_gan", tmp_path / "carried", config, other).samples.shape == (64, 32, 32)
+    assert carry.unpack("style_gan", folder, config, other).samples.shape == (64, 32, 32)
     assert list(study.trained(config, other)) == ["style_gan"], "it belongs to the slices of this machine"
     turned = type(store)(images[:, ::-1], store.table, store.settings)
     with pytest.raises(InputError, match="trained on other slices"):
-        carry.unpack("style_gan", tmp_path / "carried", config, turned)
+        carry.unpack("style_gan", folder, config, turned)
 
 
 def test_an_untrained_network_is_not_packed(store, tmp_path, monkeypatch):

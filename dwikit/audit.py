@@ -128,8 +128,8 @@ def _features(model: models.GenerativeModel) -> keras.Model:
     if not model.pretext:
         return _vgg(model.image_size)
     model.find_features()
-    inputs = keras.Input((model.image_size, model.image_size, 1))
-    return keras.models.clone_model(model.extractor.network, input_tensors=inputs)
+    (network,) = (layer for layer in model.extractor.network.layers if isinstance(layer, keras.Model))
+    return keras.models.clone_model(network, input_tensors=keras.Input((model.image_size, model.image_size, 1)))
 
 
 def _vgg(image_size: int) -> keras.Model:

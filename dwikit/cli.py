@@ -65,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("networks", nargs="*", metavar="NETWORK", help="vae, dfc_vae, intro_vae, style_gan; default: all")
     command.add_argument("--profile", help=f"one of {', '.join(profiles.names())}; default $DWIKIT_PROFILE or quick")
     command.add_argument("--minutes", type=float, help="stop at an epoch's end before these have passed; exit status 75 then")
+    command.add_argument("--devices", type=int, default=1, help="GPUs that share each batch; default %(default)s")
     command.set_defaults(action=_train)
 
     command = commands.add_parser("pack", help="trained networks as a few small files, to be carried to another machine")
@@ -95,7 +96,8 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("preprocess", help="register the DWI of a BIDS dataset to MNI152")
     command.add_argument("bids", type=Path)
     command.add_argument("out", type=Path)
-    command.add_argument("--workers", type=int)
+    command.add_argument("--workers", type=int, help="processes on this machine; default one a processor")
+    command.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster that does the work, see docs/scale.md")
     command.add_argument("--b-value", type=float, default=1000, help="s/mm2 of the shell wanted")
     command.add_argument("--tolerance", type=float, default=600, help="how far from it a shell may lie, s/mm2")
     command.add_argument("--fov-mm", type=float, default=CALIBRATED.fov_mm, help="side of the target grid; default %(default)s")
@@ -228,7 +230,7 @@ def _train(options) -> int:
         left = options.minutes and options.minutes - (time.perf_counter() - start) / 60
         if left is not None and left < options.minutes / WORTH_A_START:
             break
-        run = study.train(key, config, store, minutes=left)
+        run = study.train(key, config, store, minutes=left, devices=options.devices)
         epochs = getattr(config, key).epochs
         print(f"{run.model.label}: {run.model.epochs_done} of {epochs} epochs in {run.folder}", flush=True)
         if run.model.epochs_done < epochs:
@@ -289,6 +291,7 @@ def _preprocess(options) -> int:
         options.bids,
         options.out,
         workers=options.workers,
+        scheduler=options.scheduler,
         b_value=options.b_value,
         tolerance=options.tolerance,
         fov_mm=options.fov_mm,

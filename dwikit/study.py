@@ -111,13 +111,20 @@ def pretext_path(store: SliceStore, folder: Path) -> Path:
     return folder / f"pretext-{training.fingerprint(store)}.keras"
 
 
-def train(key: str, config: Profile, store: SliceStore, seed: int | None = None, minutes: float | None = None) -> training.Run:
+def train(
+    key: str,
+    config: Profile,
+    store: SliceStore,
+    seed: int | None = None,
+    minutes: float | None = None,
+    devices: int = 1,
+) -> training.Run:
     """Train one network as the profile says, or go on where it stopped. Other seeds have folders of their own."""
     name = key if seed in (None, getattr(config, key).seed) else f"{key}-seed-{seed}"
     if key == "dfc_vae":
         section = dataclasses.replace(config.dfc_vae, model={**config.dfc_vae.model, "features": features(config, store)})
         config = dataclasses.replace(config, dfc_vae=section)
-    return training.train(key, config, store, paths.runs(config.name) / name, seed, minutes)
+    return training.train(key, config, store, paths.runs(config.name) / name, seed, minutes, devices)
 
 
 def trained(config: Profile, store: SliceStore) -> dict[str, training.Run]:

@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from dwikit import files, health, metrics, models, paths
 from dwikit.errors import InputError
-from dwikit.models import gradients
+from dwikit.models import distribution, gradients
 from dwikit.profiles import Profile, Training
 from dwikit.slices import SliceStore
 
@@ -101,6 +101,7 @@ def train(
     folder: str | Path | None = None,
     seed: int | None = None,
     minutes: float | None = None,
+    devices: int = 1,
 ) -> Run:
     """Train one network as a profile says, or continue where an earlier run stopped, then draw its samples.
 
@@ -114,9 +115,12 @@ def train(
         folder: of the results; by default ``runs/<profile>/<key>``.
         seed: replaces the profile's.
         minutes: stop before the epoch that would end later than this, without samples; the same call goes on from there.
+        devices: GPUs (or else CPUs) of this machine that share each batch; the result is that of one within rounding, and an
+            earlier run goes on with any number. More than one are not compiled with XLA.
 
     Raises:
-        InputError: an unknown key, an unknown setting, or a batch larger than the training split.
+        InputError: an unknown key, an unknown setting, a batch larger than the training split, or one that cannot be shared
+            by so many devices.
     """
     if key not in models.BY_KEY:
         raise InputError(f"There is no network {key!r}. Known: {', '.join(models.BY_KEY)}.")
@@ -124,11 +128,13 @@ def train(
     seed = section.seed if seed is None else seed
     folder = Path(folder or paths.runs(profile.name) / key)
     overrides = dict(section.model) | ({"batch_size": section.batch_size} if section.batch_size else {})
-    with _precision(section.mixed_precision):
+    with _precision(section.mixed_precision), distribution.scope(devices):
         model = models.BY_KEY[key].from_preset(section.preset, image_size=store.image_size, seed=seed, **overrides)
+        if devices > 1:
+            model.check_devices(devices)
         settings = _settings(model, section, store)
         model = _resume(folder, settings, section.epochs, model)
-    model.jit_compile, model.steps_per_execution = section.jit_compile, section.steps_per_execution
+    model.jit_compile, model.steps_per_execution = section.jit_compile and devices == 1, section.steps_per_execution
     files.write_json(folder / "settings.json", settings)
     fit(
         model,
@@ -261,7 +267,8 @@ def fit(
                 if importlib.util.find_spec("tensorboard") is None:
                     raise InputError("tensorboard: true needs the package tensorboard: pip install 'dwikit[logs]'.")
                 callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False))
-            model.fit(batches, initial_epoch=model.epochs_done, epochs=epochs, verbose=0, callbacks=callbacks)
+            dealt = distribution.deal(batches, distribution.devices_of(model))
+            model.fit(dealt, initial_epoch=model.epochs_done, epochs=epochs, verbose=0, callbacks=callbacks)
     except KeyboardInterrupt:
         tqdm.write(
             f"Stopped in epoch {len(keeper.rows) + 1} of {epochs}. {folder / 'model.keras'} holds the model after "

@@ -9,7 +9,7 @@ from keras import ops
 
 from dwikit import files
 from dwikit.errors import InputError
-from dwikit.models import gradients, kernels
+from dwikit.models import distribution, gradients, kernels
 from dwikit.models.presets import preset
 
 SAMPLING_BATCH = 64
@@ -107,13 +107,31 @@ class GenerativeModel(keras.Model):
 
     def track(self, terms: dict[str, Any]) -> dict[str, Any]:
         """Average the terms over the epoch and return the averages so far."""
-        for name, term in terms.items():
+        for name, term in distribution.average(terms).items():
             self.trackers[name].update_state(term)
         return {name: self.trackers[name].result() for name in terms}
 
     def make_trackers(self, *names: str) -> None:
         """Declare the terms that ``training_step`` reports."""
         self.trackers = {name: keras.metrics.Mean(name=name) for name in names}
+
+    def check_devices(self, devices: int, together: int = 1) -> None:
+        """Refuse several devices where they could not do what one does.
+
+        Args:
+            devices: 2 or more.
+            together: slices of a batch that are compared with each other, which must be on one device.
+
+        Raises:
+            InputError: the batch cannot be dealt out in equal shares of whole groups.
+        """
+        batch_size, wanted = self.config["batch_size"], devices * together
+        if batch_size % wanted:
+            groups = f" of whole groups of {together} slices, which the critic compares" if together > 1 else ""
+            raise InputError(
+                f"{self.label}: a batch of {batch_size} has no {devices} equal shares{groups}. Choose a batch_size that "
+                f"{wanted} divides, or another number of devices."
+            )
 
     # ==== Moving averages of the weights ====
 

@@ -2,7 +2,7 @@
 
 import keras
 
-from dwikit.models import features, losses
+from dwikit.models import distribution, features, losses
 from dwikit.models.vae import VAE
 
 REDUCTIONS = {"sum": losses.perceptual_sum, "mean": losses.perceptual_mean}
@@ -50,7 +50,8 @@ class DFCVAE(VAE):
 
     def make_train_function(self, force: bool = False):
         """Called by the Keras trainer before the first step, outside of it: the place to load a network."""
-        self.find_features()
+        with distribution.scope_of(self):
+            self.find_features()
         return super().make_train_function(force)
 
     def reconstruction_terms(self, images, reconstruction) -> dict:

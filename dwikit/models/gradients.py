@@ -1,4 +1,4 @@
-"""The gradient seam: with ``kernels.py`` the only file of the models that names a backend.
+"""The gradient seam: with ``kernels.py`` and ``distribution.py`` the only file of the models that names a backend.
 
 A ``training_step`` is written once, with ``keras.ops``. What differs between backends is how a gradient is taken and how
 the trainer calls a step, and both are here:
@@ -15,6 +15,8 @@ from contextlib import contextmanager
 
 import keras
 from keras import ops
+
+from dwikit.models import distribution
 
 BACKEND = keras.backend.backend()
 
@@ -106,7 +108,7 @@ if BACKEND == "tensorflow":
         for loss_fn, variables, optimizer in updates:
             with tape:
                 terms = loss_fn(*drawn)
-                loss = optimizer.scale_loss(terms["loss"])
+                loss = optimizer.scale_loss(distribution.share(terms["loss"]))
             optimizer.apply(tape.gradient(loss, [variable.value for variable in variables]), variables)
             every_terms.append(terms)
         return every_terms

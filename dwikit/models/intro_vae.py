@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from dwikit.models import losses, networks, networks_intro
+from dwikit.models import distribution, losses, networks, networks_intro
 from dwikit.models.autoencoder import Autoencoder
 from dwikit.models.gradients import isolated, update_in_turn
 from dwikit.models.presets import choose
@@ -90,11 +90,16 @@ class IntroVAE(Autoencoder):
     def after_warmup(self, step, then, before):
         """``then()`` from step ``config["warmup_steps"]`` on, until there ``before()``."""
         warmup = self.config["warmup_steps"]
-        return ops.cond(step >= warmup, then, before) if warmup else then()
+        if not warmup:
+            return then()
+        if distribution.replicas() > 1:  # devices cannot exchange statistics inside of a branch: both are computed
+            return keras.tree.map_structure(lambda new, old: ops.where(step >= warmup, new, old), then(), before())
+        return ops.cond(step >= warmup, then, before)
 
     def encoder_loss(self, kl_real, kl_rec, kl_fake, rec):
-        """Eq. 8 of sec. 2.4: small for real slices, up to the margin for fakes."""
+        """Eq. 8 of sec. 2.4: small for real slices, up to the margin for fakes, on the average over the whole batch."""
         weights, margin = self.config, self.config["margin"]
+        kl_rec, kl_fake = distribution.average((kl_rec, kl_fake))
         fakes = losses.hinge(margin, kl_rec) + losses.hinge(margin, kl_fake)
         weighted = weights["real_weight"] * kl_real + weights["adversarial_weight"] * fakes
         return weighted + weights["reconstruction_weight"] * rec
@@ -108,7 +113,7 @@ class IntroVAE(Autoencoder):
 
     def training_step(self, images) -> dict:
         """One step of the encoder, then one of the generator against the new encoder, with the same images of both."""
-        noise = self.draw_noise(ops.shape(images)[0])
+        noise = distribution.draw(self.draw_noise, ops.shape(images)[0])
         step = self.encoder_optimizer.iterations + 0  # a copy, since the optimizer counts on
 
         def generate_fakes():

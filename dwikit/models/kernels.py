@@ -4,13 +4,15 @@
 * ``BatchNormalization``: by the backend's own kernel, which reads the images twice instead of nine times.
 * ``Adam``: by the backend's own kernel, which passes over a variable once.
 
-The last two name a backend, as only ``gradients.py`` does besides; on the others they are Keras's. Every layer keeps the
+The last two name a backend, as only ``gradients.py`` and ``distribution.py`` do besides; on the others they are Keras's. Every layer keeps the
 name, the weights and the file format of the Keras layer that it stands for.
 """
 
 import keras
 import numpy as np
 from keras import layers, ops
+
+from dwikit.models import distribution
 
 register = keras.saving.register_keras_serializable("dwikit")
 BACKEND = keras.backend.backend()
@@ -104,7 +106,12 @@ if BACKEND == "tensorflow":
     import tensorflow as tf
 
     def _normalize(x, scale, offset, epsilon: float):
-        """Normalized x, mean and variance over all axes but the last."""
+        """Normalized x, mean and variance over all axes but the last, and over all devices."""
+        if distribution.replicas() > 1:
+            axes = list(range(len(x.shape) - 1))
+            mean = distribution.average(tf.reduce_mean(x, axes))
+            variance = distribution.average(tf.reduce_mean(tf.square(x - mean), axes))
+            return tf.nn.batch_normalization(x, mean, variance, offset.value, scale.value, epsilon), mean, variance
         nothing = tf.zeros((0,))
         outputs, mean, unbiased, *_ = tf.raw_ops.FusedBatchNormV3(
             x=x, scale=scale.value, offset=offset.value, mean=nothing, variance=nothing, epsilon=epsilon, is_training=True

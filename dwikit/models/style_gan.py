@@ -3,7 +3,8 @@
 import keras
 from keras import ops
 
-from dwikit.models import losses, networks_style
+from dwikit.errors import InputError
+from dwikit.models import distribution, losses, networks_style
 from dwikit.models.gradients import isolated, update
 from dwikit.models.presets import choose
 from dwikit.models.style_generator import StyleGenerator
@@ -47,6 +48,15 @@ class StyleGAN(StyleGenerator):
         self.critic_optimizer = self.adam(self.critic.trainable_variables)
         self.generator_optimizer = self.adam(self.generator_variables)
         return [self.critic_optimizer, self.generator_optimizer]
+
+    def check_devices(self, devices: int, together: int = 1) -> None:
+        """As of every model; the critic's groups must be whole, and its dropout would not be that of one device."""
+        if self.config["dropout"]:
+            raise InputError(
+                f"The critic's dropout of {self.config['dropout']} falls on other values with several devices than with one: "
+                "train on one device, or set dropout: 0."
+            )
+        super().check_devices(devices, max(1, self.config["minibatch_group"]))
 
     @property
     def generator_variables(self) -> list:
@@ -114,7 +124,7 @@ class StyleGAN(StyleGenerator):
         real = self.scale * images + self.offset
 
         # 1 Critic (sec. 2.5, eq. 11). The fakes are constants to it.
-        noise = self.draw_noise(batch_size)
+        noise = distribution.draw(self.draw_noise, batch_size)
         fake = ops.stop_gradient(self.generate(noise))
 
         def critic_loss() -> dict:
@@ -127,7 +137,7 @@ class StyleGAN(StyleGenerator):
         terms = update(critic_loss, self.critic.trainable_variables, self.critic_optimizer)
 
         # 2 Generator (sec. 2.5, eq. 12)
-        new_noise = self.draw_noise(batch_size)
+        new_noise = distribution.draw(self.draw_noise, batch_size)
 
         def generator_loss() -> dict:
             return {"loss": self.generator_term(self.judge(self.generate(new_noise)))}

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from dwikit.models import losses, networks
+from dwikit.models import distribution, losses, networks
 from dwikit.models.autoencoder import Autoencoder
 from dwikit.models.gradients import update
 from dwikit.models.presets import choose
@@ -60,7 +60,7 @@ class VAE(Autoencoder):
 
     def training_step(self, images) -> dict:
         """Encode, draw, decode, and step down the gradient of KL + weighted reconstruction loss."""
-        noise = self.draw_noise(ops.shape(images)[0])
+        noise = distribution.draw(self.draw_noise, ops.shape(images)[0])
 
         def loss() -> dict:
             mean, log_variance = self.encoder(images, training=True)

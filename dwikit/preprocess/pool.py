@@ -109,12 +109,8 @@ def run_jobs(jobs: list[dict[str, Any]], workers: int) -> Iterator[tuple[int, di
     for number in range(len(jobs)):
         waiting.put(number)
     answers: queue.SimpleQueue[tuple[int, dict[str, Any]] | BaseException] = queue.SimpleQueue()
-    running: set[_Worker] = set()
-    stopped = threading.Event()
-    threads = [
-        threading.Thread(target=_serve, args=(jobs, waiting, answers, running, stopped), daemon=True)
-        for _ in range(min(workers, len(jobs)))
-    ]
+    hands = [Hand() for _ in range(min(workers, len(jobs)))]
+    threads = [threading.Thread(target=_serve, args=(jobs, waiting, answers, hand), daemon=True) for hand in hands]
     try:
         for thread in threads:
             thread.start()
@@ -124,50 +120,70 @@ def run_jobs(jobs: list[dict[str, Any]], workers: int) -> Iterator[tuple[int, di
                 raise answer
             yield answer
     finally:
-        stopped.set()
-        for worker in list(running):
-            worker.process.kill()
+        for hand in hands:
+            hand.stop()
         for thread in threads:
             thread.join()
 
 
+class Hand:
+    """One worker process, started when it is first needed and anew when it has died. For one thread at a time."""
+
+    def __init__(self) -> None:
+        self.worker: _Worker | None = None
+        self.stopped = False
+
+    def do(self, job: dict[str, Any]) -> dict[str, Any]:
+        """Answer to a job; one that kills its process `TRIALS` times is answered with status "failed".
+
+        Raises:
+            InputError: the process cannot start.
+            Stopped: another thread called `stop`.
+        """
+        for _ in range(TRIALS):
+            if self.worker is None:
+                self.worker = _Worker()
+                if not self.stopped:
+                    self.worker.wait_ready()
+            try:
+                return self.worker.ask(job)
+            except _Died:
+                self.worker.process.wait()
+                end = self.end()
+                if self.stopped:
+                    raise Stopped from None
+        return _death(job, end)
+
+    def stop(self) -> None:
+        """Kills the process from another thread, in the middle of a job, and for good."""
+        self.stopped = True
+        if worker := self.worker:
+            worker.process.kill()
+
+    def end(self) -> str:
+        """Ends the process, and says how it ended; the next job starts another."""
+        worker, self.worker = self.worker, None
+        return worker.end() if worker else ""
+
+
+class Stopped(Exception):
+    """Nobody waits for the answer any more."""
+
+
 def _serve(
-    jobs: list[dict[str, Any]],
-    waiting: "queue.SimpleQueue[int]",
-    answers: "queue.SimpleQueue[Any]",
-    running: set[_Worker],
-    stopped: threading.Event,
+    jobs: list[dict[str, Any]], waiting: "queue.SimpleQueue[int]", answers: "queue.SimpleQueue[Any]", hand: Hand
 ) -> None:
-    """Feeds one worker process, started anew when it dies, until no job waits."""
-    worker = None
+    """Has one hand do jobs until none waits."""
     try:
-        while not stopped.is_set():
+        while not hand.stopped:
             number = waiting.get_nowait()
-            for trial in range(TRIALS):
-                if worker is None:
-                    worker = _Worker()
-                    running.add(worker)
-                    if not stopped.is_set():
-                        worker.wait_ready()
-                try:
-                    answers.put((number, worker.ask(jobs[number])))
-                    break
-                except _Died:
-                    running.discard(worker)
-                    worker.process.wait()
-                    end, worker = worker.end(), None
-                    if stopped.is_set():
-                        return
-                    if trial == TRIALS - 1:
-                        answers.put((number, _death(jobs[number], end)))
-    except queue.Empty:
+            answers.put((number, hand.do(jobs[number])))
+    except (queue.Empty, Stopped):
         pass
     except BaseException as error:
         answers.put(error)
     finally:
-        if worker is not None:
-            running.discard(worker)
-            worker.end()
+        hand.end()
 
 
 def _death(job: dict[str, Any], end: str) -> dict[str, Any]:

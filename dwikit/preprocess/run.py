@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from .. import __version__, files, grid
 from ..cohorts.bids import Case, find_cases
 from ..errors import InputError
-from . import derivative, sheet
+from . import cluster, derivative, sheet
 from .derivative import SPACE, Settings
 from .pool import run_jobs
 from .quality import EXCLUDING, Quality
@@ -37,6 +37,7 @@ def preprocess(
     fov_mm: float = grid.FOV_MM,
     only: Sequence[str] | None = None,
     progress: bool = True,
+    scheduler: str | None = None,
 ) -> pd.DataFrame:
     """Registers every case of a BIDS dataset to MNI152 on the target grid (paper, sec. 3.1) and reports on their quality.
 
@@ -56,17 +57,21 @@ def preprocess(
         fov_mm: in-plane field of view.
         only: subjects ("sub-0001") or cases ("sub-0001_run-2") to preprocess; None takes all.
         progress: shows a progress bar.
+        scheduler: address of a Dask scheduler ("tcp://10.0.0.1:8786") whose workers do the work instead of processes on this
+            machine, with the same result. Both folders must lie where all its workers see them under the same path.
 
     Returns:
         One row a case, sorted by name: `COLUMNS`. `flags` are parted by commas (`dwikit.preprocess.quality.FLAGS`);
         `used` says whether `read_derivatives` yields the case by default.
 
     Raises:
-        InputError: a setting is impossible, there is no case, or `out_dir` cannot be written.
+        InputError: a setting is impossible, there is no case, `out_dir` cannot be written, or the cluster cannot do the work.
     """
     settings = Settings(float(b_value), float(tolerance), interpolator, int(image_size), float(fov_mm))
     raw, out = Path(bids_dir), Path(out_dir)
-    _check(settings, workers, raw, out)
+    if scheduler is not None:
+        raw, out = raw.absolute(), out.absolute()
+    _check(settings, workers, scheduler, raw, out)
     cases = find_cases(raw)
     chosen = _choose(cases, only)
     _prepare(raw, out)
@@ -75,8 +80,11 @@ def preprocess(
     workers = workers or _processors()
     bar = tqdm(total=len(chosen), initial=len(chosen) - len(todo), desc="Registering", unit="case", disable=not progress)
     try:
-        jobs = [{"case": derivative.to_plain(case), "out": str(out.resolve()), "settings": settings._asdict()} for case in todo]
-        for number, answer in run_jobs(jobs, workers):
+        jobs = [
+            {"case": derivative.to_plain(case), "out": str(out.absolute()), "settings": settings._asdict()} for case in todo
+        ]
+        answers = run_jobs(jobs, workers) if scheduler is None else cluster.run_jobs(jobs, scheduler, raw, out)
+        for number, answer in answers:
             if answer["status"] == "stop":
                 raise InputError(answer["message"])
             if answer["status"] == "failed":
@@ -106,7 +114,7 @@ def _grid(sidecar: dict[str, Any]) -> tuple[int, float]:
     return sidecar["Settings"]["image_size"], sidecar["Settings"]["fov_mm"]
 
 
-def _check(settings: Settings, workers: int | None, raw: Path, out: Path) -> None:
+def _check(settings: Settings, workers: int | None, scheduler: str | None, raw: Path, out: Path) -> None:
     """Refuses impossible settings."""
     if settings.interpolator not in INTERPOLATORS:
         raise InputError(f"interpolator must be one of {', '.join(INTERPOLATORS)}, not {settings.interpolator!r}.")
@@ -121,6 +129,8 @@ def _check(settings: Settings, workers: int | None, raw: Path, out: Path) -> Non
         )
     if workers is not None and workers < 1:
         raise InputError(f"workers must be at least 1, not {workers}.")
+    if workers is not None and scheduler is not None:
+        raise InputError("workers counts processes on this machine; with a scheduler, the cluster decides. Give one of them.")
     if raw.resolve() == out.resolve():
         raise InputError(f"{out} is the raw dataset itself. Choose another folder for the derivatives.")
 

@@ -41,9 +41,7 @@ def scope(devices: int) -> contextlib.AbstractContextManager:
     if devices < 1:
         raise InputError(f"devices must be at least 1, not {devices}.")
     if BACKEND != "tensorflow":
-        raise InputError(
-            f"Only TensorFlow trains on several devices, and Keras runs on {BACKEND}: set KERAS_BACKEND=tensorflow."
-        )
+        raise InputError(f"Several devices need KERAS_BACKEND=tensorflow, and Keras runs on {BACKEND}.")
     there = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     if len(there) < devices:
         names = ", ".join(device.name.removeprefix("/device:") for device in there)

@@ -4,8 +4,8 @@
 * ``BatchNormalization``: by the backend's own kernel, which reads the images twice instead of nine times.
 * ``Adam``: by the backend's own kernel, which passes over a variable once.
 
-The last two name a backend, as only ``gradients.py`` and ``distribution.py`` do besides; on the others they are Keras's. Every layer keeps the
-name, the weights and the file format of the Keras layer that it stands for.
+The last two name a backend, as only ``gradients.py`` and ``distribution.py`` do besides; on the others they are Keras's. Every
+layer keeps the name, the weights and the file format of the Keras layer that it stands for.
 """
 
 import keras

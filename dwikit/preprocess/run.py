@@ -80,9 +80,8 @@ def preprocess(
     workers = workers or _processors()
     bar = tqdm(total=len(chosen), initial=len(chosen) - len(todo), desc="Registering", unit="case", disable=not progress)
     try:
-        jobs = [
-            {"case": derivative.to_plain(case), "out": str(out.absolute()), "settings": settings._asdict()} for case in todo
-        ]
+        shared = {"out": str(out.absolute()), "settings": settings._asdict()}
+        jobs = [{"case": derivative.to_plain(case), **shared} for case in todo]
         answers = run_jobs(jobs, workers) if scheduler is None else cluster.run_jobs(jobs, scheduler, raw, out)
         for number, answer in answers:
             if answer["status"] == "stop":

@@ -13,8 +13,7 @@ import functools
 import socket
 import threading
 from collections.abc import Iterator
-from concurrent.futures import CancelledError
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +21,7 @@ from uuid import uuid4
 
 from tqdm.auto import tqdm
 
-from .. import __version__, files
+from .. import files
 from ..errors import InputError
 from . import derivative
 from .pool import Hand
@@ -54,7 +53,7 @@ def run_jobs(jobs: list[dict[str, Any]], scheduler: str, raw: Path, out: Path) -
             or does not see the folders.
     """
     try:
-        from distributed import KilledWorker, as_completed
+        from distributed import CancelledError, KilledWorker, as_completed
     except ImportError as error:
         raise InputError("A scheduler needs Dask: pip install 'dwikit[scale]'.") from error
     if not jobs:
@@ -79,7 +78,7 @@ def run_jobs(jobs: list[dict[str, Any]], scheduler: str, raw: Path, out: Path) -
             reason = f"{type(error).__name__}: {error}"
             raise InputError(f"A worker of {scheduler} could not do its work ({reason}). {REMEDY}.") from error
         finally:
-            with suppress(OSError, CancelledError):
+            if client.status == "running":
                 client.cancel(list(futures))
                 client.run(rest, on_error="ignore")
 
@@ -119,15 +118,12 @@ def _check_workers(client: Any, place: "Place", scheduler: str) -> None:
     Raises:
         InputError: one of them cannot do the work.
     """
-    for worker, found in client.get_versions(packages=["dwikit"])["workers"].items():
-        version = found["packages"].get("dwikit")
-        if version != __version__:
-            has = f"has dwikit {version}, not {__version__}" if version else "cannot import dwikit"
-            raise InputError(f"The worker {worker} of {scheduler} {has}. {REMEDY}.")
-    complaints = client.run(complaint, place)
+    complaints = client.run(complaint, place, on_error="return")
     for worker, reason in complaints.items():
+        if isinstance(reason, Exception):
+            reason = f"it cannot load this version of dwikit ({type(reason).__name__}: {reason}). {REMEDY}."
         if reason:
-            raise InputError(f"The worker {worker}: {reason}")
+            raise InputError(f"The worker {worker} of {scheduler}: {reason}")
     if not complaints:
         tqdm.write(f"The scheduler {scheduler} has no workers yet; waiting for the first.")
 

@@ -43,7 +43,7 @@ def two_devices() -> None:
 
 
 def store(n: int = 48, size: int = 32):
-    """Discs of different size and place, as a store of slices with a training split."""
+    """Discs of different size and place, as a store of slices."""
     from dwikit.slices import SliceStore
 
     rng = np.random.default_rng(0)
@@ -52,7 +52,8 @@ def store(n: int = 48, size: int = 32):
     discs = 1 / (1 + np.exp(40 * (np.hypot(y - center[0], x - center[1]) - radius)))
     images = np.round(1 + 200 * discs + 20 * rng.random((n, size, size))).astype(np.uint8)
     names = [f"sub-{i:02d}" for i in range(n)]
-    return SliceStore(images, pd.DataFrame({"case": names, "subject": names, "level": 0, "split": "train"}), {})
+    split = ["train" if i % 6 else "test" for i in range(n)]
+    return SliceStore(images, pd.DataFrame({"case": names, "subject": names, "level": 0, "split": split}), {})
 
 
 def train(path: Path, devices: int, epsilon: float | None) -> tuple[pd.DataFrame, list[tuple[str, np.ndarray]]]:

@@ -41,12 +41,13 @@ import sys
 import distribution_worker as worker
 worker.two_devices()
 from dwikit import profiles, training
+section = {"steps_per_epoch": 4, "steps_per_execution": 2, "health": False, "model": {"channels": [8, 16]}}
 logs = {}
-for folder, devices in (("one", (1, 1)), ("switched", (2, 1)), ("two", (2, 2))):
+for name, devices in (("one", (1, 1)), ("switched", (2, 1)), ("two", (2, 2))):
     for epochs, n in enumerate(devices, 1):
-        section = {"epochs": epochs, "steps_per_epoch": 4, "steps_per_execution": 2, "health": False, "model": {"channels": [8, 16]}}
-        run = training.train("vae", profiles.resolve("smoke", vae=section), worker.store(), sys.argv[1] + "/" + folder, devices=n)
-    logs[folder] = run.log["loss"]
+        config = profiles.resolve("smoke", vae={**section, "epochs": epochs})
+        run = training.train("vae", config, worker.store(), f"{sys.argv[1]}/{name}", devices=n)
+    logs[name] = run.log["loss"]
 print(*logs["switched"] / logs["one"] - 1, *logs["two"] / logs["one"] - 1)
 """
 

@@ -31,9 +31,10 @@ def deviations():
 
 @pytest.mark.parametrize("case", CASES)
 def test_two_devices_end_where_one_does(deviations, case):
-    """Losses and every variable after six steps."""
+    """Losses and weights after four steps; what single variables may differ by is said in distribution_worker.py."""
     assert deviations[case]["losses"] < 1e-5
-    assert deviations[case]["weights"] < 1e-5, deviations[case]["worst"]
+    assert deviations[case]["weights"] < 1e-5
+    assert deviations[case]["worst"] < 1e-3
 
 
 SWITCH = """

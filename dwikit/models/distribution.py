@@ -13,6 +13,7 @@ On one device, and on other backends than TensorFlow, they change nothing.
 """
 
 import contextlib
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -46,7 +47,13 @@ def scope(devices: int) -> contextlib.AbstractContextManager:
     if len(there) < devices:
         names = ", ".join(device.name.removeprefix("/device:") for device in there)
         raise InputError(f"{devices} devices were asked for, and TensorFlow has {len(there)}: {names}. Ask for fewer.")
-    return tf.distribute.MirroredStrategy([device.name for device in there[:devices]]).scope()
+    return _strategy(tuple(device.name for device in there[:devices])).scope()
+
+
+@functools.cache
+def _strategy(names: tuple[str, ...]):
+    """One for the whole process: two on the same devices would take each other's messages for their own."""
+    return tf.distribute.MirroredStrategy(names)
 
 
 def devices_of(model: keras.Model) -> int:

@@ -53,7 +53,7 @@ def run_jobs(jobs: list[dict[str, Any]], scheduler: str, raw: Path, out: Path) -
             or does not see the folders.
     """
     try:
-        from distributed import CancelledError, KilledWorker, as_completed
+        from distributed import CancelledError, as_completed
     except ImportError as error:
         raise InputError("A scheduler needs Dask: pip install 'dwikit[scale]'.") from error
     if not jobs:
@@ -64,19 +64,11 @@ def run_jobs(jobs: list[dict[str, Any]], scheduler: str, raw: Path, out: Path) -
         try:
             _check_workers(client, place, scheduler)
             futures = {client.submit(work, job, place, key=f"{mark}-{number}"): number for number, job in enumerate(jobs)}
-            for future in as_completed(list(futures)):
+            for future in as_completed(list(futures), loop=client.loop):
                 number = futures.pop(future)
-                try:
-                    yield number, future.result()
-                except KilledWorker as error:
-                    yield number, _loss(jobs[number], error)
-        except InputError:
-            raise
+                yield number, _answer(future, jobs[number], scheduler)
         except (CancelledError, OSError) as error:
             raise InputError(f"The scheduler {scheduler} was lost. Start it again; what was finished is kept.") from error
-        except Exception as error:  # what a worker cannot even load
-            reason = f"{type(error).__name__}: {error}"
-            raise InputError(f"A worker of {scheduler} could not do its work ({reason}). {REMEDY}.") from error
         finally:
             if client.status == "running":
                 client.cancel(list(futures))
@@ -121,19 +113,34 @@ def _check_workers(client: Any, place: "Place", scheduler: str) -> None:
     complaints = client.run(complaint, place, on_error="return")
     for worker, reason in complaints.items():
         if isinstance(reason, Exception):
-            reason = f"it cannot load this version of dwikit ({type(reason).__name__}: {reason}). {REMEDY}."
+            reason = f"it cannot load this version of dwikit ({reason}). {REMEDY}."
         if reason:
             raise InputError(f"The worker {worker} of {scheduler}: {reason}")
     if not complaints:
         tqdm.write(f"The scheduler {scheduler} has no workers yet; waiting for the first.")
 
 
-def _loss(job: dict[str, Any], error: Exception) -> dict[str, Any]:
-    message = (
-        f"{job['case']['image']}: the workers registering it were lost one after the other ({error}). If their memory ran out,"
-        " use fewer workers a machine; else leave the case out."
-    )
-    return {"status": "failed", "message": message, "flag": ""}
+def _answer(future: Any, job: dict[str, Any], scheduler: str) -> dict[str, Any]:
+    """Answer to a job that is over.
+
+    Raises:
+        InputError: the worker cannot work.
+    """
+    from distributed import CancelledError, KilledWorker
+
+    try:
+        return future.result()
+    except KilledWorker as error:
+        message = (
+            f"{job['case']['image']}: the workers registering it were lost one after the other ({error}). If their memory ran"
+            " out, use fewer workers a machine; else leave the case out."
+        )
+        return {"status": "failed", "message": message, "flag": ""}
+    except (InputError, CancelledError, OSError):
+        raise
+    except Exception as error:  # what the worker could not even load
+        reason = f"{type(error).__name__}: {error}"
+        raise InputError(f"A worker of {scheduler} could not do its work ({reason}). {REMEDY}.") from error
 
 
 # ==== On a worker ====

@@ -257,6 +257,7 @@ def fit(
     if deterministic:
         gradients.make_deterministic()
     batches = store.batches("train", model.config["batch_size"], seed, flip, steps_per_epoch)
+    batches = distribution.deal(batches, distribution.devices_of(model))
     keeper = Keeper(model, batches, store, folder, epochs, health_checks, minutes)
     if not (folder / "model.keras").is_file():
         models.save(model, folder / "model.keras")
@@ -267,8 +268,7 @@ def fit(
                 if importlib.util.find_spec("tensorboard") is None:
                     raise InputError("tensorboard: true needs the package tensorboard: pip install 'dwikit[logs]'.")
                 callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False))
-            dealt = distribution.deal(batches, distribution.devices_of(model))
-            model.fit(dealt, initial_epoch=model.epochs_done, epochs=epochs, verbose=0, callbacks=callbacks)
+            model.fit(batches, initial_epoch=model.epochs_done, epochs=epochs, verbose=0, callbacks=callbacks)
     except KeyboardInterrupt:
         tqdm.write(
             f"Stopped in epoch {len(keeper.rows) + 1} of {epochs}. {folder / 'model.keras'} holds the model after "

@@ -123,6 +123,15 @@ class Dealt(keras.utils.PyDataset):
         batch = self.batches[step]
         return np.concatenate([batch[first :: self.devices] for first in range(self.devices)])
 
+    @property
+    def epoch(self) -> int:
+        """Of the batches themselves."""
+        return self.batches.epoch
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        self.batches.epoch = epoch
+
     def on_epoch_end(self) -> None:
         """As the batches themselves."""
         self.batches.on_epoch_end()

@@ -116,7 +116,7 @@ def train(
         seed: replaces the profile's.
         minutes: stop before the epoch that would end later than this, without samples; the same call goes on from there.
         devices: GPUs (or else CPUs) of this machine that share each batch; the result is that of one within rounding, and an
-            earlier run goes on with any number. More than one are not compiled with XLA.
+            earlier run goes on with any number. With more than one, a step is not compiled with XLA and called one at a time.
 
     Raises:
         InputError: an unknown key, an unknown setting, a batch larger than the training split, or one that cannot be shared
@@ -134,7 +134,10 @@ def train(
             model.check_devices(devices)
         settings = _settings(model, section, store)
         model = _resume(folder, settings, section.epochs, model)
-    model.jit_compile, model.steps_per_execution = section.jit_compile and devices == 1, section.steps_per_execution
+    if devices == 1:
+        model.jit_compile, model.steps_per_execution = section.jit_compile, section.steps_per_execution
+    else:
+        model.jit_compile, model.steps_per_execution = False, 1
     files.write_json(folder / "settings.json", settings)
     fit(
         model,

@@ -1,10 +1,13 @@
-"""Files that are either whole or not there: written under a temporary name, then renamed."""
+"""Files that are either whole or not there: written under a temporary name, then renamed; and what reads them back."""
 
 import json
 import os
+import struct
+import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -66,15 +69,73 @@ def read_json(path: str | Path) -> Any:
     """Plain values of a JSON file, or None where there is no readable one."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 
+def read_object(path: str | Path) -> dict[str, Any]:
+    """The names and values of a JSON file, none where there is no readable one or it holds something else."""
+    value = read_json(path)
+    return value if isinstance(value, dict) else {}
+
+
+def read_yaml(path: str | Path, like: str | Path) -> dict[str, Any]:
+    """The names and values of a YAML file of plain values; nothing in it can run code.
+
+    Args:
+        path: of the file.
+        like: a file that shows how it should look, for the message.
+
+    Raises:
+        InputError: it cannot be read, is no YAML, or holds something else than ``key: value`` lines.
+    """
+    import yaml
+
+    try:
+        value = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except (OSError, yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        reason = str(error) or type(error).__name__  # dates, numbers and tags that are none raise many kinds
+        raise InputError(f"{path} is not readable as YAML: {reason[:500]}. Compare it with {like}.") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{path} must hold 'key: value' lines, like {like}.")
+    return value
+
+
 def write_array(path: str | Path, array: np.ndarray) -> None:
-    """Write an array as .npy."""
+    """Write an array of numbers as .npy."""
+    array = np.asarray(array, order="C")
 
     def writer(partial: Path) -> None:
         with open(partial, "wb") as file:
-            np.save(file, array, allow_pickle=False)
+            write_header(file, array.shape, array.dtype)
+            file.write(array.data)  # numpy's own writing forgets why it failed
 
     write(path, writer)
+
+
+def write_header(file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    """Write the beginning of a .npy file, whose values follow row by row."""
+    description = np.lib.format.dtype_to_descr(np.dtype(dtype))
+    np.lib.format.write_array_header_1_0(file, {"descr": description, "fortran_order": False, "shape": shape})
+
+
+def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
+    """The arrays of a .npz file by name; Python objects in it are not read, since they could run code.
+
+    Raises:
+        ValueError: it is damaged, or no such file; the message says how.
+        OSError: it cannot be opened.
+    """
+    try:
+        found = np.load(path, allow_pickle=False)
+        if isinstance(found, np.ndarray):
+            raise ValueError("it holds one array and no archive of several")
+        with found:
+            arrays = {name: found[name] for name in found.files}
+    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, LookupError, RuntimeError, OverflowError) as error:
+        raise ValueError(str(error) or type(error).__name__) from error
+    except MemoryError as error:
+        raise ValueError("it claims to hold more than fits into memory") from error
+    if strange := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
+        raise ValueError(f"{strange[0]!r} in it is no array")
+    return arrays

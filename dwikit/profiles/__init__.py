@@ -22,8 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-import yaml
-
+from dwikit import files
 from dwikit.errors import InputError
 
 FOLDER = Path(__file__).parent
@@ -179,12 +178,7 @@ def _read(path: Path, extended_by: tuple[Path, ...] = ()) -> dict:
     """Values of a file, over those of the profile that it extends."""
     if path in extended_by:
         raise InputError(f"{path} extends itself, through {', '.join(other.name for other in extended_by)}.")
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not readable as YAML: {error}. Compare it with {FOLDER / 'quick.yaml'}.") from error
-    if not isinstance(values, dict):
-        raise InputError(f"{path} must hold 'key: value' lines, like {FOLDER / 'quick.yaml'}.")
+    values = files.read_yaml(path, like=FOLDER / "quick.yaml")
     base = values.pop("extends", None)
     return _over(_read(_path(str(base), path.parent), (*extended_by, path)), values) if base else values
 

@@ -20,21 +20,35 @@ def write(path: str | Path, writer: Callable[[Path], Any]) -> None:
     Raises:
         InputError: the folder cannot be written or the disk is full; a file that stood there before is unharmed.
     """
-    path = Path(path)
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    write_together({Path(path): writer})
+
+
+def write_together(writers: dict[Path, Callable[[Path], Any]]) -> None:
+    """The same for files that belong together: none takes its place before all are written.
+
+    The last is their seal: it is away while the others change, so that a process killed just then leaves no seal on a mixture.
+
+    Raises:
+        InputError: one cannot be written; all that stood there before is unharmed.
+    """
+    partials = {path: path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}") for path in writers}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_remains(path)
-        writer(partial)
-        os.replace(partial, path)
+        for path, partial in partials.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _remove_remains(path)
+            writers[path](partial)
+        if len(partials) > 1:
+            path.unlink(missing_ok=True)
+        for path, partial in partials.items():
+            os.replace(partial, path)
     except OSError as error:
         raise InputError(
             f"{path} could not be written ({error.strerror or error}); what stood there before is unharmed. Free some space "
             "or choose another folder, then run the same again: it goes on where it stopped."
         ) from error
     finally:
-        if partial.exists():
-            partial.unlink()
+        for partial in partials.values():
+            partial.unlink(missing_ok=True)
 
 
 def _remove_remains(path: Path) -> None:
@@ -57,12 +71,22 @@ def _alive(pid: int) -> bool:
 
 def write_text(path: str | Path, text: str) -> None:
     """Write text (UTF-8)."""
-    write(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+    write(path, as_text(text))
 
 
 def write_json(path: str | Path, value: Any) -> None:
     """Write plain values as JSON."""
-    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+    write(path, as_json(value))
+
+
+def as_text(text: str) -> Callable[[Path], Any]:
+    """A writer of text (UTF-8)."""
+    return lambda partial: partial.write_text(text, encoding="utf-8")
+
+
+def as_json(value: Any) -> Callable[[Path], Any]:
+    """A writer of plain values as JSON."""
+    return as_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_json(path: str | Path) -> Any:

@@ -168,8 +168,6 @@ def publish(model: models.GenerativeModel, log: Path, facts: dict) -> Path:
     arrays = halved(model, model.weights)
     path = folder() / f"{model.key}-{model.image_size}.npz"
     packed = {f"{i:04d}": array for i, array in enumerate(arrays)}
-    files.write(path, lambda partial: np.savez_compressed(partial, **packed))
-    files.write(path.with_suffix(".csv"), lambda partial: shutil.copyfile(log, partial))
     config = model.get_config()
     if "features" in config:
         config["features"] = FEATURES
@@ -182,8 +180,14 @@ def publish(model: models.GenerativeModel, log: Path, facts: dict) -> Path:
         **facts,
         "config": config,
     }
-    files.write_json(path.with_suffix(".json"), facts)
-    files.write_text(path.with_suffix(".md"), _as_page(facts))
+    files.write_together(
+        {
+            path: lambda partial: np.savez_compressed(partial, **packed),
+            path.with_suffix(".csv"): lambda partial: shutil.copyfile(log, partial),
+            path.with_suffix(".md"): files.as_text(_as_page(facts)),
+            path.with_suffix(".json"): files.as_json(facts),
+        }
+    )
     return path
 
 

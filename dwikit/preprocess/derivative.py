@@ -185,7 +185,7 @@ def compute(case: Case, settings: Settings) -> tuple[register.Registered, dict[s
 
 
 def write(case: Case, out: Path, settings: Settings, registered: register.Registered, sidecar: dict[str, Any]) -> None:
-    """Writes the files of a case, each whole or not at all, the sidecar last.
+    """Writes the files of a case, all of them or none, the sidecar last.
 
     Raises:
         InputError: the folder cannot be written or is full.
@@ -194,12 +194,15 @@ def write(case: Case, out: Path, settings: Settings, registered: register.Regist
     image = nib.Nifti1Image(registered.image.astype(np.float32), grid.affine(settings.image_size, settings.fov_mm))
     image.header.set_xyzt_units("mm")
     image.header["sform_code"] = image.header["qform_code"] = 4  # MNI152
-    paths.sidecar.unlink(missing_ok=True)
     packed = gzip.compress(image.to_bytes(), compresslevel=4, mtime=0)
-    files.write(paths.image, lambda partial: partial.write_bytes(packed))
-    files.write(paths.transform, lambda partial: register.write_transform(partial, registered.matrix))
-    files.write_text(paths.histogram, to_text(histogram(registered.image[..., grid.KEPT])))
-    files.write_json(paths.sidecar, sidecar)
+    files.write_together(
+        {
+            paths.image: lambda partial: partial.write_bytes(packed),
+            paths.transform: lambda partial: register.write_transform(partial, registered.matrix),
+            paths.histogram: files.as_text(to_text(histogram(registered.image[..., grid.KEPT]))),
+            paths.sidecar: files.as_json(sidecar),
+        }
+    )
 
 
 def versions() -> dict[str, str]:

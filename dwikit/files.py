@@ -1,5 +1,6 @@
 """Files that are either whole or not there: written under a temporary name, then renamed; and what reads them back."""
 
+import contextlib
 import json
 import os
 import struct
@@ -48,7 +49,8 @@ def write_together(writers: dict[Path, Callable[[Path], Any]]) -> None:
         ) from error
     finally:
         for partial in partials.values():
-            partial.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                partial.unlink()
 
 
 def _remove_remains(path: Path) -> None:
@@ -143,8 +145,12 @@ def write_header(file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype) -> Non
     np.lib.format.write_array_header_1_0(file, {"descr": description, "fortran_order": False, "shape": shape})
 
 
-def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
+def read_arrays(path: str | Path, only: str | None = None) -> dict[str, np.ndarray]:
     """The arrays of a .npz file by name; Python objects in it are not read, since they could run code.
+
+    Args:
+        path: of the file.
+        only: read this array alone, if there is one of that name.
 
     Raises:
         ValueError: it is damaged, or no such file; the message says how.
@@ -155,7 +161,8 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
         if isinstance(found, np.ndarray):
             raise ValueError("it holds one array and no archive of several")
         with found:
-            arrays = {name: found[name] for name in found.files}
+            names = [only] if only in found.files else found.files
+            arrays = {name: found[name] for name in names}
     except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, LookupError, RuntimeError, OverflowError) as error:
         raise ValueError(str(error) or type(error).__name__) from error
     except MemoryError as error:

@@ -50,7 +50,7 @@ def _array(path: Path) -> np.ndarray:
     try:
         if path.suffix.lower() == ".npy":
             return np.lib.format.open_memmap(path, mode="r")
-        arrays = files.read_arrays(path)
+        arrays = files.read_arrays(path, only="samples")
     except (OSError, ValueError, EOFError, OverflowError) as error:
         reason = "it holds Python objects, which are not read because they could run code" if _of_objects(error) else error
         raise InputError(f"{path} cannot be read as an array ({reason}). Write it with numpy.save, as uint8.") from error

@@ -12,7 +12,7 @@ import nibabel as nib
 import numpy as np
 from tqdm.auto import tqdm
 
-from ... import files
+from ... import files, lock
 from ...errors import InputError
 from ..bids import generated_by
 from .direct import case_numbers
@@ -72,20 +72,21 @@ def write_cohort(
     folder = Path(path)
     numbers = case_numbers(n_cases, first)
     require_whole("seed", seed)
-    _claim(folder, _description(seed, distortion, settings))
-    missing = [n for n in numbers if not (folder / draw_person(n, seed, settings).label).exists()]
-    try:
-        done = map_cases(_write_case, missing, workers, folder, seed, distortion, settings)
-        bar = tqdm(done, total=len(numbers), initial=len(numbers) - len(missing), unit="case", disable=not progress)
-        for _ in bar:
-            pass
-    except OSError as error:
-        raise InputError(
-            f"{folder}: cannot write ({error}); free some space or choose another folder, then run the same again"
-        ) from error
-    finally:
-        with suppress(InputError):  # a full disk has its message already; the next run writes the table
-            _write_participants(folder, seed, settings)
+    with lock.alone(folder / ".lock", f"writes the cohort {folder}"):
+        _claim(folder, _description(seed, distortion, settings))
+        missing = [n for n in numbers if not (folder / draw_person(n, seed, settings).label).exists()]
+        try:
+            done = map_cases(_write_case, missing, workers, folder, seed, distortion, settings)
+            bar = tqdm(done, total=len(numbers), initial=len(numbers) - len(missing), unit="case", disable=not progress)
+            for _ in bar:
+                pass
+        except OSError as error:
+            raise InputError(
+                f"{folder}: cannot write ({error}); free some space or choose another folder, then run the same again"
+            ) from error
+        finally:
+            with suppress(InputError):  # a full disk has its message already; the next run writes the table
+                _write_participants(folder, seed, settings)
     return folder
 
 

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -145,6 +146,32 @@ def write_header(file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype) -> Non
     np.lib.format.write_array_header_1_0(file, {"descr": description, "fortran_order": False, "shape": shape})
 
 
+DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    tokenize.TokenError,
+    EOFError,
+    LookupError,
+    RuntimeError,
+    OverflowError,
+)
+"""What numpy lets through from the libraries below it, besides OSError and ValueError."""
+
+
+def read_array(path: str | Path) -> np.ndarray:
+    """The array of a .npy file as a read-only memory map; Python objects are not read, since they could run code.
+
+    Raises:
+        ValueError: it is damaged; the message says how.
+        OSError: it cannot be opened.
+    """
+    try:
+        return np.lib.format.open_memmap(path, mode="r")
+    except DAMAGED as error:
+        raise ValueError(str(error) or type(error).__name__) from error
+
+
 def read_arrays(path: str | Path, only: str | None = None) -> dict[str, np.ndarray]:
     """The arrays of a .npz file by name; Python objects in it are not read, since they could run code.
 
@@ -163,7 +190,7 @@ def read_arrays(path: str | Path, only: str | None = None) -> dict[str, np.ndarr
         with found:
             names = [only] if only in found.files else found.files
             arrays = {name: found[name] for name in names}
-    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, LookupError, RuntimeError, OverflowError) as error:
+    except DAMAGED as error:
         raise ValueError(str(error) or type(error).__name__) from error
     except MemoryError as error:
         raise ValueError("it claims to hold more than fits into memory") from error

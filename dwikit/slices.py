@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import shutil
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -179,10 +178,10 @@ class SliceStore:
         """
         path = Path(path)
         try:
-            images = np.load(path / "images.npy", mmap_mode="r", allow_pickle=False)
+            images = files.read_array(path / "images.npy")
             table = pd.read_csv(path / "table.tsv", sep="\t", na_values="n/a")
             settings = json.loads((path / "settings.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError, OverflowError, RecursionError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, OverflowError, RecursionError) as error:
             raise InputError(f"There is no usable store of slices at {path} ({error}). Make it with 01_preprocess.") from error
         _check(images, table, settings, path)
         check_splits(table, path)
@@ -247,8 +246,8 @@ def _check(images: np.ndarray, table: pd.DataFrame, settings: dict, path: Path) 
     again = "Build the store again."
     if missing := [name for name in COLUMNS if name not in table]:
         raise InputError(f"{path / 'table.tsv'} lacks the columns {', '.join(missing)}. {again}")
-    if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 3 or images.shape[1] != images.shape[2]:
-        found = f"{images.dtype} of shape {images.shape}" if isinstance(images, np.ndarray) else "several arrays"
+    if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1] != images.shape[2]:
+        found = f"{images.dtype} of shape {images.shape}"
         raise InputError(f"{path / 'images.npy'} must hold uint8 slices (N, H, H), and holds {found}. {again}")
     if len(images) != len(table) or not images.size:
         raise InputError(f"{path}: {len(images)} images but {len(table)} rows in table.tsv. {again}")

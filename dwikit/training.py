@@ -78,17 +78,24 @@ class Run:
     @property
     def samples(self) -> np.ndarray:
         """(n, H, W) uint8 images of latents from the prior."""
-        return np.load(self.folder / "samples.npy", allow_pickle=False)
+        return self._images("samples.npy")
 
     @property
     def originals(self) -> np.ndarray:
         """(n, H, W) uint8 held-out slices (the VAEs only)."""
-        return np.load(self.folder / "originals.npy", allow_pickle=False)
+        return self._images("originals.npy")
 
     @property
     def reconstructions(self) -> np.ndarray:
         """(n, H, W) uint8 reconstructions of ``originals``."""
-        return np.load(self.folder / "reconstructions.npy", allow_pickle=False)
+        return self._images("reconstructions.npy")
+
+    def _images(self, name: str) -> np.ndarray:
+        path = self.folder / name
+        try:
+            return np.array(files.read_array(path))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} cannot be read ({error}). Delete samples.json beside it, then train again.") from error
 
 
 # ==== From a profile to a trained model ====

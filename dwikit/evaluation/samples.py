@@ -49,9 +49,9 @@ def _uint8(images: np.ndarray) -> np.ndarray:
 def _array(path: Path) -> np.ndarray:
     try:
         if path.suffix.lower() == ".npy":
-            return np.lib.format.open_memmap(path, mode="r")
+            return files.read_array(path)
         arrays = files.read_arrays(path, only="samples")
-    except (OSError, ValueError, EOFError, OverflowError) as error:
+    except (OSError, ValueError) as error:
         reason = "it holds Python objects, which are not read because they could run code" if _of_objects(error) else error
         raise InputError(f"{path} cannot be read as an array ({reason}). Write it with numpy.save, as uint8.") from error
     if len(arrays) == 1 or "samples" in arrays:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+import yaml
 
 from dwikit.errors import InputError
 
@@ -106,6 +107,15 @@ def read_object(path: str | Path) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+class _Plain(yaml.SafeLoader):
+    """Values as they stand: no tags that make objects, and no aliases, through which a value can contain itself."""
+
+    def compose_node(self, parent, index):
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("it repeats a value by an *alias; write the value out")
+        return super().compose_node(parent, index)
+
+
 def read_yaml(path: str | Path, like: str | Path) -> dict[str, Any]:
     """The names and values of a YAML file of plain values; nothing in it can run code.
 
@@ -116,10 +126,8 @@ def read_yaml(path: str | Path, like: str | Path) -> dict[str, Any]:
     Raises:
         InputError: it cannot be read, is no YAML, or holds something else than ``key: value`` lines.
     """
-    import yaml
-
     try:
-        value = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+        value = _Plain(Path(path).read_text(encoding="utf-8")).get_single_data() or {}
     except (OSError, yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         reason = str(error) or type(error).__name__  # dates, numbers and tags that are none raise many kinds
         raise InputError(f"{path} is not readable as YAML: {reason[:500]}. Compare it with {like}.") from error
@@ -135,7 +143,7 @@ def write_array(path: str | Path, array: np.ndarray) -> None:
     def writer(partial: Path) -> None:
         with open(partial, "wb") as file:
             write_header(file, array.shape, array.dtype)
-            file.write(array.data)  # numpy's own writing forgets why it failed
+            file.write(array.tobytes())  # numpy's own writing forgets why it failed
 
     write(path, writer)
 

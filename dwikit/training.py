@@ -343,9 +343,12 @@ class Keeper(keras.callbacks.Callback):
         if epoch + 1 in self.grid_epochs:
             files.write_array(self.folder / "grid" / f"epoch-{epoch + 1:05d}.npy", quantize(images[:GRID_LATENTS]))
         self.model.epochs_done = epoch + 1
-        models.save(self.model, self.folder / "model.keras")
+        last, best = self.folder / "model.keras", self.folder / "best.keras"
         if self.rows[-1]["distance"] <= min(row["distance"] for row in self.rows):
-            files.write(self.folder / "best.keras", lambda path: shutil.copyfile(self.folder / "model.keras", path))
+            models.save(self.model, best)
+            files.write(last, lambda path: shutil.copyfile(best, path))
+        else:
+            models.save(self.model, last)
         now = time.perf_counter()
         self.model.stop_training = now + (now - self.start) > self.deadline
 

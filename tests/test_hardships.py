@@ -32,7 +32,8 @@ def ledger():
     yield rows
     table = pd.DataFrame(rows, columns=COLUMNS).set_index("hardship")
     sums = table.groupby(level=0, sort=False)[COLUMNS[2:]].sum().assign(of="all")
-    table = pd.concat([table, sums.rename("{}, all".format)])[COLUMNS[1:]].astype(dict.fromkeys(COLUMNS[2:], int))
+    table = pd.concat([table, sums.rename("{}, all".format)])[COLUMNS[1:]]
+    table[COLUMNS[2:]] = table[COLUMNS[2:]].map("{:,.0f}".format)
     facts = {"cores": os.cpu_count(), "scale": SCALE, "notes": NOTES}
     source = report.provenance(profiles.resolve("smoke"), "make hardships", **facts)
     path = report.save_table(table, "hardships", source)

@@ -115,7 +115,7 @@ def geometric_mean(volumes: Iterator[np.ndarray], chosen: np.ndarray) -> np.ndar
     """Geometric mean of the chosen volumes, voxel by voxel, one volume in memory at a time.
 
     A value <= 0 counts as half the smallest positive value of its volume: an integer 0 says "below 1/2". Where no chosen
-    volume is positive, the result is 0.
+    volume is positive, the result is 0. A volume without a positive value, as of a direction that was lost, is left out.
 
     Args:
         volumes: (X, Y, Z) each; all are read, so that damage anywhere in the file is found.
@@ -124,15 +124,15 @@ def geometric_mean(volumes: Iterator[np.ndarray], chosen: np.ndarray) -> np.ndar
     Returns:
         (X, Y, Z) float32.
     """
-    total, seen = 0.0, False
+    total, seen, n = 0.0, False, 0
     for volume, wanted in zip(volumes, chosen, strict=True):
         if not wanted:
             continue
         positive = volume > 0
-        smallest = volume[positive].min() if positive.any() else np.float32(1)
-        total = total + np.log(np.where(positive, volume, smallest / 2))
         seen = seen | positive
-    return np.where(seen, np.exp(total / np.float32(chosen.sum())), 0).astype(np.float32)
+        if positive.any():
+            total, n = total + np.log(np.where(positive, volume, volume[positive].min() / 2)), n + 1
+    return np.where(seen, np.exp(total / np.float32(max(n, 1))), 0).astype(np.float32)
 
 
 def _checked(image: np.ndarray, path: Path) -> np.ndarray:

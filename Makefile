@@ -26,7 +26,7 @@ course: .venv/.ready-course
 	cd notebooks/exercises && PATH="$(CURDIR)/$(BIN):$$PATH" nbgrader generate_assignment --assignment='*' --force
 	@echo "Student versions: notebooks/exercises/release/"
 
-# Long trials: many kills, many mutated files.
+# Long trials: thousands of mutated files, a hundred kills, full disks, company; prints the counts, figures/hardships.md keeps them.
 hardships: .venv/.ready-test
 	$(BIN)/python -m pytest tests -m hardship -s
 

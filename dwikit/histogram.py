@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from .errors import InputError
+
 RATIO = 1.001
 """Upper over lower edge of a bin: bin k holds RATIO**k <= value < RATIO**(k + 1)."""
 NOT_POSITIVE = -(10**6)
@@ -65,6 +67,16 @@ def to_text(counts: Counter[int]) -> str:
 
 
 def read_histogram(path: str | Path) -> Counter[int]:
-    """Reads what `to_text` wrote."""
-    rows = [line.split("\t") for line in Path(path).read_text(encoding="utf-8").splitlines()[1:]]
-    return Counter({int(number): int(count) for number, _, count in rows})
+    """Reads what `to_text` wrote.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    try:
+        rows = [line.split("\t") for line in Path(path).read_text(encoding="utf-8").splitlines()[1:]]
+        counts = Counter({int(number): int(count) for number, _, count in rows})
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is no histogram ({error}). Run the preprocessing of its case again.") from error
+    if min(counts.values(), default=0) < 0:
+        raise InputError(f"{path} is no histogram: it holds a negative count. Run the preprocessing of its case again.")
+    return counts

@@ -6,7 +6,6 @@ to be read, ``.md``. They are plain numbers: loading them runs no code. ``dwikit
 """
 
 import shutil
-import zipfile
 from pathlib import Path
 
 import keras
@@ -14,7 +13,11 @@ import numpy as np
 
 from dwikit import files, models, paths
 from dwikit.errors import InputError
+from dwikit.models import presets
+from dwikit.profiles import SIZES
 
+NETWORK_SIZES = SIZES | {"mapping_layers", "block_convolutions", "constant_size"}
+"""Settings that decide how large a network is."""
 FEATURES = "features.keras"
 """The kit's feature network (``models.features.train_pretext``), trained on the same slices."""
 
@@ -55,9 +58,12 @@ def load(key: str, image_size: int = 64) -> models.GenerativeModel:
         >>> load("intro_vae").sample(16).shape
         (16, 64, 64, 1)
     """
-    facts = card(key, image_size)
-    model = models.BY_KEY[key](**facts["config"])
-    model.compile()
+    facts, path = card(key, image_size), _file(key, image_size).with_suffix(".json")
+    try:
+        model = models.BY_KEY[key](**_config(facts, key, image_size))
+        model.compile()
+    except ValueError as error:
+        raise InputError(f"{path} is damaged ({error}). Get it anew: git checkout data/pretrained.") from error
     if "features" in model.config:
         model.config["features"] = str(folder() / FEATURES)
     load_into(model)
@@ -72,11 +78,7 @@ def load_into(model: models.GenerativeModel) -> None:
         InputError: no weights of this network and size, damaged ones, or ones of another architecture.
     """
     path = _file(model.key, model.image_size)
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = [archive[name] for name in sorted(archive.files)]
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} cannot be read ({error}). Get it anew: git checkout data/pretrained.") from error
+    arrays = _arrays(path)
     wanted = [tuple(variable.shape) for variable in model.weights]
     if [array.shape for array in arrays] != wanted:
         raise InputError(
@@ -92,6 +94,42 @@ def assign(weights: list, arrays: list[np.ndarray]) -> None:
         variable.assign(array.astype(np.float32))
 
 
+def _arrays(path: Path) -> list[np.ndarray]:
+    """The arrays of a file of weights, in their order.
+
+    Raises:
+        InputError: it cannot be read, or holds something else than finite numbers.
+    """
+    try:
+        arrays = [array for _, array in sorted(files.read_arrays(path).items())]
+        if not all(array.dtype.kind == "f" and np.isfinite(array).all() for array in arrays):
+            raise ValueError("it holds something else than finite numbers")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}). Get it anew: git checkout data/pretrained.") from error
+    return arrays
+
+
+def _config(facts: dict, key: str, image_size: int) -> dict:
+    """The constructor arguments on a card; no network is larger than its weights.
+
+    Raises:
+        ValueError: they are not all there, of another kind or size, or there are others.
+    """
+    found = facts.get("config")
+    if not isinstance(found, dict) or not isinstance(facts.get("epochs"), int):
+        raise ValueError("it lacks config or epochs")
+    values = {name: value for name, value in found.items() if name not in ("preset", "image_size", "seed")}
+    config = presets.preset(key, str(found.get("preset")), image_size, 1.0, values) | {"seed": found.get("seed")}
+    if set(found) != set(config) or found["image_size"] != image_size or not isinstance(found["seed"], int):
+        raise ValueError("its config lacks a value, or is of another size")
+    arrays = _arrays(_file(key, image_size))
+    largest = max((side for array in arrays for side in array.shape), default=0)
+    for name in NETWORK_SIZES & set(config):
+        if max(np.atleast_1d(config[name])) > max(largest, len(arrays)):
+            raise ValueError(f"{name} is {config[name]}, larger than any of the weights")
+    return config
+
+
 def card(key: str, image_size: int = 64) -> dict:
     """What is known of the weights: config, data, steps, hours, metrics, command.
 
@@ -99,8 +137,8 @@ def card(key: str, image_size: int = 64) -> dict:
         InputError: no such weights, or no readable card beside them.
     """
     path = _file(key, image_size).with_suffix(".json")
-    facts = files.read_json(path)
-    if not isinstance(facts, dict) or facts.get("model") != key:
+    facts = files.read_object(path)
+    if facts.get("model") != key:
         raise InputError(f"{path} is missing or damaged. Get it anew: git checkout data/pretrained.")
     return facts
 
@@ -130,8 +168,6 @@ def publish(model: models.GenerativeModel, log: Path, facts: dict) -> Path:
     arrays = halved(model, model.weights)
     path = folder() / f"{model.key}-{model.image_size}.npz"
     packed = {f"{i:04d}": array for i, array in enumerate(arrays)}
-    files.write(path, lambda partial: np.savez_compressed(partial, **packed))
-    files.write(path.with_suffix(".csv"), lambda partial: shutil.copyfile(log, partial))
     config = model.get_config()
     if "features" in config:
         config["features"] = FEATURES
@@ -144,8 +180,14 @@ def publish(model: models.GenerativeModel, log: Path, facts: dict) -> Path:
         **facts,
         "config": config,
     }
-    files.write_json(path.with_suffix(".json"), facts)
-    files.write_text(path.with_suffix(".md"), _as_page(facts))
+    files.write_together(
+        {
+            path: lambda partial: np.savez_compressed(partial, **packed),
+            path.with_suffix(".csv"): lambda partial: shutil.copyfile(log, partial),
+            path.with_suffix(".md"): files.as_text(_as_page(facts)),
+            path.with_suffix(".json"): files.as_json(facts),
+        }
+    )
     return path
 
 

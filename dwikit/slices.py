@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dwikit import grid, histogram
+from dwikit import files, grid, histogram, lock
+from dwikit.cohorts.bids import OLDEST
 from dwikit.errors import InputError
 from dwikit.grid import Volume
 
@@ -65,26 +66,32 @@ def build(
     else:
         source, volumes = "the volumes handed over", derivatives
     out = Path(out)
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    try:
-        partial.mkdir(parents=True)
-        rows, caps = _spool(volumes, partial / "spool.bin", image_size, percentile)
-        if not rows:
-            raise InputError(f"There is no usable volume in {source}; see its quality.tsv for the reasons.")
-        _quantize(partial, len(rows), image_size, caps["cohort"] if scope == "cohort" else caps["volume"])
-        table = _slice_table(pd.DataFrame(rows), seed)
-        table.to_csv(partial / "table.tsv", sep="\t", index=False, na_rep="n/a")
-        settings = {"percentile": percentile, "scope": scope, "seed": seed, "image_size": image_size, "cases": len(rows)}
-        settings |= {"clip": float(caps["cohort"])} if scope == "cohort" else {}
-        (partial / "settings.json").write_text(json.dumps(settings | (provenance or {}), indent=1), encoding="utf-8")
-        shutil.rmtree(out, ignore_errors=True)
-        os.replace(partial, out)
-    except OSError as error:
-        raise InputError(
-            f"{out} could not be written ({error.strerror or error}). Free some space or choose another folder."
-        ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with lock.alone(out.with_name(f".{out.name}.lock"), f"builds slices in {out}"):
+        partial, old = (out.with_name(f".{out.name}.{kind}") for kind in ("partial", "old"))
+        for remains in (partial, old):  # of a build that was killed
+            shutil.rmtree(remains, ignore_errors=True)
+        try:
+            partial.mkdir(parents=True)
+            rows, caps = _spool(volumes, partial / "spool.bin", image_size, percentile)
+            if not rows:
+                raise InputError(f"There is no usable volume in {source}; see its quality.tsv for the reasons.")
+            _quantize(partial, len(rows), image_size, caps["cohort"] if scope == "cohort" else caps["volume"])
+            table = _slice_table(pd.DataFrame(rows), seed)
+            table.to_csv(partial / "table.tsv", sep="\t", index=False, na_rep="n/a")
+            settings = {"percentile": percentile, "scope": scope, "seed": seed, "image_size": image_size, "cases": len(rows)}
+            settings |= {"clip": float(caps["cohort"])} if scope == "cohort" else {}
+            (partial / "settings.json").write_text(json.dumps(settings | (provenance or {}), indent=1), encoding="utf-8")
+            if out.exists():
+                os.replace(out, old)
+            os.replace(partial, out)
+        except OSError as error:
+            raise InputError(
+                f"{out} could not be written ({error.strerror or error}); a store that stood there before is unharmed. Free "
+                "some space or choose another folder, then run the same again."
+            ) from error
+        finally:
+            for remains in (partial, old):
+                shutil.rmtree(remains, ignore_errors=True)
     return SliceStore.open(out)
 
 
@@ -99,7 +106,7 @@ def _spool(volumes: Iterable[Volume], path: Path, image_size: int, percentile: f
             counts = histogram.histogram(volume.image)
             total = counts if total is None else total + counts
             volume_caps.append(histogram.percentile(counts, percentile))
-            shrink(volume.image, image_size).astype(np.float32).tofile(file)
+            file.write(shrink(volume.image, image_size).astype(np.float32).tobytes())
             rows.append({name: getattr(volume, name) for name in ("case", "subject", "age", "sex", "origin")})
     cohort_cap = histogram.percentile(total, percentile) if rows else np.nan
     return rows, {"cohort": cohort_cap, "volume": np.array(volume_caps)}
@@ -116,11 +123,10 @@ def shrink(image: np.ndarray, image_size: int) -> np.ndarray:
 def _quantize(folder: Path, n_cases: int, image_size: int, caps: float | np.ndarray) -> None:
     shape = (n_cases, grid.N_LEVELS, image_size, image_size)
     spool = np.memmap(folder / "spool.bin", np.float32, "r", shape=shape)
-    images = np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, (n_cases * grid.N_LEVELS, image_size, image_size))
-    for case, cap in enumerate(np.broadcast_to(caps, n_cases)):
-        block = normalize(spool[case], cap)
-        images[case * grid.N_LEVELS : (case + 1) * grid.N_LEVELS] = np.round(block * 255).astype(np.uint8)
-    images.flush()
+    with open(folder / "images.npy", "wb") as file:  # no memory map: on a full disk it would end the process
+        files.write_header(file, (n_cases * grid.N_LEVELS, image_size, image_size), np.uint8)
+        for case, cap in enumerate(np.broadcast_to(caps, n_cases)):
+            file.write(np.round(normalize(spool[case], cap) * 255).astype(np.uint8).tobytes())
     (folder / "spool.bin").unlink()
 
 
@@ -172,15 +178,12 @@ class SliceStore:
         """
         path = Path(path)
         try:
-            images = np.load(path / "images.npy", mmap_mode="r", allow_pickle=False)
+            images = files.read_array(path / "images.npy")
             table = pd.read_csv(path / "table.tsv", sep="\t", na_values="n/a")
             settings = json.loads((path / "settings.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, OverflowError, RecursionError) as error:
             raise InputError(f"There is no usable store of slices at {path} ({error}). Make it with 01_preprocess.") from error
-        if missing := [name for name in COLUMNS if name not in table]:
-            raise InputError(f"{path / 'table.tsv'} lacks the columns {', '.join(missing)}. Build the store again.")
-        if len(images) != len(table):
-            raise InputError(f"{path}: {len(images)} images but {len(table)} rows in table.tsv. Build the store again.")
+        _check(images, table, settings, path)
         check_splits(table, path)
         return cls(images, table, settings)
 
@@ -236,6 +239,32 @@ class SliceStore:
         shape = (batch_size, self.image_size, self.image_size, 1)
         dataset = tf.data.Dataset.from_generator(one_epoch, output_signature=tf.TensorSpec(shape, tf.float32))
         return dataset.apply(tf.data.experimental.assert_cardinality(len(batches))).prefetch(tf.data.AUTOTUNE)
+
+
+def _check(images: np.ndarray, table: pd.DataFrame, settings: dict, path: Path) -> None:
+    """Refuse a store whose parts are not what `build` writes, or do not belong together."""
+    again = "Build the store again."
+    if missing := [name for name in COLUMNS if name not in table]:
+        raise InputError(f"{path / 'table.tsv'} lacks the columns {', '.join(missing)}. {again}")
+    if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1] != images.shape[2]:
+        found = f"{images.dtype} of shape {images.shape}"
+        raise InputError(f"{path / 'images.npy'} must hold uint8 slices (N, H, H), and holds {found}. {again}")
+    if len(images) != len(table) or not images.size:
+        raise InputError(f"{path}: {len(images)} images but {len(table)} rows in table.tsv. {again}")
+    wrong = {
+        "case": table["case"].isna(),
+        "subject": table["subject"].isna(),
+        "level": ~table["level"].isin(range(grid.N_LEVELS)),
+        "split": ~table["split"].isin(list(SPLITS)),
+        "age": ~pd.to_numeric(table["age"], errors="coerce").between(0, OLDEST) & table["age"].notna(),
+        "sex": ~table["sex"].isin(["F", "M"]) & table["sex"].notna(),
+    }
+    for name, rows in wrong.items():
+        if rows.any():
+            value = table.loc[rows, name].iloc[0]
+            raise InputError(f"{path / 'table.tsv'}: {str(value)[:80]!r} in the column {name} cannot be. {again}")
+    if not isinstance(settings, dict):
+        raise InputError(f"{path / 'settings.json'} must hold names and values. {again}")
 
 
 def check_splits(table: pd.DataFrame, where: str | Path) -> None:

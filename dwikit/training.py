@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from dwikit import files, health, metrics, models, paths
+from dwikit import files, health, lock, metrics, models, paths
 from dwikit.errors import InputError
 from dwikit.models import distribution, gradients
 from dwikit.profiles import Profile, Training
@@ -73,22 +73,29 @@ class Run:
     @property
     def log(self) -> pd.DataFrame:
         """One row an epoch: seconds, and the average of every term of the loss."""
-        return pd.read_csv(self.folder / "log.csv", index_col="epoch")
+        return read_log(self.folder).set_index("epoch")
 
     @property
     def samples(self) -> np.ndarray:
         """(n, H, W) uint8 images of latents from the prior."""
-        return np.load(self.folder / "samples.npy", allow_pickle=False)
+        return self._images("samples.npy")
 
     @property
     def originals(self) -> np.ndarray:
         """(n, H, W) uint8 held-out slices (the VAEs only)."""
-        return np.load(self.folder / "originals.npy", allow_pickle=False)
+        return self._images("originals.npy")
 
     @property
     def reconstructions(self) -> np.ndarray:
         """(n, H, W) uint8 reconstructions of ``originals``."""
-        return np.load(self.folder / "reconstructions.npy", allow_pickle=False)
+        return self._images("reconstructions.npy")
+
+    def _images(self, name: str) -> np.ndarray:
+        path = self.folder / name
+        try:
+            return np.array(files.read_array(path))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} cannot be read ({error}). Delete samples.json beside it, then train again.") from error
 
 
 # ==== From a profile to a trained model ====
@@ -119,14 +126,22 @@ def train(
             earlier run goes on with any number. With more than one, a step is not compiled with XLA and called one at a time.
 
     Raises:
-        InputError: an unknown key, an unknown setting, a batch larger than the training split, or one that cannot be shared
-            by so many devices.
+        InputError: an unknown key, an unknown setting, a batch larger than the training split or one that cannot be shared by
+            so many devices, or another process that trains in the same folder.
     """
     if key not in models.BY_KEY:
         raise InputError(f"There is no network {key!r}. Known: {', '.join(models.BY_KEY)}.")
-    section: Training = getattr(profile, key)
-    seed = section.seed if seed is None else seed
+    seed = getattr(profile, key).seed if seed is None else seed
     folder = Path(folder or paths.runs(profile.name) / key)
+    with lock.alone(folder.with_name(f".{folder.name}.lock"), f"trains in {folder}"):
+        return _train_alone(key, profile, store, folder, seed, minutes, devices)
+
+
+def _train_alone(
+    key: str, profile: Profile, store: SliceStore, folder: Path, seed: int, minutes: float | None, devices: int
+) -> Run:
+    """`train`, where no other process writes to the folder."""
+    section: Training = getattr(profile, key)
     overrides = dict(section.model) | ({"batch_size": section.batch_size} if section.batch_size else {})
     with _precision(section.mixed_precision), distribution.scope(devices):
         model = models.BY_KEY[key].from_preset(section.preset, image_size=store.image_size, seed=seed, **overrides)
@@ -184,6 +199,23 @@ def _settings(model: models.GenerativeModel, section: Training, store: SliceStor
     return json.loads(json.dumps(settings))
 
 
+def read_log(folder: Path) -> pd.DataFrame:
+    """The log of a training: epoch, seconds, every term of the loss, variety and distance, one row an epoch.
+
+    Raises:
+        InputError: there is none, or it is damaged.
+    """
+    path = folder / "log.csv"
+    try:
+        log = pd.read_csv(path)
+    except (OSError, ValueError, OverflowError) as error:
+        raise InputError(f"{path} cannot be read ({error}). It is written anew when the network is trained again.") from error
+    missing = {"epoch", "seconds", "variety", "distance"} - set(log)
+    if missing or list(log["epoch"]) != list(range(1, len(log) + 1)) or not all(kind.kind in "fi" for kind in log.dtypes):
+        raise InputError(f"{path} is damaged: it is no table of numbers, one row an epoch. Train the network again.")
+    return log
+
+
 def fingerprint(store: SliceStore) -> str:
     """Sixteen hexadecimal digits that differ between stores of other cases or settings."""
     facts = json.dumps(store.settings, sort_keys=True) + store.table.to_csv(index=False)
@@ -195,13 +227,15 @@ def _resume(folder: Path, settings: dict, epochs: int, fresh: models.GenerativeM
     if not (folder / "model.keras").is_file():
         return fresh
     try:
-        if json.loads((folder / "settings.json").read_text(encoding="utf-8")) == settings:
+        if files.read_json(folder / "settings.json") == settings:
             model = models.load(folder / "model.keras")
+            if model.epochs_done and len(read_log(folder)) < model.epochs_done:
+                raise InputError(f"{folder / 'log.csv'} ends before the model does.")
             if model.epochs_done <= epochs:
                 if "features" in fresh.config:
                     model.config["features"] = fresh.config["features"]  # it may have moved
                 return model
-    except (OSError, ValueError) as error:
+    except InputError as error:
         tqdm.write(str(error))
     tqdm.write(f"{folder.name} was made with other settings or for more epochs; it is kept as {set_aside(folder).name}.")
     return fresh
@@ -301,7 +335,7 @@ class Keeper(keras.callbacks.Callback):
         originals = store.split("train")
         self.space, self.diversity = metrics.PixelSpace(originals), metrics.intra_sample_diversity(originals)
         if model.epochs_done:
-            self.rows = pd.read_csv(folder / "log.csv").head(model.epochs_done).to_dict("records")
+            self.rows = read_log(folder).head(model.epochs_done).to_dict("records")
 
     def on_epoch_begin(self, epoch: int, logs=None) -> None:
         """Start the clock, and tell the batches which epoch it is (Keras ends an epoch more than it begins)."""
@@ -320,9 +354,12 @@ class Keeper(keras.callbacks.Callback):
         if epoch + 1 in self.grid_epochs:
             files.write_array(self.folder / "grid" / f"epoch-{epoch + 1:05d}.npy", quantize(images[:GRID_LATENTS]))
         self.model.epochs_done = epoch + 1
-        models.save(self.model, self.folder / "model.keras")
+        last, best = self.folder / "model.keras", self.folder / "best.keras"
         if self.rows[-1]["distance"] <= min(row["distance"] for row in self.rows):
-            files.write(self.folder / "best.keras", lambda path: shutil.copyfile(self.folder / "model.keras", path))
+            models.save(self.model, best)
+            files.write(last, lambda path: shutil.copyfile(best, path))
+        else:
+            models.save(self.model, last)
         now = time.perf_counter()
         self.model.stop_training = now + (now - self.start) > self.deadline
 

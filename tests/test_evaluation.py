@@ -294,15 +294,15 @@ def test_constant_and_duplicate_samples_get_their_numbers(store):
 
 @pytest.mark.parametrize(
     ("split", "message"),
-    [("trian", "no slices in the split 'trian'; it has train"), ("everything", "held-out patients are needed")],
+    [("trian", "no slices in the split 'trian'; it has train"), ("train", "held-out patients are needed")],
 )
 def test_a_store_without_the_split_asked_for(split, message, folder, store_folder, tmp_path, volumes, capsys):
-    if split == "everything":
+    if split == "train":
         store_folder = tmp_path / "slices"
         slices.build(volumes, store_folder, image_size=32)
         table = (store_folder / "table.tsv").read_text()
-        for name in ("train", "validation", "test"):
-            table = table.replace(f"\t{name}\t", "\teverything\t")
+        for name in ("validation", "test"):
+            table = table.replace(f"\t{name}\t", "\ttrain\t")
         (store_folder / "table.tsv").write_text(table)
     arguments = ["evaluate", str(folder[0] / "samples.npy"), "--originals", str(store_folder), "--split", split]
     assert cli.main([*arguments, "--out", str(tmp_path / "out")]) == 2

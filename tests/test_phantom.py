@@ -129,7 +129,7 @@ def test_bad_requests_are_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match="other files"):
         phantom.write_cohort(tmp_path, 1)
-    with pytest.raises(InputError, match="cannot write"):
+    with pytest.raises(InputError, match="could not be written"):
         phantom.write_cohort(tmp_path / "notes.txt", 1)
     for options in ({"n_cases": -1}, {"n_cases": 1, "seed": -1}, {"n_cases": 1, "first": 0.5}):
         with pytest.raises(InputError, match="whole number"):

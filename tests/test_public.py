@@ -146,7 +146,7 @@ def test_recipes_are_complete():
         ("title: x", "is no recipe"),
         ("title: x\nkind: ixi\nurl: u\nlicense: l\ncite: c\nsize: 3", "unexpected keyword argument 'size'"),
         ("title: x\nkind: ftp\nurl: u\nlicense: l\ncite: c", "kind must be one of openneuro, ixi, not 'ftp'"),
-        ("[", "is no recipe"),
+        ("[", "is not readable as YAML"),
     ],
 )
 def test_a_bad_recipe_is_refused(tmp_path, text, message):

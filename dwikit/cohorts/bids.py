@@ -12,10 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from .. import files
 from ..errors import InputError
 
 SUFFIXES = ("dwi", "trace")
 IMAGE_ENDINGS = (".nii.gz", ".nii")
+OLDEST = 130
+"""Years; nobody grew older, so a larger number is no age."""
 NOT_MAGNITUDE = ("phase", "real", "imag")
 """Values of the BIDS entity `part` that hold no magnitude image."""
 
@@ -130,9 +133,9 @@ def split_name(name: str) -> tuple[dict[str, str], str, str]:
 
 def _inherited(levels: list[list[Path]], entities: dict[str, str], suffix: str, ending: str) -> Path | None:
     """Nearest file that applies: same suffix, no entity that the image lacks; the most specific one of its folder."""
-    for files in levels:
+    for level in levels:
         fitting = []
-        for file in files:
+        for file in level:
             if not file.name.endswith(ending):
                 continue
             own, own_suffix, own_ending = split_name(file.name)
@@ -141,6 +144,13 @@ def _inherited(levels: list[list[Path]], entities: dict[str, str], suffix: str, 
         if fitting:
             return max(fitting)[1]
     return None
+
+
+def generated_by(root: Path) -> dict:
+    """Who made a dataset, by its dataset_description.json: the first entry of `GeneratedBy`; empty where it says nothing."""
+    found = files.read_object(root / "dataset_description.json").get("GeneratedBy")
+    first = found[0] if isinstance(found, list) and found else {}
+    return first if isinstance(first, dict) else {}
 
 
 def read_participants(path: Path) -> dict[str, tuple[float, str | None]]:
@@ -173,9 +183,10 @@ def read_participants(path: Path) -> dict[str, tuple[float, str | None]]:
 
 
 def parse_age(text: str) -> float:
-    """Age in years: "38", "38.5", and "89+" or ">89" as anonymized data have it; nan for anything else."""
+    """Age in years: "38", "38.5", and "89+" or ">89" as anonymized data have it; nan for anything else, 1970 included."""
     match = re.fullmatch(r"[<>]?\s*(\d+(?:\.\d+)?)\s*\+?", text)
-    return float(match[1]) if match else math.nan
+    age = float(match[1]) if match else math.nan
+    return age if age <= OLDEST else math.nan
 
 
 def parse_sex(text: str) -> str | None:

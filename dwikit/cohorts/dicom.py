@@ -16,7 +16,7 @@ from dwikit import files
 from dwikit.errors import InputError
 
 from . import pseudonym
-from .bids import read_participants
+from .bids import generated_by, read_participants
 from .dicom_convert import Failed, convert
 from .dicom_series import REASONS, Series, read_folder
 
@@ -118,7 +118,7 @@ def _claim(out: Path, fingerprint: str) -> None:
         "Key": fingerprint,
     }
     if path.exists():
-        by = ((files.read_json(path) or {}).get("GeneratedBy") or [{}])[0]
+        by = generated_by(out)
         if by.get("Description") != MADE_BY:
             raise InputError(f"{out} holds a data set of another source. Choose an empty folder.")
         if by.get("Key") != fingerprint:

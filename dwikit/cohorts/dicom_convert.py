@@ -84,7 +84,7 @@ def _dcm2niix(one: Series, work: Path) -> tuple[nib.Nifti1Image, dict, dict[str,
         raise Failed("dcm2niix made an image that cannot be read") from None
     texts = {ending: images[0].with_suffix(ending) for ending in (".bval", ".bvec")}
     table = {ending: _numbers_only(path.read_text()) for ending, path in texts.items() if path.exists()}
-    return image, files.read_json(images[0].with_suffix(".json")) or {}, table
+    return image, files.read_object(images[0].with_suffix(".json")), table
 
 
 def _numbers_only(text: str) -> str:

@@ -55,7 +55,7 @@ def fetch(url: str, dataset: str, doi: str, out: Path, progress: bool = True) ->
     if "dataset_description.json" not in {file.path for file in top}:
         raise InputError(f"{url} holds no data set {dataset}. Check the recipe's `url` and `dataset`.")
     rows = [_fetch_one(url, dataset, out, file) for file in top]
-    found = str((files.read_json(out / "dataset_description.json") or {}).get("DatasetDOI", "")).removeprefix("doi:")
+    found = str(files.read_object(out / "dataset_description.json").get("DatasetDOI", "")).removeprefix("doi:")
     if found != doi:
         raise InputError(
             f"{url} holds {found or 'an unnamed snapshot'} of {dataset}, and the recipe asks for {doi}. Copy the recipe, write "

@@ -15,6 +15,8 @@ from .pacs_archive import Archive, Gone, Pace, connected
 from .pacs_store import UID
 
 WANTED = ["study", "series", "images"]
+MOST_IMAGES = 10**6
+"""Of a series; a larger number is no count and taken for unknown (0)."""
 PENDING = 0xFF00, 0xFF01
 
 
@@ -103,7 +105,8 @@ def read_wanted(path: str | Path) -> pd.DataFrame:
     for uid in [*wanted["study"], *wanted["series"]]:
         if not UID.fullmatch(uid):
             raise InputError(f"The wanted list {path} holds {uid!r}, which is no UID.")
-    return wanted.assign(images=pd.to_numeric(wanted["images"], errors="coerce").fillna(0).astype(int))[WANTED]
+    images = pd.to_numeric(wanted["images"], errors="coerce")
+    return wanted.assign(images=images.where(images.between(0, MOST_IMAGES), 0).astype(int))[WANTED]
 
 
 def write_wanted(wanted: pd.DataFrame, path: str | Path) -> None:

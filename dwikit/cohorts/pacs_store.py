@@ -27,7 +27,7 @@ class Ledger:
 
     def __init__(self, folder: Path):
         self.path = folder / LEDGER
-        text = self.path.read_text(encoding="utf-8") if self.path.is_file() else ""
+        text = self.path.read_text(encoding="utf-8", errors="replace") if self.path.is_file() else ""
         self.rows = [line.split("\t") for line in text.splitlines(keepends=True)[1:] if line.endswith("\n")]
         self.rows = [[*row[:-1], row[-1].rstrip("\n")] for row in self.rows if len(row) == len(COLUMNS)]
         self.torn = bool(text) and not text.endswith("\n")

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
 from dwikit import files, paths
 from dwikit.errors import InputError
@@ -55,12 +54,22 @@ def load(name: str | Path) -> Recipe:
     path = Path(name) if str(name).endswith(".yaml") else paths.project() / "data" / "cohorts" / f"{name}.yaml"
     if not path.is_file():
         raise InputError(f"There is no recipe {str(name)!r}. Known: {', '.join(names())}; or give a .yaml file of your own.")
+    values = files.read_yaml(path, like="those in data/cohorts")
     try:
-        recipe = Recipe(**yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, TypeError, UnicodeDecodeError) as error:
+        recipe = Recipe(**values)
+    except TypeError as error:
         raise InputError(f"{path} is no recipe ({error}). data/cohorts shows how they look.") from error
     if recipe.kind not in KINDS:
         raise InputError(f"{path}: kind must be one of {', '.join(KINDS)}, not {recipe.kind!r}.")
+    texts = {name: getattr(recipe, name) for name in ("title", "url", "license", "cite", "dataset", "doi")}
+    for name, value in texts.items():
+        if not isinstance(value, str):
+            raise InputError(f"{path}: {name} must be text, not {value!r}.")
+    if not (recipe.subjects is None or isinstance(recipe.subjects, int)):
+        raise InputError(f"{path}: subjects must be a whole number, not {recipe.subjects!r}.")
+    named = recipe.files.items() if isinstance(recipe.files, dict) else [(None, None)]
+    if not all(isinstance(name, str) and name == Path(name).name and isinstance(md5, str | None) for name, md5 in named):
+        raise InputError(f"{path}: files must hold a line 'name: MD5' for each file, not {recipe.files!r}.")
     return recipe
 
 

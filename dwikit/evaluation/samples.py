@@ -1,12 +1,11 @@
 """Images from anyone's model, read from files: .npy, .npz, a folder of PNG, NIfTI. Nothing is ever unpickled."""
 
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
-from dwikit import metrics
+from dwikit import files, metrics
 from dwikit.errors import InputError
 
 NIFTI = (".nii", ".nii.gz")
@@ -49,18 +48,15 @@ def _uint8(images: np.ndarray) -> np.ndarray:
 
 def _array(path: Path) -> np.ndarray:
     try:
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
-        if isinstance(found, np.ndarray):
-            return found
-        with found:
-            names = found.files
-            chosen = "samples" if "samples" in names else names[0] if len(names) == 1 else None
-            if chosen is not None:
-                return found[chosen]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        if path.suffix.lower() == ".npy":
+            return files.read_array(path)
+        arrays = files.read_arrays(path, only="samples")
+    except (OSError, ValueError) as error:
         reason = "it holds Python objects, which are not read because they could run code" if _of_objects(error) else error
         raise InputError(f"{path} cannot be read as an array ({reason}). Write it with numpy.save, as uint8.") from error
-    raise InputError(f"{path} holds {', '.join(names) or 'nothing'}; name the array with the images 'samples'.")
+    if len(arrays) == 1 or "samples" in arrays:
+        return arrays.get("samples", next(iter(arrays.values())))
+    raise InputError(f"{path} holds {', '.join(arrays) or 'nothing'}; name the array with the images 'samples'.")
 
 
 def _of_objects(error: Exception) -> bool:
@@ -68,22 +64,22 @@ def _of_objects(error: Exception) -> bool:
 
 
 def _folder(path: Path) -> np.ndarray:
-    files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
-    png = [file for file in files if file.suffix.lower() == ".png"]
-    nifti = [file for file in files if file.name.lower().endswith(NIFTI)]
+    there = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
+    png = [file for file in there if file.suffix.lower() == ".png"]
+    nifti = [file for file in there if file.name.lower().endswith(NIFTI)]
     if bool(png) == bool(nifti):
-        there = "both PNG and NIfTI files" if png else "neither PNG nor NIfTI files"
-        raise InputError(f"{path} holds {there}; give a folder with one kind.")
+        found = "both PNG and NIfTI files" if png else "neither PNG nor NIfTI files"
+        raise InputError(f"{path} holds {found}; give a folder with one kind.")
     return _joined(png, (_png(file)[None] for file in png)) if png else _joined(nifti, map(_nifti, nifti))
 
 
-def _joined(files: list[Path], parts: Iterable[np.ndarray]) -> np.ndarray:
+def _joined(paths: list[Path], parts: Iterable[np.ndarray]) -> np.ndarray:
     """All images in one array; the first file of another size or type is named."""
     kept = []
-    for file, part in zip(files, parts):
+    for file, part in zip(paths, parts):
         if kept and (part.shape[1:], part.dtype) != (kept[0].shape[1:], kept[0].dtype):
             one, other = (f"{x.shape[1]} x {x.shape[2]} pixels of {x.dtype}" for x in (kept[0], part))
-            raise InputError(f"{files[0]} has {one} and {file} {other}; bring all to one size and type.")
+            raise InputError(f"{paths[0]} has {one} and {file} {other}; bring all to one size and type.")
         kept.append(part)
     return np.concatenate(kept)
 
@@ -92,13 +88,13 @@ def _png(path: Path) -> np.ndarray:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=["PNG"]) as image:
             if image.mode == "1" or image.mode.startswith(("I", "F")):
                 raise InputError(f"{path} is of PNG mode {image.mode}; write grey images of 8 bits.")
             if image.mode == "L":
                 return np.asarray(image)
             colours = np.asarray(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError, EOFError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path} cannot be read as PNG ({error}).") from error

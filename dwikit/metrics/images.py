@@ -30,6 +30,8 @@ def as_images(images: np.ndarray, name: str = "images", at_least: int = 1) -> np
         images = images[..., 0]
     if images.ndim != 3:
         raise InputError(f"{name} must have the shape (N, H, W) or (N, H, W, 1), not {images.shape}.")
+    if 0 in images.shape[1:]:
+        raise InputError(f"{name} have {images.shape[1]} x {images.shape[2]} pixels, which is no image.")
     if len(images) < at_least:
         raise InputError(f"{name}: {at_least} or more images are needed, and there are {len(images)}.")
     if images.dtype == np.uint8:

@@ -6,6 +6,8 @@ listed from the image inwards; ``fit_channels`` cuts or extends them for other s
 """
 
 import difflib
+import math
+import numbers
 from collections.abc import Mapping
 from typing import Any
 
@@ -271,11 +273,36 @@ def preset(key: str, name: str, image_size: int, width: float, overrides: dict[s
         overrides: values that replace the preset's.
 
     Raises:
-        InputError: unknown preset or override, or an impossible size; the message lists what is known.
+        InputError: unknown preset or override, an override of another kind than the preset's value, or an impossible size;
+            the message lists what is known.
     """
     values = dict(choose(PRESETS[key], name, f"preset of {key}"))
-    for entry in overrides:
-        choose(values, entry, f"setting of {key}")
+    for entry, value in overrides.items():
+        _check_kind(entry, value, like=choose(values, entry, f"setting of {key}"))
     for entry in [entry for entry in values if entry.endswith("channels")]:
         values[entry] = fit_channels(values[entry], image_size, width)
     return {**values, **overrides, "image_size": int(image_size), "preset": name}
+
+
+NONE = {"warmup_steps", "minibatch_group"}
+"""Whole numbers that may be 0, which means none; all others count something that must be there."""
+
+
+def _check_kind(entry: str, value: Any, like: Any) -> None:
+    """Refuse a value of another kind than a preset's: text for a number, a fraction for a count, infinity."""
+    if isinstance(like, tuple):
+        if not isinstance(value, list | tuple):
+            raise InputError(f"{entry} must be a list such as {list(like)}, not {value!r}.")
+        for part in value:
+            _check_kind(f"each of {entry}", part, like[0])
+        return
+    least = 1 if type(like) is int and entry not in NONE else 0
+    kind, what = {
+        bool: (bool, "true or false"),
+        int: (numbers.Integral, f"a whole number of {least} or more"),
+        float: (numbers.Real, "a number of 0 or more"),
+        str: (str, "text"),
+    }[type(like)]
+    right = isinstance(value, kind) and isinstance(value, bool) == isinstance(like, bool)
+    if not right or (isinstance(value, numbers.Real) and not least <= value < math.inf):
+        raise InputError(f"{entry} must be {what}, such as {like!r}, not {value!r}.")

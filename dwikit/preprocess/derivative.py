@@ -13,8 +13,10 @@ import numpy as np
 
 from .. import files, grid
 from ..cohorts.bids import Case
+from ..errors import InputError
 from ..histogram import histogram, to_text
 from . import quality, refine, register
+from .nifti import Refused, open_image, volumes
 from .template import load_template
 from .trace import read_trace
 
@@ -83,11 +85,56 @@ def fingerprint(case: Case) -> str:
     return digest.hexdigest()[:32]
 
 
+def read_sidecar(path: Path) -> dict[str, Any] | None:
+    """A sidecar that `write` wrote; None where there is none, a damaged one, or one of another program."""
+    sidecar = files.read_object(path)
+    try:
+        chosen, flags, measures = sidecar["Settings"], sidecar["Flags"], sidecar["Quality"]
+        sound = (
+            all(isinstance(sidecar[name], str) for name in ("Case", "Subject"))
+            and _numeric(sidecar["Age"])
+            and sidecar["Sex"] in ("F", "M", None)
+            and _numeric(sidecar["BValue"])
+            and isinstance(sidecar["NumberOfDirections"], int)
+            and isinstance(chosen["image_size"], int)
+            and isinstance(chosen["fov_mm"], float)
+            and isinstance(flags, list)
+            and set(flags) <= set(quality.FLAGS)
+            and set(measures) == set(quality.Quality._fields)
+            and all(isinstance(value, float) for value in measures.values())
+        )
+    except (KeyError, TypeError, AttributeError):
+        return None
+    return sidecar if sound else None
+
+
+def _numeric(value: Any) -> bool:
+    """Whether a value is a finite number or None."""
+    return value is None or (isinstance(value, int | float) and math.isfinite(value))
+
+
+def read_image(path: Path, image_size: int) -> np.ndarray:
+    """A registered image (image_size, image_size, 40) float32, finite.
+
+    Raises:
+        InputError: it is damaged, or of another size.
+    """
+    shape = (image_size, image_size, grid.N_SLICES)
+    try:
+        image = open_image(path)
+        if image.shape != shape:
+            raise Refused(f"its shape is {image.shape}, not {shape}")
+        return next(volumes(image, path))
+    except Refused as error:
+        reason = error.__cause__ or error
+        raise InputError(f"{path} is damaged ({reason}). Delete it, then run the preprocessing again.") from error
+
+
 def finished(case: Case, out: Path, settings: Settings) -> dict[str, Any] | None:
     """Sidecar of a case that is complete and was made from this input with these settings; else None."""
     paths = outputs(case, out)
-    sidecar = files.read_json(paths.sidecar)
-    if not isinstance(sidecar, dict) or not all(path.is_file() for path in paths):
+    sidecar = read_sidecar(paths.sidecar)
+    if sidecar is None or not all(path.is_file() for path in paths):
         return None
     try:
         same = sidecar.get("Settings") == method_settings(settings) and sidecar.get("Input") == fingerprint(case)
@@ -138,7 +185,7 @@ def compute(case: Case, settings: Settings) -> tuple[register.Registered, dict[s
 
 
 def write(case: Case, out: Path, settings: Settings, registered: register.Registered, sidecar: dict[str, Any]) -> None:
-    """Writes the files of a case, each whole or not at all, the sidecar last.
+    """Writes the files of a case, all of them or none, the sidecar last.
 
     Raises:
         InputError: the folder cannot be written or is full.
@@ -147,12 +194,15 @@ def write(case: Case, out: Path, settings: Settings, registered: register.Regist
     image = nib.Nifti1Image(registered.image.astype(np.float32), grid.affine(settings.image_size, settings.fov_mm))
     image.header.set_xyzt_units("mm")
     image.header["sform_code"] = image.header["qform_code"] = 4  # MNI152
-    paths.sidecar.unlink(missing_ok=True)
     packed = gzip.compress(image.to_bytes(), compresslevel=4, mtime=0)
-    files.write(paths.image, lambda partial: partial.write_bytes(packed))
-    files.write(paths.transform, lambda partial: register.write_transform(partial, registered.matrix))
-    files.write_text(paths.histogram, to_text(histogram(registered.image[..., grid.KEPT])))
-    files.write_json(paths.sidecar, sidecar)
+    files.write_together(
+        {
+            paths.image: lambda partial: partial.write_bytes(packed),
+            paths.transform: lambda partial: register.write_transform(partial, registered.matrix),
+            paths.histogram: files.as_text(to_text(histogram(registered.image[..., grid.KEPT]))),
+            paths.sidecar: files.as_json(sidecar),
+        }
+    )
 
 
 def versions() -> dict[str, str]:

@@ -6,12 +6,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
-import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from .. import __version__, files, grid
+from .. import __version__, files, grid, lock
 from ..cohorts.bids import Case, find_cases
 from ..errors import InputError
 from . import cluster, derivative, sheet
@@ -44,7 +42,7 @@ def preprocess(
     Writes a BIDS derivatives dataset: for each case the trace-weighted image (float32, 40 slices, not normalized), a
     sidecar, the transform and a histogram; `quality.tsv` and `quality.png` at the top. A case that was finished with the
     same settings is not done again. A case that cannot be used becomes a row with status "failed" and its reason; the
-    others go on. Do not run two at the same time into one folder.
+    others go on. A second run into the same folder at the same time is refused.
 
     Args:
         bids_dir: folder of the dataset.
@@ -65,7 +63,8 @@ def preprocess(
         `used` says whether `read_derivatives` yields the case by default.
 
     Raises:
-        InputError: a setting is impossible, there is no case, `out_dir` cannot be written, or the cluster cannot do the work.
+        InputError: a setting is impossible, there is no case, the cluster cannot do the work, or `out_dir` cannot be written
+            or is being written by another process.
     """
     settings = Settings(float(b_value), float(tolerance), interpolator, int(image_size), float(fov_mm))
     raw, out = Path(bids_dir), Path(out_dir)
@@ -74,37 +73,38 @@ def preprocess(
     _check(settings, workers, scheduler, raw, out)
     cases = find_cases(raw)
     chosen = _choose(cases, only)
-    _prepare(raw, out)
-    results = {case.name: derivative.finished(case, out, settings) for case in chosen}
-    todo = [case for case in chosen if results[case.name] is None]
-    workers = workers or _processors()
-    bar = tqdm(total=len(chosen), initial=len(chosen) - len(todo), desc="Registering", unit="case", disable=not progress)
-    try:
-        shared = {"out": str(out.absolute()), "settings": settings._asdict()}
-        jobs = [{"case": derivative.to_plain(case), **shared} for case in todo]
-        answers = run_jobs(jobs, workers) if scheduler is None else cluster.run_jobs(jobs, scheduler, raw, out)
-        for number, answer in answers:
-            if answer["status"] == "stop":
-                raise InputError(answer["message"])
-            if answer["status"] == "failed":
-                derivative.remove(todo[number], out)
-            results[todo[number].name] = answer.get("sidecar") or answer
-            bar.update()
-    except OSError as error:
-        raise InputError(f"{out} cannot be written ({error}). Choose another folder, or make this one writable.") from error
-    finally:
-        bar.close()
-        _clean(out)
-    results = _earlier(cases, out, settings) | results
-    report = pd.DataFrame([_row(case, results[case.name]) for case in cases if case.name in results], columns=COLUMNS)
-    _write_report(report, cases, out, settings, redraw=bool(todo))
-    return report[report["case"].isin([case.name for case in chosen])].reset_index(drop=True)
+    with lock.alone(out / ".lock", f"preprocesses into {out}"):
+        _prepare(raw, out)
+        results = {case.name: derivative.finished(case, out, settings) for case in chosen}
+        todo = [case for case in chosen if results[case.name] is None]
+        workers = workers or _processors()
+        bar = tqdm(total=len(chosen), initial=len(chosen) - len(todo), desc="Registering", unit="case", disable=not progress)
+        try:
+            shared = {"out": str(out.absolute()), "settings": settings._asdict()}
+            jobs = [{"case": derivative.to_plain(case), **shared} for case in todo]
+            answers = run_jobs(jobs, workers) if scheduler is None else cluster.run_jobs(jobs, scheduler, raw, out)
+            for number, answer in answers:
+                if answer["status"] == "stop":
+                    raise InputError(answer["message"])
+                if answer["status"] == "failed":
+                    derivative.remove(todo[number], out)
+                results[todo[number].name] = answer.get("sidecar") or answer
+                bar.update()
+        except OSError as error:
+            raise InputError(f"{out} cannot be written ({error}). Choose another folder, or make this one writable.") from error
+        finally:
+            bar.close()
+            _clean(out)
+        results = _earlier(cases, out, settings) | results
+        report = pd.DataFrame([_row(case, results[case.name]) for case in cases if case.name in results], columns=COLUMNS)
+        _write_report(report, cases, out, settings, redraw=bool(todo))
+        return report[report["case"].isin([case.name for case in chosen])].reset_index(drop=True)
 
 
 def _earlier(cases: list[Case], out: Path, settings: Settings) -> dict[str, dict[str, Any]]:
     """Sidecars of the cases that earlier runs finished on the same grid; cases left out by `only` stay in the report."""
     paths = {case.name: derivative.outputs(case, out) for case in cases}
-    sidecars = {name: files.read_json(path.sidecar) for name, path in paths.items() if path.image.is_file()}
+    sidecars = {name: derivative.read_sidecar(path.sidecar) for name, path in paths.items() if path.image.is_file()}
     return {name: sidecar for name, sidecar in sidecars.items() if sidecar and _grid(sidecar) == settings[-2:]}
 
 
@@ -233,21 +233,15 @@ def read_derivatives(path: str | Path, include_flagged: bool = False) -> Iterato
         raise InputError(f"{root} holds no registered case. Make them with dwikit.preprocess.preprocess first.")
     grids: set[tuple[int, float]] = set()
     for file in sidecars:
-        sidecar = files.read_json(file)
-        image_path = file.with_suffix(".nii.gz")
-        try:
-            flagged = EXCLUDING & set(sidecar["Flags"])
-            grids.add(_grid(sidecar))
-        except (TypeError, KeyError) as error:
-            raise InputError(f"{file} is no sidecar of dwikit's. Delete it, then run the preprocessing again.") from error
-        if flagged and not include_flagged:
+        sidecar = derivative.read_sidecar(file)
+        if sidecar is None:
+            raise InputError(f"{file} is no sidecar of dwikit's. Delete it, then run the preprocessing again.")
+        grids.add(_grid(sidecar))
+        if EXCLUDING & set(sidecar["Flags"]) and not include_flagged:
             continue
         if len(grids) > 1:
             raise InputError(f"{root} holds cases on different grids. Run the preprocessing again for all of them.")
-        try:
-            image = np.asarray(nib.load(image_path).dataobj, np.float32)
-        except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError) as error:
-            raise InputError(f"{image_path} is damaged ({error}). Delete it, then run the preprocessing again.") from error
+        image = derivative.read_image(file.with_suffix(".nii.gz"), sidecar["Settings"]["image_size"])
         yield grid.Volume(
             sidecar["Case"], sidecar["Subject"], sidecar["Age"], sidecar["Sex"], "registered", grid.to_slices(image)
         )

@@ -4,12 +4,12 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 from scipy import ndimage
 
 from .. import files, grid
+from .derivative import read_image
 from .template import load_template, on_grid
 
 LEVELS = (1, 5, 9, 13, 17, 20, 23)
@@ -84,7 +84,7 @@ def _strip(path: Path | None, outline: np.ndarray) -> np.ndarray:
     """One row of the sheet, (H, levels * W, 3) from 0 to 1; black without an image."""
     levels = np.zeros(outline.shape, np.float32)
     if path is not None:
-        levels = grid.to_slices(np.asarray(nib.load(path).dataobj))[list(LEVELS)]
+        levels = grid.to_slices(read_image(path, outline.shape[-1]))[list(LEVELS)]
         levels = np.clip(levels / max(np.percentile(levels, 98), 1e-6), 0, 1)
     coloured = np.repeat(levels[..., None], 3, -1)
     if path is not None:

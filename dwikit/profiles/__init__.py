@@ -22,8 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-import yaml
-
+from dwikit import files
 from dwikit.errors import InputError
 
 FOLDER = Path(__file__).parent
@@ -170,7 +169,7 @@ def resolve(profile: str | None = None, **overrides: Any) -> Profile:
 def _path(name: str, folder: Path) -> Path:
     """File of a profile: one that comes with the kit, or a path seen from a folder."""
     path = folder / name if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
-    if not path.is_file():
+    if not os.path.isfile(path):  # Path.is_file fails at names that no system takes
         raise InputError(f"There is no profile {name!r}. Known: {', '.join(names())}, or the path of a .yaml file.")
     return path
 
@@ -179,14 +178,15 @@ def _read(path: Path, extended_by: tuple[Path, ...] = ()) -> dict:
     """Values of a file, over those of the profile that it extends."""
     if path in extended_by:
         raise InputError(f"{path} extends itself, through {', '.join(other.name for other in extended_by)}.")
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not readable as YAML: {error}. Compare it with {FOLDER / 'quick.yaml'}.") from error
-    if not isinstance(values, dict):
-        raise InputError(f"{path} must hold 'key: value' lines, like {FOLDER / 'quick.yaml'}.")
+    values = files.read_yaml(path, like=FOLDER / "quick.yaml")
     base = values.pop("extends", None)
-    return _over(_read(_path(str(base), path.parent), (*extended_by, path)), values) if base else values
+    if not base:
+        return values
+    try:
+        other = _path(str(base), path.parent)
+    except InputError as error:
+        raise InputError(f"{path}, extends: {error}") from None
+    return _over(_read(other, (*extended_by, path)), values)
 
 
 def _over(values: dict, overrides: dict) -> dict:

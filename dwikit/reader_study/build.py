@@ -18,7 +18,7 @@ import pandas as pd
 from dwikit import files
 from dwikit.errors import InputError
 from dwikit.metrics import as_images
-from dwikit.reader_study.deck import KEY_NAME, PAGE_NAME, Deck
+from dwikit.reader_study.deck import KEY_COLUMNS, KEY_NAME, PAGE_NAME, Deck
 from dwikit.reader_study.readings import ORIGINAL
 
 TEMPLATE = Path(__file__).with_name("page.html")
@@ -58,7 +58,7 @@ def build_deck(
         raise InputError("A deck needs at least one group of generated images, n of 1 or more, and practice of 0 or more.")
     subjects = None if subjects is None else [str(subject) for subject in subjects]
     source = fingerprint(originals, samples, n, practice, subjects, title, seed)
-    there = files.read_json(out / KEY_NAME) or {}
+    there = files.read_object(out / KEY_NAME)
     if there.get("source") != source and ((out / KEY_NAME).exists() or (out / PAGE_NAME).exists()):
         raise InputError(
             f"{out} holds another deck, and readings of it need its key. Choose another folder, or move that one away."
@@ -85,8 +85,7 @@ def build_deck(
         "images": [{"image": image, "pixels": _base64(pixels[image])} for image in deck["image"]],
     }
     key = {"deck": content["deck"], "source": source, "secret": secret.hex()}
-    columns = ["image", "group", "index", "subject"]
-    key |= {name: table[columns].to_dict("records") for name, table in (("images", deck), ("practice", trial))}
+    key |= {name: table[KEY_COLUMNS].to_dict("records") for name, table in (("images", deck), ("practice", trial))}
     files.write_json(out / KEY_NAME, key)
     (out / KEY_NAME).chmod(0o600)
     files.write_text(out / PAGE_NAME, _fill(TEMPLATE.read_text(encoding="utf-8"), content))

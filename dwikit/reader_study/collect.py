@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from dwikit.errors import InputError
@@ -88,15 +89,21 @@ def _read(path: Path, deck: str | None) -> pd.DataFrame:
     text = _decode(path)
     first = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=first.count)
-    rows = [row for row in csv.reader(io.StringIO(text), delimiter=delimiter) if any(cell.strip() for cell in row)]
+    try:
+        rows = [row for row in csv.reader(io.StringIO(text), delimiter=delimiter) if any(cell.strip() for cell in row)]
+    except csv.Error as error:
+        raise InputError(f"{path} is no table ({error}). Save it as CSV (UTF-8), as the page writes it.") from error
     header = [name.strip().casefold() for name in rows[0]] if rows else []
     if missing := [name for name in NEEDED if name not in header]:
         raise InputError(
             f"{path} has no column {listed(missing)}; its first line is {first.strip()[:80]!r}. A readings file begins with "
             "the names of its columns, as the page writes them."
         )
+    if doubled := sorted({name for name in header if name in COLUMNS and header.count(name) > 1}):
+        raise InputError(f"{path} has the column {listed(doubled)} more than once. Keep one of each.")
     cells = [[cell.strip() for cell in row[: len(header)]] + [""] * (len(header) - len(row)) for row in rows[1:]]
     table = pd.DataFrame(cells, columns=header, dtype=str)
+    table = table.loc[:, ~table.columns.duplicated()]
     if deck and "deck" in table and len(others := sorted(set(table["deck"]) - {deck, ""})):
         raise InputError(f"{path} holds readings of the deck {listed(others)}, and this is the deck {deck}.")
     table = table.reindex(columns=COLUMNS, fill_value="")
@@ -106,6 +113,8 @@ def _read(path: Path, deck: str | None) -> pd.DataFrame:
         raise InputError(f"{path}: {(table['reader'] == '').sum()} rows have no name in the column reader. Fill it in.")
     table["confidence"] = _numbers(table, "confidence", path)
     table["seconds"] = _numbers(table, "seconds", path)
+    if len(wrong := table.loc[(table["seconds"] < 0) | np.isinf(table["seconds"]), "seconds"].unique()):
+        raise InputError(f"{path}: seconds must be 0 or more and finite, and there is {listed(wrong)}. Correct them.")
     if len(wrong := table.loc[table["confidence"].notna() & ~table["confidence"].isin(CONFIDENCES), "confidence"].unique()):
         raise InputError(f"{path}: a confidence is a whole number from 1 to 5, and there is {listed(wrong)}.")
     return table

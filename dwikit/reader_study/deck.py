@@ -13,6 +13,7 @@ import pandas as pd
 from dwikit import files
 from dwikit.errors import InputError
 
+KEY_COLUMNS = ["image", "group", "index", "subject"]
 PAGE_NAME, KEY_NAME = "reader-study.html", "key.json"
 
 
@@ -45,21 +46,22 @@ class Deck:
             InputError: page or key is missing or unreadable, or they do not belong together.
         """
         folder = Path(folder)
-        key = files.read_json(folder / KEY_NAME)
-        if not isinstance(key, dict) or not {"deck", "images"} <= set(key):
+        key = files.read_object(folder / KEY_NAME)
+        if not {"deck", "images"} <= set(key):
             raise InputError(f"There is no key at {folder / KEY_NAME}. Name the folder that `dwikit deck` wrote, key included.")
+        table = _key_table(key, folder / KEY_NAME)
         try:
             content = page_content((folder / PAGE_NAME).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            deck, names = content["deck"], [entry["image"] for entry in content["images"]]
+            pixels = b"".join(base64.b64decode(entry["pixels"], validate=True) for entry in content["images"])
+            images = np.frombuffer(pixels, np.uint8).reshape(len(names), content["height"], content["width"])
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(
                 f"{folder / PAGE_NAME} cannot be read ({error}). The key needs the page it was made with."
             ) from error
-        table = pd.DataFrame(key["images"])
-        if content["deck"] != key["deck"] or [entry["image"] for entry in content["images"]] != table["image"].tolist():
-            raise InputError(f"{folder}: page {content['deck']} and key {key['deck']} are of two decks.")
-        pixels = b"".join(base64.b64decode(entry["pixels"]) for entry in content["images"])
-        images = np.frombuffer(pixels, np.uint8).reshape(len(table), content["height"], content["width"])
-        return cls(folder, key["deck"], table, images)
+        if deck != key["deck"] or names != table["image"].tolist():
+            raise InputError(f"{folder}: page {deck} and key {key['deck']} are of two decks.")
+        return cls(folder, deck, table, images)
 
     def show(self, height: int = 720):
         """The page in a frame of a notebook; it stays out of committed notebooks, being large."""
@@ -69,6 +71,22 @@ class Deck:
         frame = f'<iframe title="Reader study" sandbox="allow-scripts allow-downloads" srcdoc="{page}" '
         frame += f'style="width: 100%; height: {height}px; border: 0"></iframe>'
         display({"text/html": frame, "text/plain": f"The page: {self.page.name}"}, raw=True, metadata={"transient": True})
+
+
+def _key_table(key: dict, path: Path) -> pd.DataFrame:
+    """One row an image: image, group, index, subject.
+
+    Raises:
+        InputError: the key holds something else.
+    """
+    rows, texts = key["images"], ("image", "group")
+    sound = isinstance(rows, list) and rows and all(isinstance(row, dict) and set(KEY_COLUMNS) <= set(row) for row in rows)
+    if not sound or not all(isinstance(row[name], str) for row in rows for name in texts):
+        raise InputError(f"{path} is damaged: it does not say of every image which it is. Put the key back as it was made.")
+    table = pd.DataFrame(rows)[KEY_COLUMNS]
+    if table["image"].duplicated().any():
+        raise InputError(f"{path} is damaged: it names an image twice. Put the key back as it was made.")
+    return table
 
 
 def page_content(page: str) -> dict:

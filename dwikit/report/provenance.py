@@ -1,5 +1,6 @@
 """Files of tables and figures that say where their numbers come from."""
 
+import functools
 import json
 import os
 import re
@@ -59,12 +60,16 @@ def _version(name: str) -> str | None:
 def save_table(table: pd.DataFrame, name: str, source: dict) -> Path:
     """Write ``figures/<name>.csv``, ``.md``, ``.tex`` and ``.json`` (the provenance); returns the path of the Markdown."""
     folder = paths.figures()
-    files.write_text(folder / f"{name}.csv", table.to_csv())
     profile, command = source["profile"]["name"], source["command"]
     note = f"\nProfile {profile}; made by `{command}`; provenance in {name}.json.\n"
-    files.write_text(folder / f"{name}.md", markdown(table) + note)
-    files.write_text(folder / f"{name}.tex", f"% Profile {profile}; made by: {command}\n" + latex(table))
-    files.write_json(folder / f"{name}.json", source)
+    files.write_together(
+        {
+            folder / f"{name}.csv": files.as_text(table.to_csv()),
+            folder / f"{name}.md": files.as_text(markdown(table) + note),
+            folder / f"{name}.tex": files.as_text(f"% Profile {profile}; made by: {command}\n" + latex(table)),
+            folder / f"{name}.json": files.as_json(source),
+        }
+    )
     return folder / f"{name}.md"
 
 
@@ -78,8 +83,8 @@ def save_figure(figure: Figure, name: str, source: dict, suffix: str = "svg") ->
     for image in [image for axis in figure.axes for image in axis.images if suffix == "svg"]:
         image.set_interpolation("none")
     with plt.rc_context({"svg.hashsalt": "dwikit"}):
-        files.write(path, lambda partial: figure.savefig(partial, metadata=metadata))
-    files.write_json(paths.figures() / f"{name}.json", source)
+        writer = functools.partial(figure.savefig, metadata=metadata)
+        files.write_together({path: writer, path.with_suffix(".json"): files.as_json(source)})
     return path
 
 

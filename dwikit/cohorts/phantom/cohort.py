@@ -12,7 +12,9 @@ import nibabel as nib
 import numpy as np
 from tqdm.auto import tqdm
 
+from ... import files, lock
 from ...errors import InputError
+from ..bids import generated_by
 from .direct import case_numbers
 from .parallel import map_cases
 from .person import Person, draw_person, require_whole
@@ -70,18 +72,21 @@ def write_cohort(
     folder = Path(path)
     numbers = case_numbers(n_cases, first)
     require_whole("seed", seed)
-    _claim(folder, _description(seed, distortion, settings))
-    missing = [n for n in numbers if not (folder / draw_person(n, seed, settings).label).exists()]
-    try:
-        done = map_cases(_write_case, missing, workers, folder, seed, distortion, settings)
-        bar = tqdm(done, total=len(numbers), initial=len(numbers) - len(missing), unit="case", disable=not progress)
-        for _ in bar:
-            pass
-    except OSError as error:
-        raise InputError(f"{folder}: cannot write ({error}); free space or choose another folder") from error
-    finally:
-        with suppress(OSError):  # a full disk has its message already; the next run writes the table
-            _write_participants(folder, seed, settings)
+    with lock.alone(folder / ".lock", f"writes the cohort {folder}"):
+        _claim(folder, _description(seed, distortion, settings))
+        missing = [n for n in numbers if not (folder / draw_person(n, seed, settings).label).exists()]
+        try:
+            done = map_cases(_write_case, missing, workers, folder, seed, distortion, settings)
+            bar = tqdm(done, total=len(numbers), initial=len(numbers) - len(missing), unit="case", disable=not progress)
+            for _ in bar:
+                pass
+        except OSError as error:
+            raise InputError(
+                f"{folder}: cannot write ({error}); free some space or choose another folder, then run the same again"
+            ) from error
+        finally:
+            with suppress(InputError):  # a full disk has its message already; the next run writes the table
+                _write_participants(folder, seed, settings)
     return folder
 
 
@@ -119,21 +124,18 @@ def _claim(folder: Path, description: dict) -> None:
         elif any(not entry.name.startswith(".") for entry in folder.iterdir()):
             raise InputError(other.format("other files"))
         else:
-            _write_json(folder / _DESCRIPTION, description)
+            files.write_text(folder / _DESCRIPTION, _json(description))
         for leftover in folder.glob(".sub-*.tmp"):  # of a run that was killed
             shutil.rmtree(leftover)
-        _write_text(folder / "README", _README)
-        _write_json(folder / "participants.json", _PARTICIPANTS)
+        files.write_text(folder / "README", _README)
+        files.write_text(folder / "participants.json", _json(_PARTICIPANTS))
     except OSError as error:
         raise InputError(f"{folder}: cannot write ({error}); choose a folder that you may write to") from error
 
 
 def _parameters(folder: Path) -> dict | None:
     """Seed and settings of the cohort in a folder, None if another program made it."""
-    try:
-        return json.loads((folder / _DESCRIPTION).read_text())["GeneratedBy"][0]["Parameters"]
-    except (ValueError, LookupError, TypeError):
-        return None
+    return generated_by(folder).get("Parameters")
 
 
 def _write_case(number: int, folder: Path, seed: int, distortion: bool, settings: Settings) -> None:
@@ -146,10 +148,11 @@ def _write_case(number: int, folder: Path, seed: int, distortion: bool, settings
         series.mkdir(parents=True)
         nib.save(_image(person, distortion, settings), series / f"{name}.nii.gz")
         b_values = [0] + [settings.b_value] * len(DIRECTIONS)
-        _write_text(series / f"{name}.bval", " ".join(f"{b:g}" for b in b_values) + "\n")
+        (series / f"{name}.bval").write_text(" ".join(f"{b:g}" for b in b_values) + "\n", encoding="utf-8")
         directions = np.vstack([np.zeros(3), DIRECTIONS]).T
-        _write_text(series / f"{name}.bvec", "".join(" ".join(f"{v:.6f}" for v in row) + "\n" for row in directions))
-        _write_json(series / f"{name}.json", _sidecar(person))
+        text = "".join(" ".join(f"{v:.6f}" for v in row) + "\n" for row in directions)
+        (series / f"{name}.bvec").write_text(text, encoding="utf-8")
+        (series / f"{name}.json").write_text(_json(_sidecar(person)), encoding="utf-8")
         os.replace(hidden, folder / person.label)
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
@@ -197,16 +200,8 @@ def _write_participants(folder: Path, seed: int, settings: Settings) -> None:
     numbers = sorted(int(case.name[4:]) - 1 for case in folder.glob("sub-*") if case.name[4:].isdigit())
     people = [draw_person(number, seed, settings) for number in numbers]
     rows = ["participant_id\tage\tsex", *(f"{p.label}\t{p.age:g}\t{p.sex}" for p in people)]
-    _write_text(folder / "participants.tsv", "\n".join(rows) + "\n")
+    files.write_text(folder / "participants.tsv", "\n".join(rows) + "\n")
 
 
-def _write_json(path: Path, content: dict) -> None:
-    """Writes JSON atomically."""
-    _write_text(path, json.dumps(content, indent=2) + "\n")
-
-
-def _write_text(path: Path, text: str) -> None:
-    """Writes text atomically."""
-    hidden = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    hidden.write_text(text, encoding="utf-8")
-    os.replace(hidden, path)
+def _json(content: dict) -> str:
+    return json.dumps(content, indent=2) + "\n"

@@ -290,6 +290,8 @@ NONE = {"warmup_steps", "minibatch_group"}
 
 def _check_kind(entry: str, value: Any, like: Any) -> None:
     """Refuse a value of another kind than a preset's: text for a number, a fraction for a count, infinity."""
+    if entry == "norm" and value is None:  # no normalization
+        return
     if isinstance(like, tuple):
         if not isinstance(value, list | tuple):
             raise InputError(f"{entry} must be a list such as {list(like)}, not {value!r}.")

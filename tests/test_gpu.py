@@ -68,6 +68,7 @@ def test_without_tensorflow_keras_gets_a_backend_that_is_there():
     assert done.stdout.strip() == (known or ["tensorflow"])[0]
 
 
+@pytest.mark.hardship
 def test_rates_are_measured_in_pieces(tmp_path):
     """The benchmark of a GPU, for fractions of a second on a CPU: no rate is looked at, only how it is counted."""
     if missing("torch"):

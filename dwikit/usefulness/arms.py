@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
 from dwikit import paper
 
@@ -111,11 +112,9 @@ def augment(
 
 def _move(image: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> Pool:
     """An image and its labels, turned, stretched and shifted by a random small affine about the middle."""
-    import cv2
-
     size, angle, scale = image.shape[-1], rng.normal(0, ROTATION), np.exp(rng.normal(0, SCALE, 2))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     linear, middle = turn @ np.diag(scale), np.full(2, (size - 1) / 2)
-    matrix = np.column_stack([linear, middle - linear @ middle + rng.normal(0, SHIFT * size, 2)])
-    moved = cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR)
-    return moved, cv2.warpAffine(label, matrix, (size, size), flags=cv2.INTER_NEAREST)
+    offset = middle - linear @ middle + rng.normal(0, SHIFT * size, 2)
+    moved = ndimage.affine_transform(image, linear, offset, order=1)
+    return moved, ndimage.affine_transform(label, linear, offset, order=0)

@@ -1,14 +1,19 @@
 """The repository holds together: one list of dependencies, style, light imports, notebooks as promised."""
 
+import ast
+import contextlib
 import json
 import re
 import subprocess
 import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from dwikit import cli
 
@@ -31,6 +36,39 @@ def test_constraints_name_one_version_of_every_dependency():
     for requirement in wanted:
         name = re.match(r"[\w-]+", requirement).group().lower().replace("_", "-")
         assert name in pins, f"{name} is not in constraints.txt"
+
+
+def brought(*requirements: str) -> set[str]:
+    """Names of the distributions that some requirements bring, with all that those need."""
+    found, left = set(), [Requirement(text) for text in requirements]
+    while left:
+        one = left.pop()
+        if one.name in found and not one.extras:
+            continue
+        found.add(one.name)
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            for child in map(Requirement, metadata.requires(one.name) or []):
+                if not child.marker or any(child.marker.evaluate({"extra": extra}) for extra in ("", *one.extras)):
+                    left.append(child)
+    return {canonicalize_name(name) for name in found}
+
+
+def test_everything_imported_comes_with_the_kit_or_an_extra():
+    """What only the tests install is no part of the kit."""
+    extras = PYPROJECT["project"]["optional-dependencies"]
+    others = [requirement for name, group in extras.items() if name != "test" for requirement in group]
+    allowed = brought(*PYPROJECT["project"]["dependencies"], *others)
+    trees = [ast.walk(ast.parse(path.read_text())) for path in (ROOT / "dwikit").rglob("*.py")]
+    nodes = [node for tree in trees for node in tree]
+    imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
+    sources = metadata.packages_distributions()
+    missing = {}
+    for name in {name.split(".")[0] for name in imported} - {"dwikit"} - sys.stdlib_module_names:
+        distributions = {canonicalize_name(distribution) for distribution in sources.get(name, [])}
+        if distributions and not distributions & allowed:
+            missing[name] = distributions
+    assert not missing and "numpy" in sources
 
 
 @pytest.mark.parametrize("command", [["check", "--output-format", "concise"], ["format", "--check"]])

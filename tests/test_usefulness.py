@@ -82,7 +82,7 @@ def test_labels_move_with_their_image(monkeypatch):
     columns = (moved * np.arange(32)).sum((1, 2)) / moved.sum((1, 2))
     assert 16 < (columns > 16).sum() < 48  # about half are mirrored
     assert images.max(axis=(1, 2)).std() > 0.03  # gain
-    assert len(np.unique(moved, axis=0)) > 50  # affine
+    assert len(np.unique(moved, axis=0)) > 32  # affine; without it there are two
 
 
 # ==== Scores ====

@@ -73,16 +73,16 @@ def test_half_of_a_batch_is_synthetic_and_the_seed_decides_all():
 
 
 def test_labels_move_with_their_image(monkeypatch):
-    labels = np.zeros((64, 32, 32), np.uint8)
-    labels[:, 8:20, 4:14] = 1
+    labels = np.zeros((64, 64, 64), np.uint8)
+    labels[:, 16:40, 8:28] = 1
     monkeypatch.setattr(arms, "SHARE", 1.0)
     images, moved = arms.augment(labels.astype(np.float32) * 0.6, labels, np.random.default_rng(0), noise=0.0)
     bright = images > images.max(axis=(1, 2), keepdims=True) / 2
     assert np.mean([tasks.dice(a, b) for a, b in zip(bright, moved == 1)]) > 0.97
-    columns = (moved * np.arange(32)).sum((1, 2)) / moved.sum((1, 2))
-    assert 16 < (columns > 16).sum() < 48  # about half are mirrored
+    columns = (moved * np.arange(64)).sum((1, 2)) / moved.sum((1, 2))
+    assert 16 < (columns > 32).sum() < 48  # about half are mirrored
     assert images.max(axis=(1, 2)).std() > 0.03  # gain
-    assert len(np.unique(moved, axis=0)) > 32  # affine; without it there are two
+    assert len(np.unique(moved, axis=0)) > 50  # affine; without it there are two
 
 
 # ==== Scores ====

@@ -65,7 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("networks", nargs="*", metavar="NETWORK", help="vae, dfc_vae, intro_vae, style_gan; default: all")
     command.add_argument("--profile", help=f"one of {', '.join(profiles.names())}; default $DWIKIT_PROFILE or quick")
     command.add_argument("--minutes", type=float, help="stop at an epoch's end before these have passed; exit status 75 then")
-    command.add_argument("--devices", type=int, default=1, help="GPUs that share each batch; default %(default)s")
+    command.add_argument("--devices", type=int, default=1, help="GPUs of a machine that share each batch; default %(default)s")
+    command.add_argument("--machines", metavar="HOST:PORT,...", help="those that train together; each runs this command")
+    command.add_argument("--machine", type=int, metavar="N", help="which of them this one is, from 0")
     command.set_defaults(action=_train)
 
     command = commands.add_parser("pack", help="trained networks as a few small files, to be carried to another machine")
@@ -223,16 +225,22 @@ WORTH_A_START = 3
 
 def _train(options) -> int:
     from dwikit import models, study
+    from dwikit.models.machines import ALONE, Machines
 
+    if (options.machines is None) != (options.machine is None):
+        raise InputError("Several machines need both --machines HOST:PORT,HOST:PORT,... and --machine N, from 0.")
+    machines = Machines(options.machines.split(","), options.machine) if options.machines else ALONE
     start, config = time.perf_counter(), profiles.resolve(options.profile)
-    store = study.slices(config)
+    with machines.in_turn():
+        store = study.slices(config)
     for key in options.networks or models.BY_KEY:
         left = options.minutes and options.minutes - (time.perf_counter() - start) / 60
-        if left is not None and left < options.minutes / WORTH_A_START:
+        if machines.any(left is not None and left < options.minutes / WORTH_A_START):
             break
-        run = study.train(key, config, store, minutes=left, devices=options.devices)
+        run = study.train(key, config, store, minutes=left, devices=options.devices, machines=machines)
         epochs = getattr(config, key).epochs
-        print(f"{run.model.label}: {run.model.epochs_done} of {epochs} epochs in {run.folder}", flush=True)
+        if machines.first:
+            print(f"{run.model.label}: {run.model.epochs_done} of {epochs} epochs in {run.folder}", flush=True)
         if run.model.epochs_done < epochs:
             break
     else:

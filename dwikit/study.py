@@ -15,6 +15,7 @@ import dwikit
 from dwikit import doctor, files, metrics, models, paths, pretrained, report, training
 from dwikit.cohorts import phantom
 from dwikit.errors import InputError
+from dwikit.models.machines import ALONE, Alone
 from dwikit.preprocess import preprocess, read_derivatives
 from dwikit.profiles import Profile
 from dwikit.slices import SliceStore, build
@@ -118,13 +119,16 @@ def train(
     seed: int | None = None,
     minutes: float | None = None,
     devices: int = 1,
+    machines: Alone = ALONE,
 ) -> training.Run:
     """Train one network as the profile says, or go on where it stopped. Other seeds have folders of their own."""
     name = key if seed in (None, getattr(config, key).seed) else f"{key}-seed-{seed}"
     if key == "dfc_vae":
-        section = dataclasses.replace(config.dfc_vae, model={**config.dfc_vae.model, "features": features(config, store)})
+        with machines.in_turn():
+            chosen = features(config, store)
+        section = dataclasses.replace(config.dfc_vae, model={**config.dfc_vae.model, "features": chosen})
         config = dataclasses.replace(config, dfc_vae=section)
-    return training.train(key, config, store, paths.runs(config.name) / name, seed, minutes, devices)
+    return training.train(key, config, store, paths.runs(config.name) / name, seed, minutes, devices, machines)
 
 
 def trained(config: Profile, store: SliceStore) -> dict[str, training.Run]:

@@ -64,23 +64,25 @@ def store(n: int = 48, size: int = 32):
     return SliceStore(images, pd.DataFrame({"case": names, "subject": names, "level": 0, "split": split}), {})
 
 
-def train(path: Path, devices: int, epsilon: float, reorder: bool = False) -> tuple[pd.DataFrame, list[np.ndarray]]:
-    """Log, and the variables, of a model trained on from its file on so many devices.
+def train(path: Path, devices: int, epsilon: float, reorder: bool = False, machines=None):
+    """Log, and the variables, of a model trained on from its file on so many devices; None on a machine that is not the first.
 
     Args:
         path: of the model.
         devices: logical devices.
         epsilon: of Adam.
         reorder: hand the slices over, and their noise, in the order in which two devices get them.
+        machines: those that train together.
     """
     import keras
 
     from dwikit import models, training
     from dwikit.models import distribution
+    from dwikit.models.machines import ALONE
 
-    with distribution.scope(devices):
+    machines = machines or ALONE
+    with machines.scope(devices):
         model = models.load(path)
-    assert distribution.devices_of(model) == devices
     for optimizer in (value for name, value in vars(model).items() if name.endswith("_optimizer")):
         optimizer.epsilon = epsilon
     slices = store()
@@ -89,13 +91,16 @@ def train(path: Path, devices: int, epsilon: float, reorder: bool = False) -> tu
         model.draw_noise = lambda n: keras.tree.map_structure(lambda a: keras.ops.concatenate([a[::2], a[1::2]]), draw(n))
         slices.batches = lambda *given: distribution.Dealt(batches(*given), 2)
     with tempfile.TemporaryDirectory() as folder:
-        log = training.fit(model, slices, folder, EPOCHS, STEPS, health_checks=False)
+        training.fit(model, slices, folder, EPOCHS, STEPS, health_checks=False, machines=machines)
+        if not machines.first:
+            return None
+        log = training.read_log(Path(folder))
         again = models.load(Path(folder) / "model.keras")
     variables = [keras.ops.convert_to_numpy(variable) for variable in model.variables]
     for value, saved in zip(variables, again.variables):
         np.testing.assert_array_equal(value, keras.ops.convert_to_numpy(saved))
     weights = [value.astype(np.float64) for value in variables if value.dtype == np.float32]  # the others are seeds
-    return log.drop(columns=["seconds", "variety", "distance"]), weights
+    return log.drop(columns=["epoch", "seconds", "variety", "distance"]), weights
 
 
 def deviation(a: np.ndarray, b: np.ndarray, floor: float = 1e-30) -> float:
@@ -143,8 +148,8 @@ def main() -> None:
             if len(sys.argv) > 1 and not brief and key not in sys.argv:
                 continue
             path = prepare(Path(folder), key)
-            one = train(path, 1, epsilon)
-            results[key] = compare(one, train(path, 2, epsilon))
+            one, two = train(path, 1, epsilon), train(path, 2, epsilon)
+            results[key] = compare(one, two)
             rows = {"two devices": results[key]}
             if brief:
                 continue

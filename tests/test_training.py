@@ -142,7 +142,7 @@ def test_a_damaged_checkpoint_is_set_aside(store, tmp_path):
 
 
 def test_stopped_by_hand_it_says_how_to_go_on(store, tmp_path, monkeypatch, capsys):
-    from dwikit.training import Keeper
+    from dwikit.training.loop import Keeper
 
     original = Keeper.on_epoch_begin
 

@@ -94,6 +94,9 @@ class GenerativeModel(keras.Model):
         """Keras's ``fit``, except that the order of the batches is left to the data (``SliceStore.batches``)."""
         return super().fit(*arguments, shuffle=shuffle, **settings)
 
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Nothing: the networks are built. (Keras would take a batch for it, and fail at that on several machines.)"""
+
     def make_train_function(self, force: bool = False):
         """Called by the Keras trainer before the first step."""
         self.jit_compile = self.jit_compile or gradients.MUST_COMPILE

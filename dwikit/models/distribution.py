@@ -1,4 +1,4 @@
-"""Training on several devices of one machine through ``tf.distribute``, equal to training on one within rounding.
+"""Training on several devices through ``tf.distribute``, equal to training on one within rounding.
 
 Every device holds the whole model and works on its share of each batch. Four functions keep what one device would do:
 
@@ -99,6 +99,12 @@ def average(values: Any) -> Any:
 def share(loss):
     """A device's part of a loss that is a mean over the batch."""
     return loss if replicas() == 1 else loss / replicas()
+
+
+def loggable(terms: dict[str, Any]) -> dict[str, Any]:
+    """What a step returns, in the shape that the trainer wants: on several machines it averages over a first axis."""
+    together = BACKEND == "tensorflow" and isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy)
+    return {name: keras.ops.reshape(term, (1,)) for name, term in terms.items()} if together else terms
 
 
 # ==== Slices ====

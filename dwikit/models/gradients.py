@@ -1,4 +1,5 @@
-"""The gradient seam: with ``kernels.py`` and ``distribution.py`` the only file of the models that names a backend.
+"""The gradient seam: with ``kernels.py``, ``distribution.py`` and ``machines.py`` the only file of the models that names
+a backend.
 
 A ``training_step`` is written once, with ``keras.ops``. What differs between backends is how a gradient is taken and how
 the trainer calls a step, and both are here:
@@ -88,7 +89,7 @@ if BACKEND == "tensorflow":
 
     def run_step(model, data):
         """Run ``model.training_step`` as the trainer of this backend expects it."""
-        return model.training_step(_images(data))
+        return distribution.loggable(model.training_step(_images(data)))
 
     def update_in_turn(draw: Callable[[], tuple], *updates: Update) -> list[Terms]:
         """Take one step after the other, through outputs that are drawn once.

@@ -1,0 +1,188 @@
+"""The loop over epochs, which can be stopped at any moment: one epoch is the unit that is kept."""
+
+import importlib.util
+import math
+import shutil
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from dwikit import files, health, metrics, models
+from dwikit.errors import InputError
+from dwikit.models import distribution, gradients
+from dwikit.models.machines import ALONE, Alone
+from dwikit.slices import SliceStore
+from dwikit.training.outcome import SAMPLE_SEED, quantize, read_log
+
+GRID_LATENTS = 12
+GRID_ROWS = 6
+WATCHED = 64
+"""Samples drawn after each epoch to watch variety and distance."""
+
+
+def fit(
+    model: models.GenerativeModel,
+    store: SliceStore,
+    folder: str | Path,
+    epochs: int,
+    steps_per_epoch: int | None = None,
+    flip: bool = False,
+    seed: int = 0,
+    health_checks: bool = True,
+    tensorboard: bool = False,
+    deterministic: bool = True,
+    minutes: float | None = None,
+    machines: Alone = ALONE,
+) -> None:
+    """Train until ``model.epochs_done == epochs``, writing the model, the log and a row of the grid after each epoch.
+
+    Bit for bit repeatable on the CPU (unless ``deterministic`` is off): killed at any moment and started again, it ends with
+    the same weights.
+
+    Args:
+        model: fresh, or loaded from ``folder / "model.keras"``.
+        store: slices; the training split is used.
+        folder: of the results.
+        epochs: in all, those done before included.
+        steps_per_epoch: batches an epoch; None means one pass over the training split.
+        flip: mirror a random half of the slices.
+        seed: of the order of the slices.
+        health_checks: stop when the training is no longer worth its minutes (``dwikit.health``).
+        tensorboard: also write logs for TensorBoard to ``folder / "tensorboard"``.
+        deterministic: ask the backend for results that repeat bit for bit; TensorFlow then compiles no step with XLA, in
+            the whole process.
+        minutes: stop before the epoch that would end later than this; None: never.
+        machines: those that train together; the first of them writes.
+
+    Raises:
+        TrainingStopped: a health check failed; the message names what to change.
+        InputError: a batch larger than the training split, or the folder cannot be written.
+        KeyboardInterrupt: Ctrl-C, after a line that says how to go on.
+    """
+    folder = Path(folder)
+    if deterministic:
+        gradients.make_deterministic()
+    batches = store.batches("train", model.config["batch_size"], seed, flip, steps_per_epoch)
+    batches = distribution.deal(batches, distribution.devices_of(model))
+    if machines.first and not (folder / "model.keras").is_file():
+        models.save(model, folder / "model.keras")
+    if model.epochs_done >= epochs:
+        return
+    callbacks: list[keras.callbacks.Callback] = [Follower(batches, machines)]
+    if machines.first:
+        keeper = Keeper(model, batches, store, folder, epochs, health_checks, minutes, machines)
+        callbacks = [keeper, ProgressBar(model, epochs, len(batches))]
+        if tensorboard:
+            if importlib.util.find_spec("tensorboard") is None:
+                raise InputError("tensorboard: true needs the package tensorboard: pip install 'dwikit[logs]'.")
+            callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False))
+    try:
+        model.fit(batches, initial_epoch=model.epochs_done, epochs=epochs, verbose=0, callbacks=callbacks)
+    except KeyboardInterrupt:
+        tqdm.write(
+            f"Stopped in epoch {model.epochs_done + 1} of {epochs}. {folder / 'model.keras'} holds the model after "
+            f"{model.epochs_done} complete epochs; run the same again to go on from there."
+        )
+        raise
+
+
+class Follower(keras.callbacks.Callback):
+    """On machines that are not the first: count the epochs, and stop when the first machine does."""
+
+    def __init__(self, batches, machines: Alone):
+        super().__init__()
+        self.batches, self.machines = batches, machines
+
+    def on_epoch_begin(self, epoch: int, logs=None) -> None:
+        """Tell the batches which epoch it is (Keras ends an epoch more than it begins)."""
+        self.batches.epoch = epoch
+
+    def on_epoch_end(self, epoch: int, logs=None) -> None:
+        """Wait until the first machine has written what this epoch brought."""
+        self.model.epochs_done = epoch + 1
+        self.model.stop_training = self.machines.any(False)
+
+
+class Keeper(keras.callbacks.Callback):
+    """After each epoch: a look at the samples, a row of the log, the model, and now and then images of the same latents."""
+
+    def __init__(
+        self,
+        model: models.GenerativeModel,
+        batches,
+        store: SliceStore,
+        folder: Path,
+        epochs: int,
+        checks: bool,
+        minutes: float | None,
+        machines: Alone,
+    ):
+        super().__init__()
+        self.batches, self.folder, self.checks, self.machines, self.rows = batches, folder, checks, machines, []
+        self.deadline = time.perf_counter() + 60 * minutes if minutes else math.inf
+        self.grid_epochs = {math.ceil(epochs * (i + 1) / GRID_ROWS) for i in range(GRID_ROWS)}
+        originals = store.split("train")
+        self.space, self.diversity = metrics.PixelSpace(originals), metrics.intra_sample_diversity(originals)
+        if model.epochs_done:
+            self.rows = read_log(folder).head(model.epochs_done).to_dict("records")
+
+    def on_epoch_begin(self, epoch: int, logs=None) -> None:
+        """Start the clock, and tell the batches which epoch it is (Keras ends an epoch more than it begins)."""
+        self.batches.epoch = epoch
+        self.start = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs=None) -> None:
+        """Write what this epoch brought; the model last, since it says how many epochs count."""
+        seconds = round(time.perf_counter() - self.start, 3)
+        row = {"epoch": epoch + 1, "seconds": seconds, **{name: float(value) for name, value in (logs or {}).items()}}
+        images = self.model.sample(WATCHED, seed=SAMPLE_SEED)
+        self.rows.append(row | self._watch(images))
+        files.write_text(self.folder / "log.csv", pd.DataFrame(self.rows).to_csv(index=False))
+        if self.checks:
+            health.check(self.model, self.rows)
+        if epoch + 1 in self.grid_epochs:
+            files.write_array(self.folder / "grid" / f"epoch-{epoch + 1:05d}.npy", quantize(images[:GRID_LATENTS]))
+        self.model.epochs_done = epoch + 1
+        last, best = self.folder / "model.keras", self.folder / "best.keras"
+        if self.rows[-1]["distance"] <= min(row["distance"] for row in self.rows):
+            models.save(self.model, best)
+            files.write(last, lambda path: shutil.copyfile(best, path))
+        else:
+            models.save(self.model, last)
+        now = time.perf_counter()
+        self.model.stop_training = self.machines.any(now + (now - self.start) > self.deadline)
+
+    def _watch(self, images: np.ndarray) -> dict[str, float]:
+        """Variety and distance to the data of samples; NaN where the samples are."""
+        if not np.isfinite(images).all():
+            return {"variety": math.nan, "distance": math.nan}
+        images = quantize(images)
+        return {
+            "variety": metrics.intra_sample_diversity(images) / self.diversity,
+            "distance": self.space.distance(images),
+        }
+
+
+class ProgressBar(keras.callbacks.Callback):
+    """One bar over all steps, with the terms of the loss and the time left."""
+
+    def __init__(self, model: models.GenerativeModel, epochs: int, steps: int):
+        super().__init__()
+        self.bar = tqdm(
+            total=epochs * steps, initial=model.epochs_done * steps, desc=model.label, unit="step", leave=False, mininterval=1
+        )
+
+    def on_train_batch_end(self, batch: int, logs=None) -> None:
+        """Move on to the steps done."""
+        steps = self.params["steps"] * self.model.epochs_done + batch + 1
+        if steps - self.bar.n >= 10 or batch + 1 == self.params["steps"]:
+            self.bar.set_postfix({name: f"{float(value):.3g}" for name, value in (logs or {}).items()}, refresh=False)
+            self.bar.update(steps - self.bar.n)
+
+    def on_train_end(self, logs=None) -> None:
+        """Remove the bar."""
+        self.bar.close()

@@ -1,0 +1,157 @@
+"""From a profile to a trained model in a folder that a person can open."""
+
+import contextlib
+import hashlib
+import json
+from pathlib import Path
+
+import keras
+from tqdm import tqdm
+
+from dwikit import files, lock, models, paths, report
+from dwikit.errors import InputError
+from dwikit.models import distribution
+from dwikit.models.machines import ALONE, Alone
+from dwikit.profiles import Profile, Training
+from dwikit.slices import SliceStore
+from dwikit.training.loop import fit
+from dwikit.training.outcome import Run, draw_samples, read_log, set_aside
+
+
+def train(
+    key: str,
+    profile: Profile,
+    store: SliceStore,
+    folder: str | Path | None = None,
+    seed: int | None = None,
+    minutes: float | None = None,
+    devices: int = 1,
+    machines: Alone = ALONE,
+) -> Run:
+    """Train one network as a profile says, or continue where an earlier run stopped, then draw its samples.
+
+    A folder made with other settings (data, preset, seed, ...) or trained for more epochs than now asked for is set aside
+    under another name: nothing computed is lost.
+
+    Args:
+        key: ``"vae"``, ``"dfc_vae"``, ``"intro_vae"`` or ``"style_gan"``.
+        profile: from ``profiles.resolve``.
+        store: slices; the training split is learned from, the test split is reconstructed.
+        folder: of the results; by default ``runs/<profile>/<key>``.
+        seed: replaces the profile's.
+        minutes: stop before the epoch that would end later than this, without samples; the same call goes on from there.
+        devices: GPUs (or else CPUs) of this machine that share each batch; the result is that of one within rounding, and an
+            earlier run goes on with any number. With more than one, a step is not compiled with XLA and called one at a time.
+        machines: a ``Machines`` where several train together: all call this, with a folder that they share.
+
+    Raises:
+        InputError: an unknown key, an unknown setting, a batch larger than the training split or one that cannot be shared by
+            so many devices, another process that trains in the same folder, machines that were asked for different things,
+            or one that was lost.
+    """
+    if key not in models.BY_KEY:
+        raise InputError(f"There is no network {key!r}. Known: {', '.join(models.BY_KEY)}.")
+    seed = getattr(profile, key).seed if seed is None else seed
+    folder = Path(folder or paths.runs(profile.name) / key)
+    section: Training = getattr(profile, key)
+    overrides = dict(section.model) | ({"batch_size": section.batch_size} if section.batch_size else {})
+    with _precision(section.mixed_precision), machines.scope(devices):
+        model = models.BY_KEY[key].from_preset(section.preset, image_size=store.image_size, seed=seed, **overrides)
+    if (replicas := distribution.devices_of(model)) > 1:
+        model.check_devices(replicas)
+    settings = _settings(model, section, store)
+    asked = json.dumps([settings, section.epochs, report.versions()])
+    if not machines.same(asked):
+        raise InputError(f"The machines were asked for different things, have other slices or other versions. Here: {asked}")
+    alone = lock.alone(folder.with_name(f".{folder.name}.lock"), f"trains in {folder}")
+    with alone if machines.first else contextlib.nullcontext(), machines.together():
+        with _precision(section.mixed_precision):
+            model = _resume(folder, settings, section.epochs, model, machines)
+        if replicas == 1:
+            model.jit_compile, model.steps_per_execution = section.jit_compile, section.steps_per_execution
+        else:
+            model.jit_compile, model.steps_per_execution = False, 1
+        fit(
+            model,
+            store,
+            folder,
+            section.epochs,
+            section.steps_per_epoch,
+            flip=section.flip,
+            seed=seed,
+            health_checks=section.health,
+            tensorboard=section.tensorboard,
+            deterministic=not section.jit_compile,
+            minutes=minutes,
+            machines=machines,
+        )
+        with machines.in_turn():
+            if machines.first and model.epochs_done == section.epochs:
+                draw_samples(model, store, folder, profile.evaluation.samples)
+    return Run(model, folder)
+
+
+@contextlib.contextmanager
+def _precision(mixed: bool):
+    """Inside, networks are built to compute in bfloat16 and keep their weights in float32, if ``mixed``."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16" if mixed else before)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _settings(model: models.GenerativeModel, section: Training, store: SliceStore) -> dict:
+    """Everything that decides the result of a training but its length."""
+    config = model.get_config()
+    if "features" in config:
+        config["features"] = Path(config["features"]).name  # where the network lies decides nothing
+    settings = {
+        "model": model.key,
+        "config": config,
+        "steps_per_epoch": section.steps_per_epoch,
+        "flip": section.flip,
+        "mixed_precision": section.mixed_precision,
+        "data": fingerprint(store),
+    }
+    return json.loads(json.dumps(settings))
+
+
+def fingerprint(store: SliceStore) -> str:
+    """Sixteen hexadecimal digits that differ between stores of other cases or settings."""
+    facts = json.dumps(store.settings, sort_keys=True) + store.table.to_csv(index=False)
+    return hashlib.sha256(facts.encode()).hexdigest()[:16]
+
+
+def _resume(
+    folder: Path, settings: dict, epochs: int, fresh: models.GenerativeModel, machines: Alone
+) -> models.GenerativeModel:
+    """The model in a folder if it is the beginning of this training, else the fresh one; what is in its way is set aside."""
+    earlier = _beginning(folder, settings, epochs) if machines.first else None
+    begun = machines.any(earlier is not None)
+    if machines.first:
+        files.write_json(folder / "settings.json", settings)
+    if begun and distribution.devices_of(fresh) > 1:
+        fresh.load_weights(folder / "model.keras")
+    elif begun:
+        earlier.config |= {name: fresh.config[name] for name in ("features",) if name in fresh.config}  # it may have moved
+        return earlier
+    return fresh
+
+
+def _beginning(folder: Path, settings: dict, epochs: int) -> models.GenerativeModel | None:
+    """The model in a folder if it is the beginning of this training; what else lies there is set aside."""
+    if not (folder / "model.keras").is_file():
+        return None
+    try:
+        if files.read_json(folder / "settings.json") == settings:
+            model = models.load(folder / "model.keras")
+            if model.epochs_done and len(read_log(folder)) < model.epochs_done:
+                raise InputError(f"{folder / 'log.csv'} ends before the model does.")
+            if model.epochs_done <= epochs:
+                return model
+    except InputError as error:
+        tqdm.write(str(error))
+    tqdm.write(f"{folder.name} was made with other settings or for more epochs; it is kept as {set_aside(folder).name}.")
+    return None

@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 from tqdm import tqdm
 
-from dwikit import files, lock, models, paths, report
+from dwikit import __version__, files, lock, models, paths
 from dwikit.errors import InputError
 from dwikit.models import distribution
 from dwikit.models.machines import ALONE, Alone
@@ -60,9 +60,9 @@ def train(
     if (replicas := distribution.devices_of(model)) > 1:
         model.check_devices(replicas)
     settings = _settings(model, section, store)
-    asked = json.dumps([settings, section.epochs, report.versions()])
+    asked = json.dumps({**settings, "epochs": section.epochs, "dwikit": __version__, "keras": keras.version()})
     if not machines.same(asked):
-        raise InputError(f"The machines were asked for different things, have other slices or other versions. Here: {asked}")
+        raise InputError(f"The machines were asked for different things, or have other slices or versions. Here: {asked}")
     alone = lock.alone(folder.with_name(f".{folder.name}.lock"), f"trains in {folder}")
     with alone if machines.first else contextlib.nullcontext(), machines.together():
         with _precision(section.mixed_precision):

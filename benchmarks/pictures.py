@@ -29,7 +29,7 @@ def main() -> None:
     for name, parts in (("pictures-table-1", tables), ("pictures-reconstruction", reconstructions)):
         table = pd.concat(parts, names=["weights", "model"]).reset_index(level=0).rename(index=report.LABELS)
         print(report.save_table(table, name, source).read_text())
-    plt.rcParams.update(plots.STYLE)
+    plt.rcParams.update({**plots.STYLE, "axes.labelsize": 8})  # two lines fit beside a row
     figure = plots.image_rows({label: images[:12] for label, images in rows.items()}, columns=12, width=11)
     print(report.save_figure(figure, "pictures", source, "png"))
 

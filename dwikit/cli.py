@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import hashlib
 import os
 import platform
 import sys
@@ -230,11 +231,12 @@ def _train(options) -> int:
     if (options.machines is None) != (options.machine is None):
         raise InputError("Several machines need both --machines HOST:PORT,HOST:PORT,... and --machine N, from 0.")
     machines = Machines(options.machines.split(","), options.machine) if options.machines else ALONE
-    start, config = time.perf_counter(), profiles.resolve(options.profile)
+    start, config, networks = time.perf_counter(), profiles.resolve(options.profile), options.networks or list(models.BY_KEY)
+    machines.agree(f"profile {config.name} ({hashlib.sha256(repr(config).encode()).hexdigest()[:8]}), {', '.join(networks)}")
     with machines.in_turn():
         store = study.slices(config)
-    for key in options.networks or models.BY_KEY:
-        left = options.minutes and options.minutes - (time.perf_counter() - start) / 60
+    for key in networks:
+        left = None if options.minutes is None else options.minutes - (time.perf_counter() - start) / 60
         if machines.any(left is not None and left < options.minutes / WORTH_A_START):
             break
         run = study.train(key, config, store, minutes=left, devices=options.devices, machines=machines)

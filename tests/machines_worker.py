@@ -39,8 +39,8 @@ def main() -> None:
         "first": machines.first,
         "devices": devices,
         "any": [machines.any(False), machines.any(index == 1), machines.any(True)],
-        "same": [machines.same("one"), machines.same(f"machine {index}")],
     }
+    machines.agree("on this")
     try:
         config = profiles.resolve("smoke", vae={"epochs": 1 + index, "model": {"channels": [8, 16]}})
         training.train("vae", config, worker.store(), folder / "vae", machines=machines)

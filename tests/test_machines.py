@@ -2,17 +2,20 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
 from dwikit import profiles, training
 from dwikit.errors import InputError
+from dwikit.models import machines
 from dwikit.models.machines import Machines
 
 TESTS = Path(__file__).parent
@@ -55,7 +58,6 @@ def test_two_machines_end_where_one_does(tmp_path):
     for told in (one, other):
         assert told["devices"] == 2
         assert told["any"] == [False, True, True]
-        assert told["same"] == [True, False]
         assert "The machines were asked for different things" in told["refused"]
 
 
@@ -68,6 +70,7 @@ def test_two_machines_end_where_one_does_with_every_model(tmp_path):
 
 TRAIN = """
 import sys
+from dwikit.models import machines
 from dwikit.models.machines import Machines
 folder, addresses, index = sys.argv[1:]
 machines = Machines(addresses.split(","), int(index))
@@ -94,7 +97,8 @@ def test_a_machine_that_is_lost(tmp_path):
     other.kill()
     _, error = one.communicate(timeout=120)
     assert one.returncode == 1
-    assert "refused: The machines do not train together any more" in error and "goes on after the last complete epoch" in error
+    lost = f"refused: The machines do not train together any more: {other.args[-2].split(',')[1]} was lost or ended"
+    assert lost in error and "goes on after the last complete epoch" in error
     assert 1 <= len(training.read_log(log.parent)) < 12
     other.communicate()
 
@@ -114,11 +118,33 @@ def test_a_machine_that_is_lost(tmp_path):
         (["a:1", "a:1"], 0, "Two or more different addresses"),
         (["a:1", "b"], 0, "Two or more different addresses HOST:PORT are needed, not 'a:1, b'"),
         (["a:1", "b:1"], 2, "machine must be 0 to 1, its place in a:1, b:1; it is 2"),
-        (["127.0.0.1:1", "127.0.0.1:2"], 0, "127.0.0.1:1 could not join the others .*used in this process before"),
+        (["127.0.0.1:77777", "b:1"], 0, "The port of 127.0.0.1:77777 cannot be opened here"),
     ],
 )
 def test_machines_that_cannot_be(addresses, index, message):
-    np.array(store().images)
-    __import__("keras").ops.ones(1)  # TensorFlow has begun
     with pytest.raises(InputError, match=message):
         Machines(addresses, index)
+
+
+def test_machines_that_do_not_come(monkeypatch):
+    monkeypatch.setattr(machines, "PATIENCE_S", 0.5)
+    addresses = free_addresses().split(",")
+    with pytest.raises(InputError, match=f"Nobody came at {addresses[1]} in 0.5 s"):
+        Machines(addresses, 0)
+    host, port = addresses[1].split(":")
+    with socket.create_server((host, int(port))):
+        with pytest.raises(InputError, match=f"The port of {addresses[1]} cannot be opened here"):
+            Machines(addresses, 1)
+        keras.ops.ones(1)
+        with pytest.raises(InputError, match=f"{addresses[0]} could not join .*Was TensorFlow used in this process before"):
+            Machines(addresses, 0)
+
+
+def test_waiting_can_be_stopped():
+    addresses = free_addresses()
+    command = [sys.executable, "-m", "dwikit.cli", "train", "vae", "--machines", addresses, "--machine", "0"]
+    waiting = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    assert waiting.stdout.readline().startswith(f"{addresses.split(',')[0]} waits for")
+    waiting.send_signal(signal.SIGINT)
+    _, error = waiting.communicate(timeout=10)
+    assert waiting.returncode == 130 and "dwikit: stopped" in error

@@ -138,7 +138,7 @@ def test_a_case_that_every_worker_dies_of_is_a_row(workers):
 # ==== What cannot work is one message ====
 
 
-@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense://here"])
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense://here", "127.0.0.1:8786x"])
 def test_an_unreachable_scheduler(raw, tmp_path, monkeypatch, capsys, address):
     monkeypatch.setattr(cluster, "TIMEOUT_S", 1)
     assert cli.main(["preprocess", str(raw), str(tmp_path / "out"), "--scheduler", address]) == 2

@@ -6,6 +6,10 @@ of all machines. The first machine alone writes files, and decides for all where
 """
 
 import contextlib
+import re
+import signal
+import socket
+import time
 import zlib
 from collections.abc import Iterator, Sequence
 
@@ -15,6 +19,8 @@ from dwikit.errors import InputError
 from dwikit.models import distribution
 
 BACKEND = keras.backend.backend()
+PATIENCE_S = 600
+"""How long a machine waits for the others to start."""
 
 if BACKEND == "tensorflow":
     import tensorflow as tf
@@ -42,9 +48,12 @@ class Alone:
         """Whether any machine says so. All have to ask."""
         return verdict
 
-    def same(self, text: str) -> bool:
-        """Whether all machines hold the same text. All have to ask."""
-        return True
+    def agree(self, asked: str) -> None:
+        """Refuse to go on unless all machines were asked for the same, in the same words.
+
+        Raises:
+            InputError: they were not.
+        """
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
@@ -79,15 +88,16 @@ class Machines(Alone):
         resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
             spec, task_type="worker", task_id=index, rpc_layer="grpc"
         )
-        print(f"{addresses[index]} waits for the other machines: {', '.join(addresses)}", flush=True)
+        _meet(addresses, index)
         try:
             self._strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
         except (RuntimeError, tf.errors.OpError) as error:
             raise InputError(
-                f"{addresses[index]} could not join the others ({_first_line(error)}). Is its port taken, is this another "
-                "machine's address, or was TensorFlow used in this process before?"
+                f"{addresses[index]} could not join the others ({_first_line(str(error))}). Is it another machine's address? "
+                "Was TensorFlow used in this process before?"
             ) from error
-        self.first, self.addresses = index == 0, addresses
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # TensorFlow would take it for a notice and go on
+        self.first, self.addresses, self.index = index == 0, addresses, index
 
         def total(number):
             return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(number))
@@ -121,11 +131,15 @@ class Machines(Alone):
         """Whether any machine says so. All have to ask."""
         return self._sum(verdict) > 0
 
-    def same(self, text: str) -> bool:
-        """Whether all machines hold the same text. All have to ask."""
-        mine = zlib.crc32(text.encode())
-        devices = self._strategy.num_replicas_in_sync
-        return not self.any(self._sum(mine) != mine * devices)
+    def agree(self, asked: str) -> None:
+        """Refuse to go on unless all machines were asked for the same, in the same words.
+
+        Raises:
+            InputError: they were not.
+        """
+        mine = zlib.crc32(asked.encode())
+        if self.any(self._sum(mine) != mine * self._strategy.num_replicas_in_sync):
+            raise InputError(f"The machines were asked for different things, or have other slices or versions. Here: {asked}")
 
     def _sum(self, number: float) -> float:
         """Over all devices of all machines."""
@@ -139,12 +153,45 @@ class Machines(Alone):
         try:
             yield
         except tf.errors.OpError as error:
+            tasks = {int(number) for number in re.findall(r"/task:(\d+)", str(error))} - {self.index}
+            lost = ", ".join(address for number, address in enumerate(self.addresses) if number in tasks)
             raise InputError(
-                f"The machines do not train together any more ({_first_line(error)}). Look at what each has printed, then "
-                "start the same command on all of them again: it goes on after the last complete epoch."
+                f"The machines do not train together any more: {lost or 'one'} was lost or ended. Look at what each has "
+                "printed, then start the same command on all of them again: it goes on after the last complete epoch."
             ) from error
 
 
-def _first_line(error: Exception) -> str:
+def _meet(addresses: Sequence[str], index: int) -> None:
+    """Wait until every machine has opened its port. TensorFlow's own wait has no end, and no signal stops it.
+
+    Raises:
+        InputError: this machine's port is taken, or the others do not come.
+    """
+    try:
+        server = socket.create_server(("", _port(addresses[index])))
+    except (OSError, OverflowError) as error:
+        raise InputError(f"The port of {addresses[index]} cannot be opened here ({error}). Choose another one.") from error
+    missing, end = [address for address in addresses if address != addresses[index]], time.monotonic() + PATIENCE_S
+    print(f"{addresses[index]} waits for {', '.join(missing)}", flush=True)
+    with server:
+        while missing := [address for address in missing if not _answers(address)]:
+            if time.monotonic() > end:
+                raise InputError(f"Nobody came at {', '.join(missing)} in {PATIENCE_S} s. Start the command on all machines.")
+            time.sleep(0.2)
+
+
+def _answers(address: str) -> bool:
+    """Whether a port is open: the other machine waits, or its TensorFlow has begun."""
+    with contextlib.suppress(OSError):
+        socket.create_connection((address.rpartition(":")[0].strip("[]"), _port(address)), timeout=2).close()
+        return True
+    return False
+
+
+def _port(address: str) -> int:
+    return int(address.rpartition(":")[2])
+
+
+def _first_line(text: str) -> str:
     """Of TensorFlow's message, without the name of the node in braces before it."""
-    return str(error).rpartition("}} ")[2].strip().partition("\n")[0]
+    return text.rpartition("}} ")[2].strip().partition("\n")[0]

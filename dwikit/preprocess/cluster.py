@@ -10,6 +10,7 @@ the result depends on.
 """
 
 import functools
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -81,6 +82,8 @@ def _client(scheduler: str) -> Iterator[Any]:
     from distributed import Client
 
     try:
+        if not re.fullmatch(r"inproc://.+|(\w+://)?.+:\d+", scheduler):
+            raise ValueError("it has no port")  # the client would leave a thread behind that complains later
         client = Client(scheduler, timeout=TIMEOUT_S, set_as_default=False)
     except (OSError, ValueError) as error:
         raise InputError(

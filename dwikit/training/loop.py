@@ -123,7 +123,7 @@ class Keeper(keras.callbacks.Callback):
     ):
         super().__init__()
         self.batches, self.folder, self.checks, self.machines, self.rows = batches, folder, checks, machines, []
-        self.deadline = time.perf_counter() + 60 * minutes if minutes else math.inf
+        self.deadline = time.perf_counter() + 60 * minutes if minutes is not None else math.inf
         self.grid_epochs = {math.ceil(epochs * (i + 1) / GRID_ROWS) for i in range(GRID_ROWS)}
         originals = store.split("train")
         self.space, self.diversity = metrics.PixelSpace(originals), metrics.intra_sample_diversity(originals)

@@ -1,6 +1,7 @@
 """From a profile to a trained model in a folder that a person can open."""
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 from pathlib import Path
@@ -55,14 +56,14 @@ def train(
     folder = Path(folder or paths.runs(profile.name) / key)
     section: Training = getattr(profile, key)
     overrides = dict(section.model) | ({"batch_size": section.batch_size} if section.batch_size else {})
+    data = fingerprint(store)
+    asked = {"network": key, "seed": seed, "image_size": store.image_size, "data": data, **dataclasses.asdict(section)}
+    machines.agree(json.dumps(asked | {"dwikit": __version__, "keras": keras.version()}))
     with _precision(section.mixed_precision), machines.scope(devices):
         model = models.BY_KEY[key].from_preset(section.preset, image_size=store.image_size, seed=seed, **overrides)
     if (replicas := distribution.devices_of(model)) > 1:
         model.check_devices(replicas)
-    settings = _settings(model, section, store)
-    asked = json.dumps({**settings, "epochs": section.epochs, "dwikit": __version__, "keras": keras.version()})
-    if not machines.same(asked):
-        raise InputError(f"The machines were asked for different things, or have other slices or versions. Here: {asked}")
+    settings = _settings(model, section, data)
     alone = lock.alone(folder.with_name(f".{folder.name}.lock"), f"trains in {folder}")
     with alone if machines.first else contextlib.nullcontext(), machines.together():
         with _precision(section.mixed_precision):
@@ -102,7 +103,7 @@ def _precision(mixed: bool):
         keras.config.set_dtype_policy(before)
 
 
-def _settings(model: models.GenerativeModel, section: Training, store: SliceStore) -> dict:
+def _settings(model: models.GenerativeModel, section: Training, data: str) -> dict:
     """Everything that decides the result of a training but its length."""
     config = model.get_config()
     if "features" in config:
@@ -113,7 +114,7 @@ def _settings(model: models.GenerativeModel, section: Training, store: SliceStor
         "steps_per_epoch": section.steps_per_epoch,
         "flip": section.flip,
         "mixed_precision": section.mixed_precision,
-        "data": fingerprint(store),
+        "data": data,
     }
     return json.loads(json.dumps(settings))
 

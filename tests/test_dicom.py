@@ -1,16 +1,19 @@
 """DICOM to BIDS: the same voxels, the right series, and nobody named anywhere."""
 
 import gzip
+import os
 import re
 import shutil
 import subprocess
 import traceback
 import warnings
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
 
 from dwikit import cli, files
@@ -22,9 +25,12 @@ from dwikit.preprocess.trace import read_trace
 pydicom = pytest.importorskip("pydicom", reason="pip install -e '.[acquire]'")
 dcm2niix = pytest.importorskip("dcm2niix", reason="pip install -e '.[acquire]'")
 from pydicom.dataset import Dataset  # noqa: E402
+from pydicom.uid import RLELossless  # noqa: E402
 
 from dwikit.cohorts.dicom import import_dicom  # noqa: E402
-from dwikit.cohorts.dicom_series import b_values, kind_of  # noqa: E402
+from dwikit.cohorts.dicom_faults import cut_off, gaps  # noqa: E402
+from dwikit.cohorts.dicom_report import write_private_list  # noqa: E402
+from dwikit.cohorts.dicom_series import Series, b_values, kind_of  # noqa: E402
 
 from .dicom_writer import in_axes, patient_directions, write_enhanced, write_series  # noqa: E402
 
@@ -140,10 +146,62 @@ def test_what_cannot_be_used_is_said_and_the_rest_goes_on(small, tmp_path):
     report = run(tmp_path)
     assert sorted(report["result"]) == ["converted", "failed", "left out", "left out"]
     reasons = " | ".join(sorted(report["reason"]))
-    assert re.search(r"some are missing|not one|for every volume", reasons)
+    assert "31 slices do not fill 4 volumes of 8: 1 missing, 0 too many" in reasons
     assert "no PatientID" in reasons and "burned into its pixels" in reasons
     assert len(find_cases(tmp_path / "bids")) == 1
     assert not list((tmp_path / "bids").rglob("*.partial*"))
+
+
+def test_damaged_files_are_counted_and_listed_in_private(small, tmp_path, capsys):
+    """One file cut in its pixels and one within its header: the reasons, the exit status, and the list that leads to them."""
+    paths = write_series(tmp_path / "dicom" / "Mueller", *small, study="a", PatientID="a")
+    paths[7].write_bytes(paths[7].read_bytes()[:-100])
+    paths = write_series(tmp_path / "dicom" / "Meier", *small, study="b", PatientID="b")
+    paths[3].write_bytes(paths[3].read_bytes()[:300])
+    arguments = ["cohort", "dicom", str(tmp_path / "dicom"), str(tmp_path / "bids"), "--key", str(tmp_path / "key")]
+    listed = Path(f"{tmp_path / 'key'}.series.tsv")
+    assert cli.main(arguments) == 1
+    said = capsys.readouterr()
+    assert "1 of 32 files cannot be read or end too early" in said.out and "31 slices do not fill 4 volumes of 8" in said.out
+    assert f"2 series failed; the others are done. {listed}" in said.err and "Mueller" not in said.out + said.err
+    assert listed.stat().st_mode & 0o777 == 0o600
+    report = pd.read_csv(tmp_path / "bids" / "dicom-import.tsv", sep="\t", keep_default_na=False).set_index("reason")
+    cut, who = next((row.series, row.participant_id) for row in report.itertuples() if "cut off" in row.Index)
+    rows = listed.read_text().splitlines()
+    assert f"{cut}\t{who}\tdwi\t{tmp_path / 'dicom' / 'Mueller'}\t00008.dcm" in rows
+    assert f"n/a\tn/a\tnot DICOM\t{tmp_path / 'dicom' / 'Meier'}\t00004.dcm" in rows
+    shutil.rmtree(tmp_path / "dicom")
+    write_series(tmp_path / "dicom", *small, study="a", PatientID="a")
+    assert cli.main(arguments) == 0  # mended
+    rows = listed.read_text().splitlines()
+    assert f"{cut}\t{who}\tdwi\t{tmp_path / 'dicom'}\tn/a" in rows and "Mueller" not in listed.read_text()
+    assert sum("Meier" in row for row in rows) == 1  # of an earlier run, and of another series
+    assert cut in (tmp_path / "bids" / "dicom-import.tsv").read_text()
+
+
+def test_packed_pixels_are_read_to_their_end(small, tmp_path):
+    [path, *_] = write_series(tmp_path, *small)
+    dataset = pydicom.dcmread(path)
+    dataset.compress(RLELossless)
+    dataset.save_as(path)
+    one = Series(("", "a"), "1", "1", "dwi", {"1": path})
+    assert not cut_off(one)
+    path.write_bytes(path.read_bytes()[:-100])
+    assert cut_off(one) == [path]
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ([4] * 26, ""),
+        ([4] * 25 + [3], "103 slices do not fill 4 volumes of 26: 1 missing, 0 too many"),
+        ([1] * 24 + [2, 3], "29 slices do not fill 1 volumes of 26: 0 missing, 3 too many"),
+        ([], ""),
+    ],
+)
+def test_gaps(counts, said):
+    positions = Counter({(0.0, 0.0, float(k)): count for k, count in enumerate(counts)})
+    assert gaps(Series(("", "a"), "1", "1", "dwi", positions=positions)) == said
 
 
 def test_a_converter_that_fails_or_hangs_is_one_failed_series(small, tmp_path, monkeypatch):
@@ -168,6 +226,9 @@ def test_a_second_run_adds_and_overwrites_nothing(small, tmp_path):
     write_series(tmp_path / "more" / "b", *small, study="third", PatientID="b")
     assert list(run(tmp_path)["result"]) == ["there already"]
     assert list(run(tmp_path, "more")["result"]) == ["converted"] * 2
+    table = pd.read_csv(tmp_path / "bids" / "dicom-import.tsv", sep="\t", keep_default_na=False)
+    assert list(table["result"]) == ["converted"] * 3 and set(first["series"]) < set(table["series"])
+    assert list(table.columns) == list(first.columns)
     cases = find_cases(tmp_path / "bids")
     same = [case for case in cases if case.subject == first["participant_id"][0]]
     assert len(cases) == 3 and len(same) == 2 and len({case.session for case in same}) == 2  # one person, two visits
@@ -187,10 +248,34 @@ def test_refusals(small, tmp_path):
     assert not (tmp_path / "bids").exists()
     run(tmp_path)
     assert (tmp_path / "key").stat().st_mode & 0o077 == 0
+    with pytest.raises(InputError, match="other does not exist.*needs the one that it was made with"):
+        import_dicom(tmp_path / "dicom", tmp_path / "bids", tmp_path / "other", progress=False)
+    assert not (tmp_path / "other").exists()
+    (tmp_path / "other").write_text("0" * 64)
     with pytest.raises(InputError, match="another key"):
         import_dicom(tmp_path / "dicom", tmp_path / "bids", tmp_path / "other", progress=False)
+    for out in ("dicom", "dicom/bids", "."):
+        with pytest.raises(InputError, match="lie in one another. Choose a folder"):
+            run(tmp_path, out=out)
+    with pytest.raises(InputError, match="lies in the folder of DICOM. Keep it elsewhere"):
+        import_dicom(tmp_path / "dicom", tmp_path / "new", tmp_path / "dicom" / "key")
+    for out in ("other", "other/bids"):
+        with pytest.raises(InputError, match="other is a file, and the data set needs a folder"):
+            run(tmp_path, out=out)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").touch()
     with pytest.raises(InputError, match="holds other files"):
-        run(tmp_path, out="dicom")
+        import_dicom(tmp_path / "dicom", tmp_path / "full", tmp_path / "third")
+    files.write_json(tmp_path / "full" / "dataset_description.json", {"Name": "other"})
+    with pytest.raises(InputError, match="of another source"):
+        import_dicom(tmp_path / "dicom", tmp_path / "full", tmp_path / "third")
+    assert not (tmp_path / "new").exists() and not (tmp_path / "third").exists() and not (tmp_path / "dicom" / "key").exists()
+    report = tmp_path / "bids" / "dicom-import.tsv"
+    report.write_bytes(b"\xff\0")
+    with pytest.raises(InputError, match="dicom-import.tsv is damaged.*Move it away"):
+        run(tmp_path)
+    report.unlink()
+    assert list(run(tmp_path)["result"]) == ["there already"]
     (tmp_path / "key").write_text("secret")
     with pytest.raises(InputError, match="is no key"):
         run(tmp_path)
@@ -198,6 +283,21 @@ def test_refusals(small, tmp_path):
     (tmp_path / "key").unlink()
     with pytest.raises(InputError, match="no DICOM image .0 files"):
         run(tmp_path, "empty", "new")
+
+
+def test_a_new_key_is_announced_once(tmp_path, capsys):
+    first = pseudonym.read_key(tmp_path / "key", tmp_path / "bids")
+    assert f"New key written to {tmp_path / 'key'}; keep it, and keep it secret." in capsys.readouterr().out
+    assert pseudonym.read_key(tmp_path / "key", tmp_path / "bids") == first and not capsys.readouterr().out
+
+
+def test_file_names_of_any_bytes_are_listed(tmp_path):
+    path = Path(os.fsdecode(b"/scans/M\xfcller\t2"))
+    for label in ("a", "b"):
+        row = {"series": label, "participant_id": "sub-a", "kind": "dwi", "folder": path, "damaged": "n/a"}
+        write_private_list(tmp_path / "key", [row])
+    listed = pd.read_csv(f"{tmp_path / 'key'}.series.tsv", sep="\t", encoding_errors="surrogateescape")
+    assert list(listed["series"]) == ["a", "b"] and {os.fsencode(name) for name in listed["folder"]} == {os.fsencode(path)}
 
 
 def test_labels_need_the_key():
@@ -359,15 +459,17 @@ def test_hunt_for_identifiers(small, tmp_path, capfd, caplog):
         report = import_dicom(archive, out, tmp_path / "key")
         assert sorted(report["result"]) == ["converted", "converted", "failed", "left out"]
         said = [report.to_csv(), repr(find_cases(out)), *(str(warning.message) for warning in warned)]
-        for other, key in ((out, "other"), (archive, "key")):  # messages with their whole tracebacks
-            try:
-                import_dicom(archive / planted["folder"], other, tmp_path / key)
+        within = archive / planted["folder"]
+        for other, key in ((out, tmp_path / "other"), (archive, tmp_path / "key"), (tmp_path / "new", within / "key")):
+            try:  # messages with their whole tracebacks
+                import_dicom(within, other, key)
             except InputError as error:
                 said.append("".join(traceback.format_exception(error)).replace(str(archive), ""))
     said += [*capfd.readouterr(), caplog.text]
     written = everything(out)
     texts = written + [text.encode() for text in said]
     leaks = found_in(planted, texts)
+    assert planted["folder"] in (tmp_path / "key.series.tsv").read_text(), "only the private list leads back"
 
     raw = tmp_path / "raw"
     raw.mkdir()

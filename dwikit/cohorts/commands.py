@@ -1,6 +1,7 @@
 """The command ``dwikit cohort``: simulate a cohort, fetch an open one, or take one out of a hospital's archive."""
 
 import importlib
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -28,9 +29,14 @@ def add(commands) -> None:
     command.set_defaults(action=_fetch)
 
     command = kinds.add_parser("dicom", help="convert a folder of DICOM, pseudonymized")
-    command.add_argument("folder", type=Path)
-    command.add_argument("out", type=Path)
-    command.add_argument("--key", type=Path, required=True, help="file of the secret key, made if missing; keep it apart")
+    command.add_argument("folder", type=Path, help="with DICOM files of any name, in folders of any depth; it is only read")
+    command.add_argument("out", type=Path, help="folder of the data set (BIDS): new, empty, or of an earlier run with this key")
+    command.add_argument(
+        "--key",
+        type=Path,
+        required=True,
+        help="file of the secret key, made for a new data set; keep it apart from both folders",
+    )
     command.set_defaults(action=_dicom)
 
     _add_pacs(kinds.add_parser("pacs", help="find and fetch series of a picture archive"))
@@ -98,9 +104,17 @@ def _fetch(options) -> None:
     print(f"{options.out / 'sourcedata' / 'fetched.tsv'} lists every file.")
 
 
-def _dicom(options) -> None:
+def _dicom(options) -> int:
     report = _module("dicom").import_dicom(options.folder, options.out, options.key)
     print(report.drop(columns="file").to_string(index=False))
+    if not (failed := int((report["result"] == "failed").sum())):
+        return 0
+    listed = _module("dicom_report").private_list(options.key)
+    print(
+        f"dwikit: {failed} series failed; the others are done. {listed}, as secret as the key, lists their files.",
+        file=sys.stderr,
+    )
+    return 1
 
 
 def _archive(options):

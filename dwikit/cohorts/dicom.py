@@ -5,6 +5,7 @@ the patient.
 """
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,10 @@ from dwikit.errors import InputError
 from . import pseudonym
 from .bids import generated_by, read_participants
 from .dicom_convert import Failed, convert
+from .dicom_report import NOT_DICOM, REPORT, write_private_list, write_report
 from .dicom_series import REASONS, Series, read_folder
 
-REPORT = "dicom-import.tsv"
+DESCRIPTION = "dataset_description.json"
 MADE_BY = "dwikit.cohorts.dicom.import_dicom"
 
 
@@ -37,35 +39,73 @@ def import_dicom(folder: str | Path, out: str | Path, key: str | Path, progress:
     Args:
         folder: with DICOM files of any name and depth.
         out: the data set's folder; empty, missing, or of an earlier import with the same key.
-        key: file of the secret key, outside `out`; made if missing. Without it no patient can be added or found again.
+        key: file of the secret key, outside both folders; made for a new data set if missing. Without it no patient can be
+            added or found again. Beside it `KEY.series.tsv` is written, a private list of the folders of each series.
         progress: shows progress bars.
 
     Returns:
-        One row a series and kind, also in dicom-import.tsv: series (hash), participant_id, session, kind, images, b_values,
-        result ("converted", "there already", "left out" or "failed"), reason, file.
+        One row a series and kind, merged into dicom-import.tsv: series (hash), participant_id, session, kind, images,
+        b_values, result ("converted", "there already", "left out" or "failed"), reason, file.
 
     Raises:
-        InputError: no such folder, no DICOM in it, a data set of something else or of another key, or an unfit key file.
+        InputError: no such folder, no DICOM in it, folders or a key that lie in one another, `out` is a file, a data set of
+            something else or of another key, or an unfit or missing key file.
     """
     folder, out = Path(folder), Path(out)
-    if not folder.is_dir():
-        raise InputError("The folder of DICOM files does not exist, or is no folder. Check its path.")
+    _check_places(folder, out, Path(key))
     secret = pseudonym.read_key(key, out)
     found, unreadable = read_folder(folder, progress)
     if not found:
-        raise InputError(f"The folder holds no DICOM image ({unreadable} files of other kinds). Check its path.")
+        raise InputError(f"The folder holds no DICOM image ({len(unreadable)} files of other kinds). Check its path.")
     _claim(out, pseudonym.label(secret, "key"))
     sources = {one.study for one in found if one.kind == "dwi" and max(one.b_values) >= 50}
     rows = [_import_one(one, out, secret, sources) for one in tqdm(found, unit="series", disable=not progress)]
     if unreadable:
-        rows.append(
-            {"series": "n/a", "kind": "not DICOM", "images": unreadable, "result": "left out", "reason": "no readable DICOM"}
-        )
+        left_out = {"images": len(unreadable), "result": "left out", "reason": "no readable DICOM"}
+        rows.append({"series": "n/a", "kind": NOT_DICOM, **left_out})
     _write_participants(out, secret, found)
     columns = [*_row(found[0], secret), "result", "reason", "file"]
     report = pd.DataFrame([{name: row.get(name, "n/a") for name in columns} for row in rows])
-    files.write(out / REPORT, lambda path: report.to_csv(path, sep="\t", index=False))
+    write_report(out, report)
+    write_private_list(key, list(_places(found, unreadable, secret)))
     return report
+
+
+def _check_places(folder: Path, out: Path, key: Path) -> None:
+    """Refuses folders and a key that lie where they must not; quotes no path of the archive."""
+    if not folder.is_dir():
+        raise InputError("The folder of DICOM files does not exist, or is no folder. Check its path.")
+    archive, target = folder.resolve(), out.resolve()
+    if target.is_relative_to(archive) or archive.is_relative_to(target):
+        raise InputError(
+            "The folder of DICOM, which names patients, and the data set, which must not, lie in one another. Choose a folder "
+            "for the data set beside the folder of DICOM."
+        )
+    if key.resolve().is_relative_to(archive):
+        raise InputError(
+            "The key lies in the folder of DICOM. Keep it elsewhere, such as in ~/keys, apart from data of both kinds."
+        )
+    there = next(place for place in (out, *out.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise InputError(f"{there} is a file, and the data set needs a folder. Choose another name.")
+    if (out / DESCRIPTION).exists():
+        if generated_by(out).get("Description") != MADE_BY:
+            raise InputError(f"{out} holds a data set of another source. Choose an empty folder.")
+    elif out.is_dir() and any(not entry.name.startswith(".") for entry in out.iterdir()):
+        raise InputError(f"{out} holds other files. Choose an empty folder.")
+
+
+def _places(found: list[Series], unreadable: list[Path], secret: bytes) -> Iterator[dict]:
+    """Rows of the private list: where the files of each series lie, damaged ones by name."""
+    nobody = {"series": "n/a", "participant_id": "n/a", "kind": NOT_DICOM}
+    for one in found:
+        named = {name: value for name, value in _row(one, secret).items() if name in nobody}
+        for folder in sorted({path.parent for path in one.images.values()}):
+            yield named | {"folder": folder.resolve(), "damaged": "n/a"}
+        for path in one.damaged:
+            yield named | {"folder": path.parent.resolve(), "damaged": path.name}
+    for path in unreadable:
+        yield nobody | {"folder": path.parent.resolve(), "damaged": path.name}
 
 
 def _row(one: Series, secret: bytes) -> dict:
@@ -110,24 +150,19 @@ def _refusal(one: Series, sources: set[str]) -> str:
 
 def _claim(out: Path, fingerprint: str) -> None:
     """Writes dataset_description.json, or makes sure that the folder holds an import with this key."""
-    path = out / "dataset_description.json"
+    path = out / DESCRIPTION
     made = {
         "Name": "dwikit",
         "Version": dwikit.__version__,
-        "Description": "dwikit.cohorts.dicom.import_dicom",
+        "Description": MADE_BY,
         "Key": fingerprint,
     }
     if path.exists():
-        by = generated_by(out)
-        if by.get("Description") != MADE_BY:
-            raise InputError(f"{out} holds a data set of another source. Choose an empty folder.")
-        if by.get("Key") != fingerprint:
+        if generated_by(out).get("Key") != fingerprint:
             raise InputError(
                 f"{out} was made with another key: patients would get second labels. Use that key, or another folder."
             )
         return
-    if out.is_dir() and any(not entry.name.startswith(".") for entry in out.iterdir()):
-        raise InputError(f"{out} holds other files. Choose an empty folder.")
     files.write_text(out / "README", "Diffusion-weighted images, converted from DICOM and pseudonymized by dwikit.\n")
     files.write_text(out / ".bidsignore", f"{REPORT}\n")
     files.write_json(

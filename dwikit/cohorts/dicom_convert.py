@@ -16,6 +16,7 @@ import numpy as np
 
 from dwikit import files
 
+from .dicom_faults import cut_off, gaps
 from .dicom_series import Series
 
 TIMEOUT_S = 600
@@ -41,16 +42,23 @@ class Failed(Exception):
 
 
 def convert(one: Series, target: Path) -> None:
-    """Writes sidecar, b-table and image; the image last, so that a series with an image is complete."""
+    """Writes sidecar, b-table and image; the image last, so that a series with an image is complete.
+
+    Raises:
+        Failed: with the cause as far as the files tell it, else with what dcm2niix did.
+    """
+    one.damaged = cut_off(one)
+    if one.damaged:
+        raise Failed(f"{len(one.damaged)} of {len(one.images)} files cannot be read or end too early: their pixels are cut off")
     with tempfile.TemporaryDirectory(prefix="dwikit-") as work:
         image, sidecar, table = _dcm2niix(one, Path(work))
         volumes = image.shape[3] if image.ndim == 4 else 1
         if one.n_frames != volumes * (1 if one.mosaic else image.shape[2]):
-            raise Failed(f"{one.n_frames} images do not fill {volumes} volumes of {image.shape[2]} slices: some are missing")
+            raise Failed(gaps(one) or f"{one.n_frames} slices do not fill {volumes} volumes of {image.shape[2]}")
         if not table and len(one.b_values) == volumes == 1:
             table = {".bval": f"{min(one.b_values):g}\n"}
         if one.kind == "dwi" and len(table.get(".bval", "").split()) != volumes:
-            raise Failed("dcm2niix found no b-value for every volume")
+            raise Failed(gaps(one) or "dcm2niix found no b-value for every volume")
         stem = target.with_suffix("").with_suffix("")
         files.write_json(stem.with_suffix(".json"), plain_sidecar(sidecar))
         for ending, text in table.items():
@@ -76,7 +84,7 @@ def _dcm2niix(one: Series, work: Path) -> tuple[nib.Nifti1Image, dict, dict[str,
         raise Failed(f"dcm2niix did not end within {TIMEOUT_S} s") from None
     images = list((work / "out").glob("*.nii"))
     if len(images) != 1:
-        raise Failed(f"dcm2niix made {len(images)} images of it (status {done.returncode}), not one")
+        raise Failed(gaps(one) or f"dcm2niix made {len(images)} images of it (status {done.returncode}), not one")
     try:
         image = nib.load(images[0], mmap=False)
         image.get_fdata(dtype=np.float32)

@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import warnings
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,7 +33,7 @@ GE_PART = 0x0043, 0x102F
 HEADER = [
     *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "ImageType", "SeriesDescription"),
     *("PatientID", "IssuerOfPatientID", "PatientAge", "PatientBirthDate", "PatientSex", "StudyDate", "BurnedInAnnotation"),
-    *("NumberOfFrames", "ComplexImageComponent", "DiffusionBValue", "DiffusionDirectionality"),
+    *("NumberOfFrames", "ComplexImageComponent", "DiffusionBValue", "DiffusionDirectionality", "ImagePositionPatient"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
     *(tag for creator, _, value in PRIVATE_B_VALUES for tag in (creator, value)),
     GE_PART,
@@ -63,6 +64,8 @@ class Series:
         kind: "dwi", "trace", or a key of REASONS.
         images: SOP instance UID -> file; an image that lies there twice counts once.
         n_frames: images, or frames of multi-frame files.
+        positions: of a slice's corner (mm) -> how many images lie there; empty for multi-frame files.
+        damaged: files whose pixels are found cut off when the series is converted.
         mosaic: whether a frame shows all slices of a volume.
         b_values: s/mm2, as far as the headers tell.
         age: whole years or None; sex: "F", "M" or None.
@@ -74,28 +77,30 @@ class Series:
     kind: str
     images: dict[str, Path] = field(default_factory=dict)
     n_frames: int = 0
+    positions: Counter[tuple[float, ...]] = field(default_factory=Counter)
+    damaged: list[Path] = field(default_factory=list)
     mosaic: bool = False
     b_values: set[float] = field(default_factory=set)
     age: float | None = None
     sex: str | None = None
 
 
-def read_folder(folder: Path, progress: bool = True) -> tuple[list[Series], int]:
-    """Series of a folder and the folders in it, sorted by UID, and the number of files that are no readable DICOM."""
+def read_folder(folder: Path, progress: bool = True) -> tuple[list[Series], list[Path]]:
+    """Series of a folder and the folders in it, sorted by UID, and the files that are no readable DICOM."""
     paths = sorted(Path(parent) / name for parent, _, names in os.walk(folder) for name in names)
     found: dict[tuple, Series] = {}
-    unreadable = 0
-    with _silence():
+    unreadable = []
+    with silence():
         for path in tqdm(paths, unit="file", desc="headers", disable=not progress):
             try:
                 _add(found, _plain(pydicom.dcmread(path, stop_before_pixels=True, specific_tags=HEADER)), path)
             except Exception:  # whatever a damaged header raises, its text may quote the header
-                unreadable += 1
+                unreadable.append(path)
     return sorted(found.values(), key=lambda one: (one.study, one.series, one.kind)), unreadable
 
 
 @contextlib.contextmanager
-def _silence():
+def silence():
     """Inside, pydicom neither warns nor logs: it quotes the values that it complains of."""
     logger = logging.getLogger("pydicom")
     with warnings.catch_warnings(), pydicom.config.disable_value_validation():
@@ -125,6 +130,8 @@ def _add(found: dict[tuple, Series], dataset: Dataset, path: Path) -> None:
         return
     series.images[str(dataset.SOPInstanceUID)] = path
     series.n_frames += int(dataset.get("NumberOfFrames") or 1)
+    if corner := dataset.get("ImagePositionPatient"):
+        series.positions[tuple(round(float(mm), 3) for mm in corner)] += 1
     series.mosaic |= "MOSAIC" in _image_type(dataset)
     series.b_values |= b_values(dataset)
     born, then = str(dataset.get("PatientBirthDate") or ""), str(dataset.get("StudyDate") or "")

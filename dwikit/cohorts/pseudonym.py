@@ -19,26 +19,32 @@ UNITS = {"Y": 1.0, "M": 12.0, "W": 52.18, "D": 365.25}
 
 
 def read_key(path: str | Path, out: str | Path) -> bytes:
-    """The key of a cohort; a new random one is written, readable by its owner alone, where there is none.
+    """The key of a cohort; where there is neither key nor data set yet, a new random one is written, and that is said.
 
     Whoever has the key and a patient's ID can tell the patient's label, and nobody else can (HMAC-SHA-256, RFC 2104). Keep it
     apart from the data, and as long as patients may be added.
 
     Args:
-        path: file of 64 hexadecimal digits.
+        path: file of 64 hexadecimal digits, readable by its owner alone.
         out: folder of the data set, which must not hold the key.
 
     Raises:
-        InputError: the file is no key, cannot be written, or lies in the data set's folder.
+        InputError: the file is no key, cannot be written, lies in the data set's folder, or is not there although the data
+            set is.
     """
-    path = Path(path)
-    if path.resolve().is_relative_to(Path(out).resolve()):
+    path, out = Path(path), Path(out)
+    if path.resolve().is_relative_to(out.resolve()):
         raise InputError(f"The key {path} lies in the data set's folder and would be handed on with it. Keep it elsewhere.")
     try:
         if not path.exists():
+            if (out / "dataset_description.json").exists():
+                raise InputError(
+                    f"The key file {path} does not exist. {out} needs the one that it was made with: name that file."
+                )
             path.parent.mkdir(parents=True, exist_ok=True)
             with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
                 file.write(secrets.token_hex(KEY_BYTES) + "\n")
+            print(f"New key written to {path}; keep it, and keep it secret.", flush=True)
         text = path.read_text(encoding="ascii", errors="replace").strip()
     except OSError as error:
         raise InputError(f"The key {path} cannot be read or written ({error.strerror}). Name a file of your own.") from None

@@ -304,12 +304,14 @@ def test_labels_need_the_key():
     label = pseudonym.label(KEY, "patient", "", "4711")
     assert label == pseudonym.label(KEY, "patient", "", " 4711 ") and re.fullmatch("[a-z2-7]{12}", label)
     others = [
+        pseudonym.label(KEY, "patient", "", "ab12"),
+        pseudonym.label(KEY, "patient", "", "AB12"),
         pseudonym.label(bytes(32), "patient", "", "4711"),
         pseudonym.label(KEY, "patient", "", "4712"),
         pseudonym.label(KEY, "patient", "ward", "4711"),
         pseudonym.label(KEY, "study", "", "4711"),
     ]
-    assert len({label, *others}) == 5
+    assert len({label, *others}) == 7
 
 
 @pytest.mark.parametrize(
@@ -506,5 +508,9 @@ def test_from_the_command_line(small, tmp_path, capsys):
     assert cli.main(arguments) == 0
     said = capsys.readouterr()
     assert "converted" in said.out and not found_in(planted, [said.out.encode(), said.err.encode()])
+    with pytest.raises(SystemExit):
+        cli.main(["cohort", "dicom", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "DICOM files of any name" in said and "new, empty, or of an earlier run with this key" in said
     assert cli.main([*arguments[:-1], str(tmp_path / "bids" / "key")]) == 2
     assert "Keep it elsewhere" in capsys.readouterr().err

@@ -7,6 +7,8 @@ from types import ModuleType
 
 from dwikit.errors import InputError
 
+INSTALL = ".venv/bin/python -m pip install -e '.[acquire]' -c constraints.txt"
+
 
 def add(commands) -> None:
     """Adds ``cohort`` and what it can do to the subparsers of ``dwikit``."""
@@ -77,7 +79,7 @@ def _module(name: str) -> ModuleType:
     try:
         return importlib.import_module(f"dwikit.cohorts.{name}")
     except ModuleNotFoundError as error:
-        raise InputError(f"{error.name} is missing here. Install it with pip install -e '.[acquire]'.") from error
+        raise InputError(f"{error.name} is missing here. Install it with {INSTALL}.") from error
 
 
 def _simulate(options) -> None:

@@ -21,10 +21,16 @@ NEEDED = [
     "jupyterlab",
     "ipywidgets",
 ]
-OPTIONAL = {
-    "nbgrader": "grading the exercises: pip install -e '.[course]'",
-    "tensorboard": "training logs in TensorBoard: pip install -e '.[logs]'",
+EXTRAS = {
+    "course": ("grading the exercises", ["nbgrader"]),
+    "scale": ("preprocessing on many machines", ["dask", "distributed"]),
+    "acquire": ("DICOM, PACS, open cohorts", ["dcm2niix", "pydicom", "pynetdicom", "requests", "xlrd"]),
+    "logs": ("training logs in TensorBoard", ["tensorboard"]),
+    "backends": ("other Keras backends", ["torch", "jax"]),
+    "export": ("generators as ONNX", ["onnx", "onnxruntime", "tf2onnx"]),
+    "gpu": ("TensorFlow on NVIDIA cards", ["nvidia-cudnn-cu12"]),
 }
+"""Extras of pyproject.toml: what each is for, and packages that it brings."""
 BACKENDS = {"tensorflow": "tensorflow", "torch": "torch", "jax": "jax"}
 FREE_GB = 5
 
@@ -44,7 +50,10 @@ def report() -> tuple[str, bool]:
             healthy = False
             found = "MISSING: install it, or set KERAS_BACKEND to one that is here"
         lines.append(f"  {name:14} {found or 'not installed'}{mark}")
-    lines += [f"  {name:14} {_version(name) or 'not installed; for ' + use}" for name, use in OPTIONAL.items()]
+    lines.append("Extras (.venv/bin/python -m pip install -e '.[NAME]' -c constraints.txt):")
+    for name, (use, packages) in EXTRAS.items():
+        missing = [package for package in packages if _version(package) is None]
+        lines.append(f"  {name:14} {use}: {'not installed: ' + ', '.join(missing) if missing else 'installed'}")
     lines.append(gpus(backend))
     free = shutil.disk_usage(paths.project()).free / 1e9
     enough = free > FREE_GB
@@ -94,6 +103,6 @@ def gpus(backend: str) -> str:
     if found := graphics_cards(backend):
         return f"GPU: {', '.join(found)}, seen by {backend}"
     return (
-        f"GPU: none seen by {backend}; profile quick is made for CPUs. With an NVIDIA card: pip install -e '.[gpu]', then "
+        f"GPU: none seen by {backend}; profile quick is made for CPUs. With an NVIDIA card: install the extra gpu, then "
         "run dwikit doctor again"
     )

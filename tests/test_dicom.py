@@ -182,11 +182,12 @@ def test_damaged_files_are_counted_and_listed_in_private(small, tmp_path, capsys
 def test_packed_pixels_are_read_to_their_end(small, tmp_path):
     [path, *_] = write_series(tmp_path, *small)
     dataset = pydicom.dcmread(path)
+    dataset.PixelData = bytes(len(dataset.PixelData))  # packs well
     dataset.compress(RLELossless)
     dataset.save_as(path)
     one = Series(("", "a"), "1", "1", "dwi", {"1": path})
     assert not cut_off(one)
-    path.write_bytes(path.read_bytes()[:-100])
+    path.write_bytes(path.read_bytes()[:-20])
     assert cut_off(one) == [path]
 
 

@@ -56,7 +56,7 @@ def to_onnx(model: GenerativeModel, path: str | Path, seed: int = 0) -> float:
         import onnxruntime
         import tf2onnx  # noqa: F401  (Keras exports by it)
     except ImportError as error:
-        raise InputError(f"Export needs {error.name}, which is not installed: pip install 'dwikit[export]'.") from None
+        raise InputError(f"Export needs {error.name}, which is not installed: pip install -e '.[export]'.") from None
     if keras.backend.backend() != "tensorflow":
         raise InputError(
             f"Export needs Keras on TensorFlow, and it runs on {keras.backend.backend()}: set KERAS_BACKEND=tensorflow. The "

@@ -8,8 +8,8 @@ import pytest
 from dwikit import cli, export, models
 from dwikit.errors import InputError
 
-ort = pytest.importorskip("onnxruntime", reason="pip install 'dwikit[export]'")
-pytest.importorskip("tf2onnx", reason="pip install 'dwikit[export]'")
+ort = pytest.importorskip("onnxruntime", reason="pip install -e '.[export]'")
+pytest.importorskip("tf2onnx", reason="pip install -e '.[export]'")
 
 SMALL = {"image_size": 32, "width": 0.125}
 SETTINGS = {

@@ -148,7 +148,7 @@ def test_an_unreachable_scheduler(raw, tmp_path, monkeypatch, capsys, address):
 
 def test_without_dask(raw, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(InputError, match=r"pip install 'dwikit\[scale\]'"):
+    with pytest.raises(InputError, match=r"pip install -e '.\[scale\]'"):
         preprocess(raw, tmp_path / "out", scheduler="tcp://127.0.0.1:9", progress=False)
 
 

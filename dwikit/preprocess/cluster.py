@@ -56,7 +56,7 @@ def run_jobs(jobs: list[dict[str, Any]], scheduler: str, raw: Path, out: Path) -
     try:
         from distributed import CancelledError, as_completed
     except ImportError as error:
-        raise InputError("A scheduler needs Dask: pip install 'dwikit[scale]'.") from error
+        raise InputError("A scheduler needs Dask: pip install -e '.[scale]'.") from error
     if not jobs:
         return
     with _client(scheduler) as client, _mark(out) as mark:

@@ -78,7 +78,7 @@ def fit(
         callbacks = [keeper, ProgressBar(model, epochs, len(batches))]
         if tensorboard:
             if importlib.util.find_spec("tensorboard") is None:
-                raise InputError("tensorboard: true needs the package tensorboard: pip install 'dwikit[logs]'.")
+                raise InputError("tensorboard: true needs the package tensorboard: pip install -e '.[logs]'.")
             callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False))
     try:
         model.fit(batches, initial_epoch=model.epochs_done, epochs=epochs, verbose=0, callbacks=callbacks)

@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import time
 
 import nibabel as nib
@@ -200,6 +202,58 @@ def test_broken_off_refused_and_continued(orthanc, tmp_path, monkeypatch, capsys
     before = text
     pacs.fetch(orthanc.archive, wanted, out, **FAST)
     assert (out / "ledger.tsv").read_text() == before  # all there: nothing is asked for
+
+
+SLOWLY = """
+import sys, time
+from dwikit import cli
+from dwikit.cohorts import pacs_store
+
+keep = pacs_store.Store.keep
+
+def slowly(store, event):
+    time.sleep(0.2)
+    print("image", flush=True)
+    return keep(store, event)
+
+pacs_store.Store.keep = slowly
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def interrupted(arguments, begun):
+    """Exit status, seconds until the end and last words of a slow `dwikit` that gets Ctrl-C once it has `begun`."""
+    command = [sys.executable, "-c", SLOWLY, *map(str, arguments)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            begun(process)
+            process.send_signal(signal.SIGINT)
+            start = time.monotonic()
+            return process.wait(30), time.monotonic() - start, process.stderr.read()
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("method", ["get", "move"])
+def test_ctrl_c_in_the_middle_of_a_series(orthanc, tmp_path, method):
+    pacs.write_wanted(pacs.find(orthanc.archive, dates="20130401", per_minute=1e6), tmp_path / "wanted.tsv")
+    where = ["--host", "127.0.0.1", "--port", orthanc.port, "--title", "ARCHIVE", "--receive-at", orthanc.ours]
+    arguments = ["cohort", "pacs", "fetch", tmp_path / "wanted.tsv", tmp_path / "out", *where, "--method", method]
+    status, seconds, said = interrupted(arguments, lambda process: [process.stdout.readline() for _ in range(6)])
+    assert status == 130 and "run the same command again" in said and seconds < 3  # the archive's own wait is 30 s and more
+    row = pacs_store.Ledger(tmp_path / "out").latest().iloc[-1]
+    assert row["result"] == "incomplete" and row["reason"] == "broken off" and 5 <= arrived(tmp_path / "out")["two"] < 24
+    ledger = pacs.fetch(orthanc.archive, pacs.read_wanted(tmp_path / "wanted.tsv"), tmp_path / "out", **FAST)
+    assert list(ledger["result"]) == ["arrived"] and arrived(tmp_path / "out")["two"] == 24
+
+
+def test_ctrl_c_while_nobody_answers(tmp_path):
+    calls = []
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        where = ["--host", "127.0.0.1", "--port", silent.getsockname()[1], "--title", "ARCHIVE"]
+        arguments = ["cohort", "pacs", "find", tmp_path / "wanted.tsv", *where]
+        status, seconds, said = interrupted(arguments, lambda process: calls.append(silent.accept()))
+    assert status == 130 and "Traceback" not in said and seconds < 3
 
 
 def test_duplicates_change_nothing(orthanc, tmp_path):

@@ -72,7 +72,7 @@ def fetch(
             pace.wait()
             try:
                 result, reason = _patiently(archive, row, store, method)
-            except InputError:
+            except BaseException:  # Ctrl-C too
                 if store.images(row.series):
                     ledger.add(row.series, "incomplete", store.images(row.series), row.images, "broken off")
                 raise
@@ -111,10 +111,9 @@ def _retrieve(archive: Archive, row, store: Store, method: str) -> tuple[str, st
         )
         for status, _ in send:
             if store.problem:
-                association.abort()
                 raise store.problem
             if not status:
-                raise Gone(f"{archive} broke off.")
+                raise Gone(f"{archive} broke off. If it does so at once, ask whether it knows us, {archive.own_title}.")
     return _verdict(archive, row, store, status)
 
 

@@ -1,6 +1,7 @@
 """Fetching from a picture archive, against a real Orthanc on this machine; it knows loopback callers alone."""
 
 import json
+import re
 import shutil
 import signal
 import socket
@@ -277,8 +278,72 @@ def test_wrong_titles(orthanc, tmp_path):
     with pytest.raises(InputError, match="'A MUCH TOO LONG AE TITLE' is no AE title"):
         pacs.find(pacs.Archive("127.0.0.1", orthanc.port, "A MUCH TOO LONG AE TITLE"))
     unknown = pacs.Archive("127.0.0.1", orthanc.port, "ARCHIVE", own_title="STRANGER", timeout_s=15)
-    with pytest.raises(InputError, match="broke off while it searched.*ask whether we may"):
+    with pytest.raises(InputError, match="broke off while it searched.*whether it knows us, STRANGER"):
         pacs.find(unknown)
+
+
+@pytest.mark.parametrize(
+    ("dates", "names"),
+    [("20130401", ["two"]), ("20140101-", ["four", "three"]), ("-20130401", ["one", "two"])],
+)
+def test_ranges_of_dates(orthanc, dates, names):
+    assert sorted(studies(pacs.find(orthanc.archive, dates=dates, per_minute=1e6))) == names
+
+
+@pytest.mark.parametrize(
+    "dates",
+    ["01.01.2010-31.12.2012", "2024", "2010-01-01", "20230229", "20120101-20101231", "2010010120121231", "-", " 20100101"],
+)
+def test_what_is_no_date_is_refused(dates):
+    nobody = pacs.Archive("127.0.0.1", free_port(), "ARCHIVE")  # never asked
+    with pytest.raises(InputError, match=f"20100101-20191231.*not '{re.escape(dates)}'"):
+        pacs.find(nobody, dates=dates)
+
+
+def test_no_such_host_or_port(tmp_path):
+    with pytest.raises(InputError, match="finds no host 'pacs.invalid'. Check its name"):
+        pacs.find(pacs.Archive("pacs.invalid", 104, "ARCHIVE"))
+    with pytest.raises(InputError, match="finds no host"):
+        pacs.find(pacs.Archive("pacs..hospital", 104, "ARCHIVE"))  # no name at all
+    for port in (0, 99999):
+        with pytest.raises(InputError, match=f"{port} is no port: it must lie between 1 and 65535"):
+            pacs.Archive("127.0.0.1", port, "ARCHIVE")
+        wanted = pd.DataFrame({"study": ["1.2.3"], "series": ["1.2.3.4"], "images": [1]})
+        with pytest.raises(InputError, match=f"{port} is no port"):
+            pacs.fetch(pacs.Archive("127.0.0.1", 104, "ARCHIVE"), wanted, tmp_path, "move", port, **FAST)
+
+
+def test_what_the_archive_cannot_send(orthanc, tmp_path, capsys):
+    """We listen where the archive does not send to: nothing comes, which is no success."""
+    pacs.write_wanted(pacs.find(orthanc.archive, per_minute=1e6), tmp_path / "wanted.tsv")
+    where = ["--host", "127.0.0.1", "--port", str(orthanc.port), "--title", "ARCHIVE", "--per-minute", "6000"]
+    fetch = ["cohort", "pacs", "fetch", str(tmp_path / "wanted.tsv"), str(tmp_path / "out"), *where]
+    assert cli.main([*fetch, "--method", "move", "--receive-at", str(free_port())]) == 1
+    said = capsys.readouterr().out
+    assert "4 missing: status 0x" in said and "could it send to us? DWIKIT and our port must be registered there" in said
+    assert "4 of 4 series are missing" in said and "Run the same again" in said and "name patients" not in said
+    assert cli.main([*fetch, "--method", "move", "--receive-at", str(orthanc.ours)]) == 0
+    said = capsys.readouterr().out
+    assert "arrived    4" in said and "name patients" in said and "missing" not in said
+    assert cli.main(fetch) == 0
+    assert "arrived before    4" in capsys.readouterr().out
+
+
+def test_only_folders_of_its_own(orthanc, tmp_path):
+    wanted = pacs.find(orthanc.archive, description="*Knee*", per_minute=1e6)
+    for folder, name in (("checkout", ".git"), ("mixed", "dicom/scans"), ("other", "ledger.tsv")):
+        path = tmp_path / folder / name
+        path.parent.mkdir(parents=True)
+        path.write_text("date\tamount\n")
+        with pytest.raises(InputError, match=f"{folder} holds other things, such as '{path.name}'. Choose an empty"):
+            pacs.fetch(orthanc.archive, wanted, tmp_path / folder, **FAST)
+        assert [other for other in (tmp_path / folder).rglob("*") if other.is_file()] == [path]
+    out = tmp_path / "out"
+    out.mkdir()
+    assert list(pacs.fetch(orthanc.archive, wanted, out, **FAST)["result"]) == ["arrived"]
+    (out / "notes.txt").write_text("mine")  # among a fetch's own
+    again = pacs.fetch(orthanc.archive, wanted, out, **FAST)
+    assert list(again["result"]) == ["arrived before"] and list(again["images"]) == ["8"]
 
 
 def test_an_archive_that_can_do_less(tmp_path):
@@ -370,6 +435,9 @@ def test_wanted_lists(tmp_path):
     wanted = pd.DataFrame({"study": ["1.2"], "series": ["1.2.3"], "images": [4]})
     pacs.write_wanted(wanted, tmp_path / "wanted.tsv")
     assert pacs.read_wanted(tmp_path / "wanted.tsv").equals(wanted)
+    with pytest.raises(InputError, match="wanted.tsv is there already.*Delete it, or choose another name"):
+        pacs.write_wanted(wanted[:0], tmp_path / "wanted.tsv")
+    assert pacs.read_wanted(tmp_path / "wanted.tsv").equals(wanted)
     (tmp_path / "bad.tsv").write_text("study\tseries\timages\n1.2\t../../etc\t1\n")
     with pytest.raises(InputError, match="'../../etc', which is no UID"):
         pacs.read_wanted(tmp_path / "bad.tsv")
@@ -387,5 +455,10 @@ def test_from_the_command_line(orthanc, tmp_path, capsys):
     assert "1 series of 1 studies, 8 images" in capsys.readouterr().out
     assert cli.main(["cohort", "pacs", "fetch", wanted, out, *where, "--per-minute", "600"]) == 0
     assert "arrived    1" in capsys.readouterr().out and arrived(tmp_path / "out")["four"] == 8
-    assert cli.main(["cohort", "pacs", "find", wanted, *where[:-1], "NOBODY"]) == 2
+    assert cli.main(["cohort", "pacs", "find", wanted, *where[:-1], "NOBODY"]) == 2  # says so before it asks
+    assert f"{wanted} is there already" in capsys.readouterr().err
+    other = str(tmp_path / "other.tsv")
+    assert cli.main(["cohort", "pacs", "find", other, *where[:-1], "NOBODY"]) == 2
     assert "turns us away" in capsys.readouterr().err
+    assert cli.main(["cohort", "pacs", "find", other, *where, "--dates", "-20120401", "--per-minute", "6000"]) == 0
+    assert "1 series of 1 studies, 8 images" in capsys.readouterr().out

@@ -61,7 +61,7 @@ def _add_pacs(pacs) -> None:
             command.add_argument("--modality", default="MR")
             command.add_argument("--description", default="", help="of the study, such as '*brain*'")
             command.add_argument("--series", default="", help="description of the series, such as '*diff*'")
-            command.add_argument("--dates", default="", help="such as 20100101-20191231")
+            command.add_argument("--dates", default="", help="such as 20100101-20191231, 20100101-, or one day")
             command.add_argument("--report", default="", help="words of the report, where the archive searches them")
             command.add_argument("--report-field", default="InterpretationText", help="DICOM keyword; default %(default)s")
             command.add_argument("--per-minute", type=float, default=120, help="most requests; default %(default)s")
@@ -125,13 +125,14 @@ def _archive(options):
 
 def _find(options) -> None:
     pacs = _module("pacs")
+    pacs.check_new(options.wanted)
     terms = ("description", "dates", "modality", "series", "report", "report_field", "per_minute")
     wanted = pacs.find(_archive(options), **{name: getattr(options, name) for name in terms})
     pacs.write_wanted(wanted, options.wanted)
     print(f"{len(wanted)} series of {wanted['study'].nunique()} studies, {wanted['images'].sum()} images: {options.wanted}")
 
 
-def _pull(options) -> None:
+def _pull(options) -> int:
     pacs = _module("pacs")
     wanted = pacs.read_wanted(options.wanted)
     ledger = pacs.fetch(
@@ -143,4 +144,11 @@ def _pull(options) -> None:
         per_minute=options.per_minute,
     )
     print(ledger["result"].value_counts().to_string())
-    print(f"{options.out / 'ledger.tsv'} tells more. These files name patients: convert them with `dwikit cohort dicom`.")
+    if any((options.out / "dicom").rglob("*.dcm")):
+        print(f"The files in {options.out / 'dicom'} name patients: convert them with `dwikit cohort dicom`.")
+    missing = ledger[~ledger["result"].isin([pacs.ARRIVED, pacs.BEFORE])]
+    for reason, count in missing["reason"].value_counts().items():
+        print(f"{count} missing: {reason}.")
+    if len(missing):
+        print(f"{len(missing)} of {len(ledger)} series are missing, see {options.out / 'ledger.tsv'}. Run the same again.")
+    return min(len(missing), 1)

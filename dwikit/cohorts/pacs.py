@@ -18,13 +18,14 @@ from tqdm.auto import tqdm
 from dwikit.errors import InputError
 
 from .pacs_archive import IMAGES, SYNTAXES, Archive, Gone, Pace, connected, listening
-from .pacs_find import find, read_wanted, write_wanted
-from .pacs_store import Ledger, Store
+from .pacs_find import check_new, find, read_wanted, write_wanted
+from .pacs_store import Ledger, Store, check_own
 
-__all__ = ["Archive", "fetch", "find", "read_wanted", "write_wanted"]
+__all__ = ["ARRIVED", "BEFORE", "Archive", "check_new", "fetch", "find", "read_wanted", "write_wanted"]
 
 PATIENCE_S = (2, 10, 30)
 """Waits before an archive that went away is called again."""
+ARRIVED, BEFORE = "arrived", "arrived before"
 UNKNOWN_DESTINATION = 0xA801
 
 
@@ -45,27 +46,30 @@ def fetch(
     Args:
         archive: where they are.
         wanted: from `find` or `read_wanted`.
-        out: folder, readable by its owner alone.
+        out: folder, readable by its owner alone; an empty one, or one of an earlier fetch.
         method: "get" receives on our own connection (C-GET); "move" lets the archive send to `receive_at` (C-MOVE), which its
             administrator must have registered under our AE title.
         receive_at: port that we listen on for "move".
         per_minute: most series a minute.
 
     Returns:
-        The ledger's last line of each series.
+        The ledger's last line of each wanted series; the result is "arrived before" where it was not asked for again.
 
     Raises:
-        InputError: the archive does not answer any more (what arrived stays), turns us away, or a file cannot be written.
+        InputError: the folder holds other things, the archive does not answer any more (what arrived stays), turns us away,
+            or a file cannot be written.
     """
     if method not in ("get", "move"):
         raise InputError(f'method must be "get" or "move", not {method!r}.')
     out = Path(out)
     try:
         out.mkdir(parents=True, exist_ok=True, mode=0o700)
+        check_own(out)
     except OSError as error:
-        raise InputError(f"{out} cannot be made ({error.strerror}). Choose a folder that you may write to.") from error
+        raise InputError(f"{out} cannot be used ({error.strerror}). Choose a folder that you may write to.") from error
     ledger, store, pace = Ledger(out), Store(out, set(wanted["series"])), Pace(per_minute)
-    missing = [row for row in wanted.itertuples() if row.series not in ledger.arrived()]
+    before = ledger.arrived()
+    missing = [row for row in wanted.itertuples() if row.series not in before]
     bar = tqdm(missing, total=len(wanted), initial=len(wanted) - len(missing), unit="series", disable=not progress)
     with listening(archive, store, receive_at) if method == "move" else contextlib.nullcontext():
         for row in bar:
@@ -77,7 +81,9 @@ def fetch(
                     ledger.add(row.series, "incomplete", store.images(row.series), row.images, "broken off")
                 raise
             ledger.add(row.series, result, store.images(row.series), row.images, reason)
-    return ledger.latest()
+    latest = ledger.latest()
+    latest.loc[latest["series"].isin(before), "result"] = BEFORE
+    return latest[latest["series"].isin(wanted["series"])].reset_index(drop=True)
 
 
 def _patiently(archive: Archive, row, store: Store, method: str) -> tuple[str, str]:
@@ -114,10 +120,10 @@ def _retrieve(archive: Archive, row, store: Store, method: str) -> tuple[str, st
                 raise store.problem
             if not status:
                 raise Gone(f"{archive} broke off. If it does so at once, ask whether it knows us, {archive.own_title}.")
-    return _verdict(archive, row, store, status)
+    return _verdict(archive, row, store, status, method)
 
 
-def _verdict(archive: Archive, row, store: Store, status: Dataset) -> tuple[str, str]:
+def _verdict(archive: Archive, row, store: Store, status: Dataset, method: str) -> tuple[str, str]:
     """What came of a request, by its last status and by the files that are here."""
     if status.Status == UNKNOWN_DESTINATION:
         raise InputError(f"{archive} does not know where {archive.own_title} is. Ask its administrator to register us.")
@@ -126,6 +132,8 @@ def _verdict(archive: Archive, row, store: Store, status: Dataset) -> tuple[str,
     differing, store.differing = store.differing, 0
     note = f"{differing} images came again with other contents; the first were kept" if differing else ""
     if status.Status == 0 and not failed and here and here >= expected:
-        return "arrived", note
-    reasons = [f"status 0x{status.Status:04X}", f"{failed} images failed" if failed else "", note]
+        return ARRIVED, note
+    unsent = method == "move" and not here
+    hint = f"could it send to us? {archive.own_title} and our port must be registered there" if unsent else ""
+    reasons = [f"status 0x{status.Status:04X}", f"{failed} images failed" if failed else "", note, hint]
     return ("incomplete" if here else "refused"), "; ".join(filter(None, reasons))

@@ -1,6 +1,8 @@
 """Asks a picture archive what it holds: the list of series that are wanted."""
 
+import datetime
 import fnmatch
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +19,7 @@ from .pacs_store import UID
 WANTED = ["study", "series", "images"]
 MOST_IMAGES = 10**6
 """Of a series; a larger number is no count and taken for unknown (0)."""
+RANGE = re.compile(r"[0-9]{8}(-([0-9]{8})?)?|-[0-9]{8}")
 PENDING = 0xFF00, 0xFF01
 
 
@@ -38,7 +41,7 @@ def find(
     Args:
         archive: where to look.
         description: of the study, such as "*brain*".
-        dates: of the study, as DICOM writes a range: "20100101-20191231", "20100101-", or one day.
+        dates: of the study, as DICOM writes a range: "20100101-20191231", "20100101-", "-20191231", or one day.
         modality: of the series.
         series: description of the series, such as "*diff*"; empty for all.
         report: words of the report, such as "*no acute infarct*".
@@ -49,8 +52,10 @@ def find(
         The wanted list, one row a series: study (UID), series (UID), images (in the archive; 0 if it does not tell).
 
     Raises:
-        InputError: the archive does not answer, turns us away, or does not search by a field that was asked for.
+        InputError: the dates are none; the archive does not answer, turns us away, or does not search by a field that was
+            asked for.
     """
+    _check_dates(dates)
     pace, rows = Pace(per_minute), []
     level = {"ModalitiesInStudy": modality, "StudyDate": dates, "StudyInstanceUID": ""}
     words = {name: text for name, text in (("StudyDescription", description), (report_field, report)) if text}
@@ -65,6 +70,17 @@ def find(
     return pd.DataFrame(rows, columns=WANTED).drop_duplicates("series", ignore_index=True)
 
 
+def _check_dates(text: str) -> None:
+    """Refuses what is no range of dates; archives answer it with everything, or with nothing."""
+    days = re.findall(r"[0-9]{8}", text)
+    try:
+        calendar = all(datetime.datetime.strptime(day, "%Y%m%d") for day in days)
+    except ValueError:
+        calendar = False
+    if text and not (RANGE.fullmatch(text) and calendar and days == sorted(days)):
+        raise InputError(f"Dates are days such as 20100315, or ranges: 20100101-20191231, 20100101-, -20191231; not {text!r}.")
+
+
 def _ask(archive, association, level: str, fields: dict[str, str], words: dict[str, str], pace: Pace) -> list[Dataset]:
     """Answers of one C-FIND that match the words."""
     query = Dataset()
@@ -75,7 +91,7 @@ def _ask(archive, association, level: str, fields: dict[str, str], words: dict[s
     answers = []
     for status, answer in association.send_c_find(query, sop.StudyRootQueryRetrieveInformationModelFind):
         if not status:
-            raise Gone(f"{archive} broke off while it searched. Try again, or ask whether we may.")
+            raise Gone(f"{archive} broke off while it searched. Try again, or ask whether it knows us, {archive.own_title}.")
         if status.Status in PENDING:
             answers.append(answer)
         elif status.Status:
@@ -109,6 +125,21 @@ def read_wanted(path: str | Path) -> pd.DataFrame:
     return wanted.assign(images=images.where(images.between(0, MOST_IMAGES), 0).astype(int))[WANTED]
 
 
+def check_new(path: str | Path) -> None:
+    """Refuses the name of a file that is there: people shorten their lists by hand.
+
+    Raises:
+        InputError: it is there.
+    """
+    if Path(path).exists():
+        raise InputError(f"{path} is there already and is not overwritten. Delete it, or choose another name.")
+
+
 def write_wanted(wanted: pd.DataFrame, path: str | Path) -> None:
-    """Writes a wanted list."""
+    """Writes a new wanted list.
+
+    Raises:
+        InputError: there is one already.
+    """
+    check_new(path)
     files.write(path, lambda partial: wanted.to_csv(partial, sep="\t", index=False))

@@ -12,9 +12,25 @@ from dwikit.errors import InputError
 
 LEDGER = "ledger.tsv"
 COLUMNS = ["time", "series", "result", "images", "expected", "reason"]
+HEADER = "\t".join(COLUMNS) + "\n"
 UID = re.compile(r"[0-9.]{1,64}")
 SUCCESS, REFUSED, NO_SPACE, UNFIT = 0x0000, 0x0124, 0xA700, 0xA900
 """Answers to C-STORE (DICOM PS3.4, B.2.3)."""
+
+
+def check_own(folder: Path) -> None:
+    """Refuses a folder that holds other things than ledger and series of a fetch, and no ledger.
+
+    Raises:
+        InputError: patients' files would come among them.
+    """
+    if (folder / LEDGER).is_file():
+        with open(folder / LEDGER, encoding="utf-8", errors="replace") as file:
+            if HEADER.startswith(file.readline()):  # the power may have gone within it
+                return
+    series = {path.name for path in (folder / "dicom").glob("*") if not UID.fullmatch(path.name)}
+    if others := sorted({path.name for path in folder.iterdir()} - {"dicom"} | series):
+        raise InputError(f"{folder} holds other things, such as {others[0]!r}. Choose an empty folder for patients' files.")
 
 
 class Ledger:
@@ -39,7 +55,7 @@ class Ledger:
             InputError: it cannot be written; the next run asks for the series again.
         """
         row = [time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), series, result, str(images), str(expected), reason or "n/a"]
-        start = "\n" if self.torn else "" if self.path.exists() else "\t".join(COLUMNS) + "\n"
+        start = "\n" if self.torn else "" if self.path.exists() else HEADER
         try:
             with open(self.path, "a", encoding="utf-8") as file:
                 file.write(start + "\t".join(row) + "\n")

@@ -196,8 +196,31 @@ def test_what_is_wrong_is_not_kept(server, tmp_path):
     with pytest.raises(InputError, match="Move it away"):
         fetch_file(f"{server.url}/a", tmp_path / "a", 10)
     assert (tmp_path / "a").read_bytes() == b"mine"
-    with pytest.raises(InputError, match="cannot be fetched.*Check the network"):
-        fetch_file("http://127.0.0.1:9/a", tmp_path / "c")
+
+
+def test_no_network(server, tmp_path, capsys, monkeypatch):
+    """A name that does not resolve is tried once more, soon; nobody listening as often as a busy server."""
+    waits = []
+    monkeypatch.setattr(download, "WAITS_S", (1, 5, 20))
+    monkeypatch.setattr(download.time, "sleep", waits.append)
+    with pytest.raises(InputError, match="^No connection to 127.0.0.1: connection refused. Check the network and run the same"):
+        fetch_file("http://127.0.0.1:9/a", tmp_path / "none" / "a")
+    assert waits == [1, 5, 20]
+    for name in ("ixi", "aomic-piop2"):
+        recipe = dataclasses.asdict(public.load(name)) | {"url": "https://archive.invalid/data"}
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(recipe))
+        assert cli.main(["cohort", "fetch", str(tmp_path / f"{name}.yaml"), str(tmp_path / "none" / name)]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith("dwikit: No connection to archive.invalid: ") and len(said) < 150 and "Pool" not in said
+    assert waits == [1, 5, 20, 1] and not (tmp_path / "none").exists()
+    with pytest.raises(InputError, match="HTTP 404"):
+        fetch_file(f"{server.url}/b", tmp_path / "none" / "b")
+    server.files["a"] = bytes(1000)
+    server.break_after["a"] = 300
+    monkeypatch.setattr(download, "WAITS_S", ())
+    with pytest.raises(InputError, match="^No connection to 127.0.0.1: it broke off.*it goes on"):
+        fetch_file(f"{server.url}/a", tmp_path / "a")
+    assert (tmp_path / ".a.part").stat().st_size == 300
 
 
 def serve_piop2(server, tables, doi="10.18112/openneuro.ds002790.v2.0.0"):
@@ -267,7 +290,7 @@ def test_another_snapshot_or_no_data_set_is_refused(server, tmp_path):
     server.files["ds002790/sub-0015/../../dwi/evil.json"] = b"{}"
     with pytest.raises(InputError, match="outside of its data set"):
         public.fetch(dataclasses.replace(recipe, doi="10.18112/openneuro.ds002790.v3.0.0"), tmp_path / "in", progress=False)
-    with pytest.raises(InputError, match="cannot be listed"):
+    with pytest.raises(InputError, match="No connection to 127.0.0.1"):
         public.fetch(dataclasses.replace(recipe, url="http://127.0.0.1:9"), tmp_path, progress=False)
 
 

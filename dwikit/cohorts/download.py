@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+import socket
 import time
+import urllib.parse
 from pathlib import Path
 
 import requests
@@ -41,16 +43,14 @@ def download(url: str, path: Path, size: int | None = None, md5: str | None = No
         return False
     part = path.with_name(f".{path.name}.part")
     try:
-        part.parent.mkdir(parents=True, exist_ok=True)
         for wait in (*WAITS_S, None):
             try:
                 _append(url, part, size)
                 break
             except (_Again, requests.RequestException) as error:
-                if wait is None:
-                    raise InputError(
-                        f"{url} cannot be fetched ({error}). Check the network and run the same again: it goes on."
-                    ) from error
+                nameless = isinstance(_cause(error), socket.gaierror)  # mostly there is no network: do not try for long
+                if wait is None or nameless and wait != WAITS_S[0]:
+                    raise failure(url, error) from error
                 time.sleep(wait)
         _check(url, part, size, md5)
         os.replace(part, path)
@@ -59,6 +59,24 @@ def download(url: str, path: Path, size: int | None = None, md5: str | None = No
             f"{path} cannot be written ({error.strerror or error}). Free some space and run the same again."
         ) from error
     return True
+
+
+def failure(url: str, error: Exception) -> InputError:
+    """What to tell of a request that failed."""
+    cause = _cause(error)
+    if isinstance(error, requests.ConnectionError | requests.Timeout | requests.exceptions.ChunkedEncodingError):
+        reason = getattr(cause, "strerror", None) or ("no answer in time" if "timed out" in str(cause) else "it broke off")
+        what = f"No connection to {urllib.parse.urlsplit(url).hostname}: {reason[0].lower() + reason[1:]}"
+    else:
+        what = f"{url} cannot be fetched: {cause}"
+    return InputError(f"{what}. Check the network and run the same again: it goes on.")
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What an error began with."""
+    while deeper := error.__cause__ or error.__context__:
+        error = deeper
+    return error
 
 
 def _append(url: str, part: Path, size: int | None) -> None:
@@ -76,6 +94,7 @@ def _append(url: str, part: Path, size: int | None) -> None:
             raise InputError(
                 f"{url} cannot be fetched: HTTP {answer.status_code}. The archive may have moved it; see the recipe."
             )
+        part.parent.mkdir(parents=True, exist_ok=True)
         with open(part, "ab" if answer.status_code == 206 else "wb") as file:
             for chunk in answer.iter_content(CHUNK):
                 file.write(chunk)

@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 from dwikit import files
 from dwikit.errors import InputError
 
-from .download import TIMEOUT_S, download
+from .download import TIMEOUT_S, download, failure
 
 TOP = ("dataset_description.json", "participants.*", "README*", "CHANGES", "LICENSE*", "dwi.*", "*_dwi.*")
 """Files of the data set's own folder that are fetched: what it is, who took part, inherited tables and sidecars."""
@@ -115,9 +115,7 @@ def _pages(url: str, query: dict[str, str]) -> Iterator[ElementTree.Element]:
             answer.raise_for_status()
             page = ElementTree.fromstring(answer.content)
         except (requests.RequestException, ElementTree.ParseError) as error:
-            raise InputError(
-                f"{url} cannot be listed ({error}). Check the network and run the same again: it goes on."
-            ) from error
+            raise failure(url, error) from error
         yield page
         token = page.findtext("{*}NextContinuationToken", "")
         if not token:

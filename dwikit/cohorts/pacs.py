@@ -126,7 +126,9 @@ def _retrieve(archive: Archive, row, store: Store, method: str) -> tuple[str, st
 def _verdict(archive: Archive, row, store: Store, status: Dataset, method: str) -> tuple[str, str]:
     """What came of a request, by its last status and by the files that are here."""
     if status.Status == UNKNOWN_DESTINATION:
-        raise InputError(f"{archive} does not know where {archive.own_title} is. Ask its administrator to register us.")
+        raise InputError(
+            f"{archive} does not know where {archive.own_title} is. Ask its administrator to register our title and port."
+        )
     here, failed = store.images(row.series), int(status.get("NumberOfFailedSuboperations") or 0)
     expected = row.images or here
     differing, store.differing = store.differing, 0

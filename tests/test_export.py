@@ -63,6 +63,6 @@ def test_the_command_and_what_it_refuses(tmp_path, capsys, monkeypatch):
     with pytest.raises(InputError, match="no file was written"):
         export.to_onnx(models.load(path), out)
     monkeypatch.setitem(sys.modules, "tf2onnx", None)
-    with pytest.raises(InputError, match="pip install 'dwikit\\[export\\]'"):
+    with pytest.raises(InputError, match="pip install -e '.\\[export\\]'"):
         export.to_onnx(models.load(path), out)
     assert not out.exists()

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -446,6 +447,9 @@ def test_wanted_lists(tmp_path):
         pacs.read_wanted(tmp_path / "bad.tsv")
     with pytest.raises(InputError, match="cannot be read"):
         pacs.read_wanted(tmp_path / "nothing.tsv")
+    (tmp_path / "bad.tsv").write_text("study\tseries\timages\n")
+    with pytest.raises(InputError, match="names no series"):
+        pacs.read_wanted(tmp_path / "bad.tsv")
 
 
 def test_from_the_command_line(orthanc, tmp_path, capsys):
@@ -458,6 +462,8 @@ def test_from_the_command_line(orthanc, tmp_path, capsys):
     assert cli.main(["cohort", "pacs", "find", wanted, *where[:-1], "NOBODY"]) == 2  # says so before it asks
     assert f"{wanted} is there already" in capsys.readouterr().err
     other = str(tmp_path / "other.tsv")
+    assert cli.main(["cohort", "pacs", "find", other, *where, "--dates", "18951108", "--per-minute", "6000"]) == 0
+    assert "No series matches" in capsys.readouterr().out and not Path(other).exists()
     assert cli.main(["cohort", "pacs", "find", other, *where[:-1], "NOBODY"]) == 2
     assert "turns us away" in capsys.readouterr().err
     assert cli.main(["cohort", "pacs", "find", other, *where, "--dates", "-20120401", "--per-minute", "6000"]) == 0

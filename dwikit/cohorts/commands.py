@@ -128,6 +128,9 @@ def _find(options) -> None:
     pacs.check_new(options.wanted)
     terms = ("description", "dates", "modality", "series", "report", "report_field", "per_minute")
     wanted = pacs.find(_archive(options), **{name: getattr(options, name) for name in terms})
+    if wanted.empty:
+        print("No series matches: no list was written.")
+        return
     pacs.write_wanted(wanted, options.wanted)
     print(f"{len(wanted)} series of {wanted['study'].nunique()} studies, {wanted['images'].sum()} images: {options.wanted}")
 

@@ -118,6 +118,8 @@ def read_wanted(path: str | Path) -> pd.DataFrame:
         raise InputError(f"The wanted list {path} cannot be read ({error}). Make one with `find`.") from error
     if missing := [name for name in WANTED if name not in wanted]:
         raise InputError(f"The wanted list {path} has no column {', '.join(missing)}; it needs {', '.join(WANTED)}.")
+    if wanted.empty:
+        raise InputError(f"The wanted list {path} names no series.")
     for uid in [*wanted["study"], *wanted["series"]]:
         if not UID.fullmatch(uid):
             raise InputError(f"The wanted list {path} holds {uid!r}, which is no UID.")

@@ -91,7 +91,7 @@ def data(volumes, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("key", SMALL)
+@pytest.mark.parametrize("key", [key if key == "vae" else pytest.param(key, marks=pytest.mark.hardship) for key in SMALL])
 def test_killed_and_started_again_it_ends_with_the_same_weights(key, data, tmp_path):
     """A kill -9 after the second epoch or later, in a process of its own; then the rest; equal to an undisturbed run."""
     model = SMALL[key] | ({"features": str(data / "features.keras")} if key == "dfc_vae" else {})

@@ -36,7 +36,7 @@ figures: .venv/.ready
 
 # The committed notebooks are those of a clean run of the quick profile.
 notebooks: reproduce
-	$(BIN)/python -m dwikit.notebook runs/$(PROFILE)/notebooks notebooks
+	$(BIN)/python -m dwikit.course.notebook runs/$(PROFILE)/notebooks notebooks
 
 # Tables of speed, in figures/; PyTorch is needed for the comparison only. benchmarks/README.md says what each measures.
 benchmarks: .venv/.ready-test

@@ -17,13 +17,15 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from dwikit import grid, metrics, paper, paths, profiles, report
+from dwikit import evaluation, metrics, paper, profiles, report
 from dwikit.cohorts import phantom
-from dwikit.cohorts.calibration import CALIBRATED, PLAIN, halves, normalized, pooled, uniform_levels, verdicts
 from dwikit.cohorts.phantom import direct
+from dwikit.cohorts.phantom.calibration import CALIBRATED, PLAIN, halves, normalized, pooled, uniform_levels, verdicts
 from dwikit.cohorts.phantom.parallel import map_cases
 from dwikit.cohorts.phantom.person import draw_person
 from dwikit.cohorts.phantom.scanner import make_scan, reconstructed_affine
+from dwikit.common import paths
+from dwikit.slices import grid
 
 SEED, CHUNK, PER_CASE = 0, 125, 3
 HELD_OUT_SEED = 1
@@ -48,7 +50,7 @@ GRIDS = [(name, order) for name in FIELDS for order in (1, 0, 3) if order < 3 or
 def row(images: np.ndarray) -> dict[str, float]:
     """The four metrics of uint8 slices (n, H, W)."""
     even, odd = halves(images)
-    return report.measure(images, metrics.moments(odd)) | {"ds": metrics.dataset_similarity(even, odd)}
+    return evaluation.measure(images, metrics.moments(odd)) | {"ds": metrics.dataset_similarity(even, odd)}
 
 
 # ==== The calibration table ====

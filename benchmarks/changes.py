@@ -1,6 +1,6 @@
 """What each quick form brings to a whole training step: ``python benchmarks/changes.py [vae intro_vae style_gan]``.
 
-The kit beside itself without one of the forms of ``dwikit.models.kernels``, and without all of them, as ``train_step.py``
+The kit beside itself without one of the forms of ``dwikit.backend.kernels``, and without all of them, as ``train_step.py``
 measures it: by turns, at 128 x 128 and the preset ``paper``. Ratios are of processor seconds, which other work on the machine
 hardly touches. What the IntroVAE saves by drawing its images once, and by
 convolving before doubling, is in all of them.

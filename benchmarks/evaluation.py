@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dwikit import metrics, paper, profiles, report
+from dwikit import evaluation, metrics, paper, profiles, report
 
 SEED, SIZE, CASES, BLOCK = 0, 128, 20, 512
 PART_CDIST, PART_SKLEARN = 100, 2000
@@ -84,9 +84,9 @@ def table_1(folder: Path) -> dict:
     data = metrics.moments(originals)
     seconds = {"one pass over the originals": time.perf_counter() - start}
     chosen = np.sort(np.random.default_rng(SEED).permutation(len(originals))[:n])
-    rows = {"original": report.measure(originals[chosen], data)}
+    rows = {"original": evaluation.measure(originals[chosen], data)}
     for key in paper.MODELS:
-        rows[key] = report.measure(np.load(folder / f"{key}.npy", mmap_mode="r"), data)
+        rows[key] = evaluation.measure(np.load(folder / f"{key}.npy", mmap_mode="r"), data)
     seconds["all of Table 1"] = time.perf_counter() - start
     memory.stop.set()
     memory.join()

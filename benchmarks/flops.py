@@ -1,14 +1,16 @@
 """Floating-point operations and parameters of every network as it is configured: ``python benchmarks/flops.py``.
 
 The presets at 128 x 128, and the profiles where they differ from the preset ``paper`` at that size. Counted, not measured
-(``dwikit.audit.operations``): convolutions and dense layers, a multiplication and an addition as two, a training step by the
+(``dwikit.models.cost.operations``): convolutions and dense layers, a multiplication and an addition as two, a training step by the
 forward passes that it costs, a convolution that resamples in its plain form.
 """
 
 import pandas as pd
 
-from dwikit import audit, models, paper, pretrained, profiles, report
+from dwikit import models, paper, profiles, report
+from dwikit.models import cost
 from dwikit.models.presets import PRESETS, preset
+from dwikit.training.weights import pretrained
 
 SIZE = 128
 
@@ -19,7 +21,7 @@ def row(key: str, name: str, image_size: int, overrides: dict) -> dict[str, str]
         overrides = {**overrides, "features": str(pretrained.features())}
     config = preset(key, name, image_size, 1.0, overrides)
     model = models.BY_KEY[key](**config | ({"ema": 0.0} if "ema" in config else {}))
-    found, batch = audit.operations(model), config["batch_size"]
+    found, batch = cost.operations(model), config["batch_size"]
     return {
         "pixels": f"{image_size}",
         "parameters": f"{found['parameters'] / 1e6:.2f} M",

@@ -2,7 +2,7 @@
 
 Every network at 128 x 128 and the preset ``paper``: at a batch that fills a GPU and at the paper's, in single precision and in
 mixed precision (bfloat16), as it is and compiled (on JAX a step is always compiled). Beside them stands what the paper's epochs
-in 48 hours on a GTX 1080 imply, and the arithmetic done: operations by ``dwikit.audit``, which counts the plain form of a step.
+in 48 hours on a GTX 1080 imply, and the arithmetic done: operations by ``dwikit.paper.audit``, which counts the plain form of a step.
 
 All variants of one network and batch start from the same weights and see the same batches and noise, so their losses must
 agree: the column deviation is the largest relative distance of any term's running average from that of the first variant.
@@ -27,7 +27,8 @@ from pathlib import Path
 import pandas as pd
 from machine import show, source
 
-from dwikit import files, paper, paths
+from dwikit import paper
+from dwikit.common import files, paths
 
 BATCHES = {"vae": 512, "dfc_vae": 128, "intro_vae": 128, "style_gan": 64}
 """That fill a GPU; the second batch of each is the paper's."""
@@ -122,8 +123,11 @@ def variant(key: str, options: argparse.Namespace) -> dict:
     """Train one variant for its time."""
     import keras
 
-    from dwikit import audit, doctor, models
-    from dwikit.models import features, gradients
+    from dwikit import models
+    from dwikit.backend import gradients
+    from dwikit.common import doctor
+    from dwikit.models import features
+    from dwikit.paper import audit
     from dwikit.slices import SliceStore
 
     features.imagenet_weights = lambda network: None  # random ones: the arithmetic is the same

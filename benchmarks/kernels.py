@@ -1,4 +1,4 @@
-"""The quick forms of ``dwikit.models.kernels`` beside the plain ones, piece by piece: ``python benchmarks/kernels.py``.
+"""The quick forms of ``dwikit.backend.kernels`` beside the plain ones, piece by piece: ``python benchmarks/kernels.py``.
 
 Forward and backward in milliseconds, in the shapes of the preset ``paper`` at 128 x 128. Forms take turns; the fastest of all
 rounds counts. Rows in which the quick form loses are those in which the layer takes the plain one.
@@ -13,7 +13,7 @@ import pandas as pd
 import tensorflow as tf
 from machine import show, source
 
-from dwikit.models import kernels
+from dwikit.backend import kernels
 
 ROUNDS = 15
 CONVOLUTIONS = [  # resampling, batch, pixels of a side before it, channels before and after it

@@ -9,8 +9,9 @@ import argparse
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from dwikit import plots, report, study
+from dwikit import evaluation, report, study
 from dwikit.profiles import resolve
+from dwikit.report import plots
 
 
 def main() -> None:
@@ -22,9 +23,9 @@ def main() -> None:
     source = report.provenance(config, f"python benchmarks/pictures.py --profile {config.name}")
     tables, reconstructions, rows = {}, {}, {"Real slices": store.split("test")[::13]}
     for name, runs in sources.items():
-        tables[name] = report.table_1(store, {key: run.samples for key, run in runs.items()}, config.evaluation.samples)
+        tables[name] = evaluation.table_1(store, {key: run.samples for key, run in runs.items()}, config.evaluation.samples)
         pairs = {key: (run.originals, run.reconstructions) for key, run in runs.items() if hasattr(run.model, "reconstruct")}
-        reconstructions[name] = report.reconstruction_table(pairs)
+        reconstructions[name] = evaluation.reconstruction_table(pairs)
         rows |= {f"{run.model.label}\n{name}": run.samples for run in runs.values()}
     for name, parts in (("pictures-table-1", tables), ("pictures-reconstruction", reconstructions)):
         table = pd.concat(parts, names=["weights", "model"]).reset_index(level=0).rename(index=report.LABELS)

@@ -12,7 +12,7 @@ import pandas as pd
 from machine import show, source
 from train_step import simulated_slices
 
-from dwikit import files, paths
+from dwikit.common import files, paths
 from dwikit.models.presets import PRESETS
 from dwikit.slices import SliceStore
 

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from dwikit import models, paper, paths, profiles, report, study
+from dwikit import models, paper, profiles, report, study
+from dwikit.common import paths
 from dwikit.reader_study import build_deck, leaks
 
 

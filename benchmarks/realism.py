@@ -24,10 +24,11 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from dwikit import grid, metrics, profiles, report
+from dwikit import metrics, profiles, report
 from dwikit.cohorts import phantom
 from dwikit.preprocess import preprocess, read_derivatives
 from dwikit.preprocess.template import load_template, on_grid
+from dwikit.slices import grid
 
 REAL = ["sub-phienh", "sub-strokecase0009", "sub-canon", "sub-toshiba"]
 """Whole-brain scans; two of b = 1500 and low resolution."""

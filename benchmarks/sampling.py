@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 from machine import show, source
 
-from dwikit import export, models
+from dwikit import models
 from dwikit.models import features
 from dwikit.models.base import SAMPLING_BATCH, in_batches
+from dwikit.training.weights import export
 
 ROUNDS = 5
 

@@ -27,7 +27,8 @@ import numpy as np
 import pandas as pd
 from machine import show, source
 
-from dwikit import files, paths, profiles
+from dwikit import profiles
+from dwikit.common import files, paths
 
 KEYS = ("vae", "dfc_vae", "intro_vae", "style_gan")
 TARGETS = {"vae": 1.3, "dfc_vae": 1.0, "intro_vae": 1.15, "style_gan": 1.15}
@@ -73,7 +74,8 @@ def dwikit_contestant(key: str, data: str, without: str = "") -> None:
     import keras
 
     from dwikit import models
-    from dwikit.models import features, gradients, kernels
+    from dwikit.backend import gradients, kernels
+    from dwikit.models import features
     from dwikit.slices import SliceStore
 
     if without in ("BatchNormalization", "all"):

@@ -9,3 +9,12 @@ if "KERAS_BACKEND" not in os.environ and not find_spec("tensorflow"):  # Keras w
     os.environ["KERAS_BACKEND"] = next((name for name in ("jax", "torch") if find_spec(name)), "tensorflow")
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str):
+    """``dwikit.pretrained``, the kit's own weights, without an import of Keras before they are asked for."""
+    if name == "pretrained":
+        from dwikit.training.weights import pretrained
+
+        return pretrained
+    raise AttributeError(f"module 'dwikit' has no attribute {name!r}")

@@ -12,10 +12,11 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from dwikit import __version__, paths, profiles, report
+from dwikit import __version__, profiles, report
 from dwikit.cohorts import commands as cohorts
-from dwikit.cohorts.calibration import CALIBRATED
-from dwikit.errors import InputError
+from dwikit.cohorts.phantom.calibration import CALIBRATED
+from dwikit.common import paths
+from dwikit.common.errors import InputError
 from dwikit.reader_study import commands as reader_study
 
 STUDY = [
@@ -126,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _doctor(options) -> int:
-    from dwikit import doctor
+    from dwikit.common import doctor
 
     text, healthy = doctor.report()
     print(text)
@@ -226,7 +227,7 @@ WORTH_A_START = 3
 
 def _train(options) -> int:
     from dwikit import models, study
-    from dwikit.models.machines import ALONE, Machines
+    from dwikit.backend.machines import ALONE, Machines
 
     if (options.machines is None) != (options.machine is None):
         raise InputError("Several machines need both --machines HOST:PORT,HOST:PORT,... and --machine N, from 0.")
@@ -252,23 +253,25 @@ def _train(options) -> int:
 
 
 def _pack(options) -> None:
-    from dwikit import carry, models, study
+    from dwikit import models, study
+    from dwikit.training.weights import packing
 
     config = profiles.resolve(options.profile)
     out, store = options.out or paths.runs(config.name) / "packed", study.slices(config)
     for key in options.networks or models.BY_KEY:
-        parts = carry.pack(key, config, store, out)
+        parts = packing.pack(key, config, store, out)
         print(f"{key}: {len(parts)} files, {sum(path.stat().st_size for path in parts) / 1e6:.1f} MB in {out}", flush=True)
 
 
 def _unpack(options) -> None:
-    from dwikit import carry, study
+    from dwikit import study
+    from dwikit.training.weights import packing
 
     config = profiles.resolve(options.profile)
-    found = carry.packed(options.folder)
+    found = packing.packed(options.folder)
     store = study.slices(config)
     for key in found:
-        run = carry.unpack(key, options.folder, config, store)
+        run = packing.unpack(key, options.folder, config, store)
         facts = run.facts()["carried"]
         done = f"{facts['epochs']} of {facts['epochs_planned']} epochs, {facts['steps']:,} steps, {facts['images']:,} images"
         print(
@@ -327,7 +330,8 @@ def _slices(options) -> None:
 
 
 def _export(options) -> None:
-    from dwikit import export, models
+    from dwikit import models
+    from dwikit.training.weights import export
 
     difference = export.to_onnx(models.load(options.model), options.out)
     print(f"{options.out}: pixels differ from Keras's by at most {difference:.1g}")

@@ -12,13 +12,16 @@ from pathlib import Path
 from tqdm import tqdm
 
 import dwikit
-from dwikit import doctor, files, metrics, models, paths, pretrained, report, training
+from dwikit import evaluation, metrics, models, training
+from dwikit.backend.machines import ALONE, Alone
 from dwikit.cohorts import phantom
-from dwikit.errors import InputError
-from dwikit.models.machines import ALONE, Alone
+from dwikit.common import doctor, files, paths
+from dwikit.common.errors import InputError
 from dwikit.preprocess import preprocess, read_derivatives
 from dwikit.profiles import Profile
 from dwikit.slices import SliceStore, build
+from dwikit.training import pretext
+from dwikit.training.weights import pretrained
 
 
 def data_folder(config: Profile) -> Path:
@@ -83,33 +86,13 @@ def features(config: Profile, store: SliceStore) -> str:
     Returns:
         ``"imagenet"``, or the path of the pretext network, trained now if need be (about a minute).
     """
-    from dwikit.models import features
-
     if chosen := config.dfc_vae.model.get("features"):
         return chosen
     try:
         features.imagenet_weights()
         return "imagenet"
     except InputError:
-        return str(pretext(store, paths.runs(config.name) / "features"))
-
-
-def pretext(store: SliceStore, folder: Path) -> Path:
-    """A feature network trained on a task that the slices label themselves, in ``folder``; made now if need be (a minute)."""
-    from dwikit.models import features
-
-    path = pretext_path(store, folder)
-    if not path.is_file():
-        train = store.indices("train")
-        print("Training a feature network on a task that the slices label themselves.")
-        scores = features.train_pretext(store.images[train], store.table["level"].to_numpy()[train], path)
-        files.write_json(path.with_suffix(".json"), scores)
-    return path
-
-
-def pretext_path(store: SliceStore, folder: Path) -> Path:
-    """Where the feature network of a store lies in ``folder``."""
-    return folder / f"pretext-{training.fingerprint(store)}.keras"
+        return str(pretext.network(store, paths.runs(config.name) / "features"))
 
 
 def train(
@@ -198,9 +181,9 @@ def publish(run: training.Run, config: Profile, store: SliceStore) -> Path:
     log, steps = run.log, run.steps(store)
     if run.model.key == "dfc_vae":
         shutil.copyfile(run.model.config["features"], pretrained.folder() / pretrained.FEATURES)
-    row = report.measure(run.samples, metrics.moments(store.split("train")))
+    row = evaluation.measure(run.samples, metrics.moments(store.split("train")))
     if hasattr(run.model, "reconstruct"):
-        table = report.reconstruction_table({run.model.key: (run.originals, run.reconstructions)}).loc[run.model.key]
+        table = evaluation.reconstruction_table({run.model.key: (run.originals, run.reconstructions)}).loc[run.model.key]
         row |= {"reconstruction MSE": table["mse"], "reconstruction Laplace": table["laplace"]}
     cohort, people = config.cohort, store.table.groupby("split")["case"].nunique()["train"]
     facts = {
@@ -212,6 +195,6 @@ def publish(run: training.Run, config: Profile, store: SliceStore) -> Path:
         "command": f"dwikit weights {run.model.key} --profile {config.name}",
         "samples": row.pop("n"),
         "metrics": {name: float(value) for name, value in row.items()},
-        "versions": report.versions(),
+        "versions": doctor.versions(),
     }
     return pretrained.publish(run.model, run.folder / "log.csv", facts)

@@ -3,8 +3,10 @@
 import nbformat
 import pytest
 
-from dwikit import cli, notebook, paths
-from dwikit.errors import InputError
+from dwikit import cli
+from dwikit.common import paths
+from dwikit.common.errors import InputError
+from dwikit.course import notebook
 
 
 @pytest.fixture
@@ -12,7 +14,7 @@ def small_notebook(tmp_path):
     """A notebook with parameters that begins as all of ours do."""
 
     def write(code="print(config.vae.epochs)"):
-        begin = 'from dwikit import notebook\nconfig = notebook.begin(globals(), profile, vae={"epochs": epochs})'
+        begin = 'from dwikit.course import notebook\nconfig = notebook.begin(globals(), profile, vae={"epochs": epochs})'
         cells = [nbformat.v4.new_code_cell(source) for source in ("profile = None\nepochs = None", begin, code)]
         cells[0].metadata["tags"] = ["parameters"]
         path = tmp_path / "small.ipynb"
@@ -61,7 +63,7 @@ def test_doctor_says_what_is_missing(capsys, monkeypatch):
     assert cli.main(["doctor"]) == 0
     text = capsys.readouterr().out
     assert "All that is needed is here" in text and "GPU:" in text and "(used by Keras)" in text
-    monkeypatch.setattr("dwikit.doctor.NEEDED", ["numpy", "no-such-package"])
+    monkeypatch.setattr("dwikit.common.doctor.NEEDED", ["numpy", "no-such-package"])
     assert cli.main(["doctor"]) == 1
     assert "no-such-package MISSING" in capsys.readouterr().out
 

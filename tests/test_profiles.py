@@ -3,8 +3,8 @@
 import pytest
 
 from dwikit import profiles
-from dwikit.cohorts import calibration
-from dwikit.errors import InputError
+from dwikit.cohorts.phantom import calibration
+from dwikit.common.errors import InputError
 from dwikit.models import BY_KEY
 from dwikit.models.presets import PRESETS, preset
 

@@ -16,15 +16,17 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.spatial.transform import Rotation
 
-from dwikit import files, grid, histogram, profiles, slices, training
+from dwikit import profiles, slices, training
 from dwikit.cohorts.bids import Case, parse_age, read_participants
-from dwikit.errors import InputError
+from dwikit.common import files
+from dwikit.common.errors import InputError
+from dwikit.common.nifti import open_image, world_affine
 from dwikit.metrics import as_images
 from dwikit.models import presets
 from dwikit.preprocess import register, trace
-from dwikit.preprocess.nifti import open_image, world_affine
 from dwikit.preprocess.quality import decompose
 from dwikit.reader_study import agreement, read_readings, score_readings
+from dwikit.slices import grid, histogram
 
 often = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 rarely = settings(often, max_examples=15)

@@ -14,14 +14,16 @@ import numpy as np
 import pytest
 import yaml
 
-from dwikit import models, paths, pretrained, profiles, slices
+from dwikit import models, profiles, slices
 from dwikit.cohorts import public
 from dwikit.cohorts.bids import Case
-from dwikit.errors import InputError
+from dwikit.common import paths
+from dwikit.common.errors import InputError
 from dwikit.evaluation import samples
 from dwikit.models import features
 from dwikit.preprocess.trace import read_trace
 from dwikit.reader_study import build_deck
+from dwikit.training.weights import pretrained
 from tests.hardships import guard
 
 ROOT = Path(__file__).resolve().parent.parent

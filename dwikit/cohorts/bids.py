@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import files
-from ..errors import InputError
+from dwikit.common import files
+from dwikit.common.errors import InputError
 
 SUFFIXES = ("dwi", "trace")
 IMAGE_ENDINGS = (".nii.gz", ".nii")

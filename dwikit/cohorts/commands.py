@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from dwikit.errors import InputError
+from dwikit.common.errors import InputError
 
 INSTALL = ".venv/bin/python -m pip install -e '.[acquire]' -c constraints.txt"
 

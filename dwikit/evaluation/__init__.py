@@ -1,21 +1,27 @@
-"""Feature networks and metrics brought together: tables beyond the paper's, and images from anyone's model (``evaluate``)."""
+"""Tables and verdicts of a study: Table 1, reconstructions, what came after the paper, and images from anyone's model."""
 
 from dwikit.evaluation.beyond import FLOOR, LABELS, beyond_paper, readable
 from dwikit.evaluation.copies import most_copied, nearest
 from dwikit.evaluation.judge import evaluate, markdown
 from dwikit.evaluation.networks import feature_network, feature_networks
 from dwikit.evaluation.samples import read
+from dwikit.evaluation.tables import estimates, measure, per_image, reconstruction_table, table_1
 
 __all__ = [
     "FLOOR",
     "LABELS",
     "beyond_paper",
+    "estimates",
     "evaluate",
     "feature_network",
     "feature_networks",
     "markdown",
+    "measure",
     "most_copied",
     "nearest",
+    "per_image",
     "read",
     "readable",
+    "reconstruction_table",
+    "table_1",
 ]

@@ -12,7 +12,7 @@ from sklearn.cluster import KMeans
 from tqdm.auto import tqdm
 
 from dwikit import metrics, paper
-from dwikit.errors import InputError
+from dwikit.common.errors import InputError
 from dwikit.evaluation.copies import nearest
 from dwikit.evaluation.networks import FeatureNetwork
 from dwikit.slices import SliceStore

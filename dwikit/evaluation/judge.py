@@ -9,9 +9,10 @@ import pandas as pd
 from PIL import Image
 
 import dwikit
-from dwikit import files, metrics, paper, report
-from dwikit.errors import InputError
-from dwikit.evaluation import samples
+from dwikit import metrics, paper, report
+from dwikit.common import doctor, files
+from dwikit.common.errors import InputError
+from dwikit.evaluation import samples, tables
 from dwikit.evaluation.beyond import FLOOR, LABELS, beyond_paper, draw, readable
 from dwikit.evaluation.copies import most_copied
 from dwikit.evaluation.networks import FeatureNetwork, feature_networks
@@ -74,7 +75,7 @@ def evaluate(
         "slices": store.settings,
         "networks": list(networks),
         "dwikit": dwikit.__version__,
-        "versions": report.versions(),
+        "versions": doctor.versions(),
     }
     verdict = Verdict(four, beyond, copied, folder)
     _save(verdict, images, store, source)
@@ -89,7 +90,7 @@ def four_metrics(store: SliceStore, split: str, train, held_out, images: np.ndar
     """
     data = metrics.moments(store.images, store.indices(split))
     groups = {"original": store.images[train], FLOOR: store.images[held_out], "samples": images[: len(train)]}
-    ours = pd.DataFrame({key: report.measure(group, data) for key, group in groups.items()}).T
+    ours = pd.DataFrame({key: tables.measure(group, data) for key, group in groups.items()}).T
     theirs = paper.TABLE_1.assign(n=paper.N_SAMPLES)
     blocks = []
     for table, prefix in ((ours, ""), (theirs, "paper: ")):

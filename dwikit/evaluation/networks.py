@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dwikit.errors import InputError
+from dwikit.common.errors import InputError
 from dwikit.metrics.images import unit
 from dwikit.slices import SliceStore
 
@@ -45,9 +45,9 @@ def feature_network(features: str) -> FeatureNetwork:
 
 def feature_networks(store: SliceStore, folder: Path) -> dict[str, FeatureNetwork]:
     """The networks at hand, by name: ``pretext``, kept in ``folder`` (made now if need be); ``imagenet``, if it can be had."""
-    from dwikit import study
+    from dwikit.training import pretext
 
-    networks = {"pretext": feature_network(str(study.pretext(store, Path(folder))))}
+    networks = {"pretext": feature_network(str(pretext.network(store, Path(folder))))}
     try:
         networks["imagenet"] = feature_network("imagenet")
     except InputError:

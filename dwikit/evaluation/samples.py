@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dwikit import files, metrics
-from dwikit.errors import InputError
+from dwikit import metrics
+from dwikit.common import files
+from dwikit.common.errors import InputError
 
 NIFTI = (".nii", ".nii.gz")
 BLOCK = 256

@@ -6,7 +6,7 @@ All take distances that ``nearest_distances`` (or any other search) found once.
 import numpy as np
 from scipy.stats import rankdata
 
-from dwikit.errors import InputError
+from dwikit.common.errors import InputError
 
 ENOUGH = 20
 """Samples a cell must hold to count."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dwikit.errors import InputError
+from dwikit.common.errors import InputError
 
 
 def as_features(features: np.ndarray, name: str = "features", at_least: int = 2) -> np.ndarray:

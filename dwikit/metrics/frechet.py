@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.decomposition import PCA
 
-from dwikit.errors import InputError
+from dwikit.common.errors import InputError
 from dwikit.metrics.images import as_images, blocks
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dwikit.errors import InputError
+from dwikit.common.errors import InputError
 
 BLOCK = 256
 """Images that are turned into floating point at a time."""

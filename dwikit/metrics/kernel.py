@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.metrics.pairwise import polynomial_kernel
 
-from dwikit.errors import InputError
+from dwikit.common.errors import InputError
 from dwikit.metrics.features import as_features, same_space
 
 

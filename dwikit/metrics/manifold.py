@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.metrics import pairwise_distances_chunked
 from sklearn.neighbors import NearestNeighbors
 
-from dwikit.errors import InputError
+from dwikit.common.errors import InputError
 from dwikit.metrics.features import as_features, same_space
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dwikit.errors import InputError
+from dwikit.common.errors import InputError
 from dwikit.metrics.images import as_images, blocks, same_size, squared_norms, unit
 
 CANDIDATES = 8

@@ -8,7 +8,7 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from dwikit.errors import InputError
+from dwikit.common.errors import InputError
 from dwikit.metrics.features import as_features, same_space
 
 FOLDS, RESAMPLES = 5, 300

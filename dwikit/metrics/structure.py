@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import ndimage
 
-from dwikit.errors import InputError
+from dwikit.common.errors import InputError
 from dwikit.metrics.images import as_images, same_size, unit
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from dwikit.errors import InputError
+from dwikit.common.errors import InputError
 from dwikit.models import base
 from dwikit.models.presets import choose
 

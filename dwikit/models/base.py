@@ -7,9 +7,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from dwikit import files
-from dwikit.errors import InputError
-from dwikit.models import distribution, gradients, kernels
+from dwikit.backend import distribution, gradients, kernels
+from dwikit.common import files
+from dwikit.common.errors import InputError
 from dwikit.models.presets import preset
 
 SAMPLING_BATCH = 64

@@ -13,8 +13,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from dwikit import files
-from dwikit.errors import InputError
+from dwikit.common import files
+from dwikit.common.errors import InputError
 from dwikit.models.presets import choose
 
 SERVER = "https://storage.googleapis.com/tensorflow/keras-applications"

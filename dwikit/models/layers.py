@@ -5,7 +5,7 @@ import math
 import keras
 from keras import layers, ops
 
-from dwikit.models import kernels
+from dwikit.backend import kernels
 from dwikit.models.presets import choose
 
 register = keras.saving.register_keras_serializable("dwikit")

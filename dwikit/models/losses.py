@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from keras import ops
 
-from dwikit.models.gradients import input_gradient
+from dwikit.backend.gradients import input_gradient
 
 # ==== Variational autoencoders (sec. 2.2) ====
 

@@ -11,7 +11,7 @@ import numbers
 from collections.abc import Mapping
 from typing import Any
 
-from dwikit.errors import InputError
+from dwikit.common.errors import InputError
 
 VAE_PAPER = {
     "channels": (32, 64, 128, 256),  # 4 convolutions: sec. 3.2; widths: released code

@@ -6,6 +6,6 @@
 This package imports ants in worker processes only.
 """
 
-from .run import preprocess, read_derivatives
+from dwikit.preprocess.run import preprocess, read_derivatives
 
 __all__ = ["preprocess", "read_derivatives"]

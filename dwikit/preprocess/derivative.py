@@ -11,14 +11,15 @@ from typing import Any, NamedTuple
 import nibabel as nib
 import numpy as np
 
-from .. import files, grid
-from ..cohorts.bids import Case
-from ..errors import InputError
-from ..histogram import histogram, to_text
-from . import quality, refine, register
-from .nifti import Refused, open_image, volumes
-from .template import load_template
-from .trace import read_trace
+from dwikit.cohorts.bids import Case
+from dwikit.common import files
+from dwikit.common.errors import InputError
+from dwikit.common.nifti import Refused, open_image, volumes
+from dwikit.preprocess import quality, refine, register
+from dwikit.preprocess.template import load_template
+from dwikit.preprocess.trace import read_trace
+from dwikit.slices import grid
+from dwikit.slices.histogram import histogram, to_text
 
 VERSION = 1
 """Of the method. Raise it when results change, so that older ones are made again."""
@@ -207,7 +208,7 @@ def write(case: Case, out: Path, settings: Settings, registered: register.Regist
 
 def versions() -> dict[str, str]:
     """Versions of what the result depends on."""
-    from .. import __version__
+    from dwikit import __version__
 
     names = ("antspyx", "nilearn", "nibabel", "numpy", "scipy")
     return {"dwikit": __version__, **{name: metadata.version(name) for name in names}}

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from .. import grid
-from .register import Registered
-from .template import load_template, on_grid
-from .trace import Trace
+from dwikit.preprocess.register import Registered
+from dwikit.preprocess.template import load_template, on_grid
+from dwikit.preprocess.trace import Trace
+from dwikit.slices import grid
 
 COVERAGE = 0.97
 """Smallest share of the template's brain in the field of view. Whole-brain scans reach 0.987 to 1, one with a box tilted

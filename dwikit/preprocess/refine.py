@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from .template import VOXEL_MM, load_template
+from dwikit.preprocess.template import VOXEL_MM, load_template
 
 # Measured on 8 undistorted and 8 distorted simulated cases with a warp of 3.5 mm: mean of the cases' median error 0.38 and
 # 0.61 mm, 0.6 s a case, after an ANTs affine with 2.0 mm. Lattice of 5 mm: 0.37 and 0.62 mm, but twice the time; 7 mm: 0.43

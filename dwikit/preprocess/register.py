@@ -13,11 +13,11 @@ from typing import NamedTuple
 import numpy as np
 from scipy import io, ndimage
 
-from .. import grid
-from ..errors import InputError
-from .refine import refine
-from .template import block_affine, block_mean, load_template
-from .trace import Trace
+from dwikit.common.errors import InputError
+from dwikit.preprocess.refine import refine
+from dwikit.preprocess.template import block_affine, block_mean, load_template
+from dwikit.preprocess.trace import Trace
+from dwikit.slices import grid
 
 ONE_THREAD = {
     "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": "1",
@@ -57,7 +57,7 @@ class Registered(NamedTuple):
     """A registered case.
 
     Attributes:
-        image: (image_size, image_size, 40) float32 on `dwikit.grid`, arbitrary units, 0 outside the scan.
+        image: (image_size, image_size, 40) float32 on `dwikit.slices.grid`, arbitrary units, 0 outside the scan.
         matrix: (4, 4) from MNI152 to the scan's world, millimetres, RAS+.
     """
 

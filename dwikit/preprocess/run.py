@@ -9,14 +9,17 @@ from typing import Any
 import pandas as pd
 from tqdm.auto import tqdm
 
-from .. import __version__, files, grid, lock
-from ..cohorts.bids import Case, find_cases
-from ..errors import InputError
-from . import cluster, derivative, sheet
-from .derivative import SPACE, Settings
-from .pool import run_jobs
-from .quality import EXCLUDING, Quality
-from .register import INTERPOLATORS
+from dwikit import __version__
+from dwikit.cohorts.bids import Case, find_cases
+from dwikit.common import files, lock
+from dwikit.common.errors import InputError
+from dwikit.preprocess import derivative, sheet
+from dwikit.preprocess.derivative import SPACE, Settings
+from dwikit.preprocess.quality import EXCLUDING, Quality
+from dwikit.preprocess.register import INTERPOLATORS
+from dwikit.preprocess.workers import cluster
+from dwikit.preprocess.workers.pool import run_jobs
+from dwikit.slices import grid
 
 COLUMNS = [
     "case", "subject", "session", "status", "flags", "used", "b_value", "n_directions", "age", "sex",
@@ -222,7 +225,7 @@ def read_derivatives(path: str | Path, include_flagged: bool = False) -> Iterato
             where the scan ends, they are black.
 
     Yields:
-        `dwikit.grid.Volume` with origin "registered".
+        `dwikit.slices.grid.Volume` with origin "registered".
 
     Raises:
         InputError: the folder holds no finished case, cases of different grids, or a damaged file.

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
-from .. import files, grid
-from .derivative import read_image
-from .template import load_template, on_grid
+from dwikit.common import files
+from dwikit.preprocess.derivative import read_image
+from dwikit.preprocess.template import load_template, on_grid
+from dwikit.slices import grid
 
 LEVELS = (1, 5, 9, 13, 17, 20, 23)
 """Kept levels shown, from below."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from .. import grid
+from dwikit.slices import grid
 
 VOXEL_MM = 2
 MARGIN_MM = 16

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..cohorts.bids import Case
-from .nifti import Refused, open_image, volumes, world_affine
+from dwikit.cohorts.bids import Case
+from dwikit.common.nifti import Refused, open_image, volumes, world_affine
 
 SHELL_WIDTH = 100.0
 """s/mm2: b-values this close to the chosen one are its shell; scanners report 985 or 1005 for 1000."""

@@ -22,8 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from dwikit import files
-from dwikit.errors import InputError
+from dwikit.common import files
+from dwikit.common.errors import InputError
 
 FOLDER = Path(__file__).parent
 DEFAULT = "quick"
@@ -46,7 +46,7 @@ class Cohort:
 class Slices:
     """From registered volumes to normalized slices (paper, sec. 3.1); the paper leaves field of view and interpolator open.
 
-    The values are those of ``dwikit.cohorts.calibration``, under which the simulated cohort meets the paper's Original row.
+    The values are those of ``dwikit.cohorts.phantom.calibration``, under which the simulated cohort meets the paper's Original row.
     """
 
     fov_mm: float = 300.0

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dwikit import files
-from dwikit.errors import InputError
+from dwikit.common import files
+from dwikit.common.errors import InputError
 from dwikit.metrics import as_images
 from dwikit.reader_study.deck import KEY_COLUMNS, KEY_NAME, PAGE_NAME, Deck
 from dwikit.reader_study.readings import ORIGINAL

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dwikit.errors import InputError
+from dwikit.common.errors import InputError
 
 COLUMNS = ["reader", "image", "answer", "confidence", "seconds"]
 NEEDED = COLUMNS[:3]

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from dwikit import files, paper, report
-from dwikit.errors import InputError
+from dwikit import paper, report
+from dwikit.common import files
+from dwikit.common.errors import InputError
 
 
 def add(commands) -> None:

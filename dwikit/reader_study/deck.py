@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dwikit import files
-from dwikit.errors import InputError
+from dwikit.common import files
+from dwikit.common.errors import InputError
 
 KEY_COLUMNS = ["image", "group", "index", "subject"]
 PAGE_NAME, KEY_NAME = "reader-study.html", "key.json"

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from dwikit import paper
-from dwikit.errors import InputError
+from dwikit.common.errors import InputError
 from dwikit.reader_study.agreement import cohens_kappa
 
 CELLS = ["both_real", "only_1_real", "only_2_real", "both_fake"]

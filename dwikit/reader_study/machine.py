@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from dwikit import metrics
-from dwikit.errors import InputError
+from dwikit.common.errors import InputError
 from dwikit.reader_study.deck import Deck
 from dwikit.reader_study.readings import ORIGINAL
 

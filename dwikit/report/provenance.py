@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -14,11 +13,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 import dwikit
-from dwikit import files, paths
+from dwikit.common import doctor, files, paths
 from dwikit.profiles import Profile, as_dict
 from dwikit.report.render import latex, markdown
-
-LIBRARIES = ("keras", "tensorflow", "jax", "torch", "numpy", "scipy", "scikit-learn", "antspyx")
 
 
 def provenance(config: Profile, command: str, **facts) -> dict:
@@ -30,14 +27,9 @@ def provenance(config: Profile, command: str, **facts) -> dict:
         "commit": _commit(),
         "python": sys.version.split()[0],
         "backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
-        "versions": versions(),
+        "versions": doctor.versions(),
         **facts,
     }
-
-
-def versions() -> dict[str, str | None]:
-    """Of the libraries that decide a number; None where one is not installed."""
-    return {name: _version(name) for name in LIBRARIES}
 
 
 def _commit() -> str | None:
@@ -48,13 +40,6 @@ def _commit() -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return result.stdout.strip() or None
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
 
 
 def save_table(table: pd.DataFrame, name: str, source: dict) -> Path:

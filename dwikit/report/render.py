@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from dwikit import bootstrap, paper
-from dwikit.bootstrap import Estimate
+from dwikit import paper
+from dwikit.metrics import intervals
+from dwikit.metrics.intervals import Estimate
 
 COLUMNS = {
     "ds": ("DS", 4),
@@ -42,7 +43,7 @@ def beside_paper(ours: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
             block["paper"] = published[name].reindex(ours.index)
         if name in published and name not in WITHOUT_RATIO:
             reference = _estimate(ours, "original", name)
-            ratios = [bootstrap.ratio(_estimate(ours, row, name), reference) for row in ours.index]
+            ratios = [intervals.ratio(_estimate(ours, row, name), reference) for row in ours.index]
             block["ours / original"] = [r.value for r in ratios]
             block["ours / original, low"] = [np.nan if row == "original" else r.low for row, r in zip(ours.index, ratios)]
             block["ours / original, high"] = [np.nan if row == "original" else r.high for row, r in zip(ours.index, ratios)]

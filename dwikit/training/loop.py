@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from dwikit import files, health, metrics, models
-from dwikit.errors import InputError
-from dwikit.models import distribution, gradients
-from dwikit.models.machines import ALONE, Alone
+from dwikit import metrics, models
+from dwikit.backend import distribution, gradients
+from dwikit.backend.machines import ALONE, Alone
+from dwikit.common import files
+from dwikit.common.errors import InputError
 from dwikit.slices import SliceStore
+from dwikit.training import health
 from dwikit.training.outcome import SAMPLE_SEED, quantize, read_log
 
 GRID_LATENTS = 12
@@ -51,7 +53,7 @@ def fit(
         steps_per_epoch: batches an epoch; None means one pass over the training split.
         flip: mirror a random half of the slices.
         seed: of the order of the slices.
-        health_checks: stop when the training is no longer worth its minutes (``dwikit.health``).
+        health_checks: stop when the training is no longer worth its minutes (``dwikit.training.health``).
         tensorboard: also write logs for TensorBoard to ``folder / "tensorboard"``.
         deterministic: ask the backend for results that repeat bit for bit; TensorFlow then compiles no step with XLA, in
             the whole process.

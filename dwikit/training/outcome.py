@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dwikit import files, models
-from dwikit.errors import InputError
+from dwikit import models
+from dwikit.common import files
+from dwikit.common.errors import InputError
 from dwikit.slices import SliceStore
 
 SAMPLE_SEED = 1_000

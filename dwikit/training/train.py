@@ -9,10 +9,11 @@ from pathlib import Path
 import keras
 from tqdm import tqdm
 
-from dwikit import __version__, files, lock, models, paths
-from dwikit.errors import InputError
-from dwikit.models import distribution
-from dwikit.models.machines import ALONE, Alone
+from dwikit import __version__, models
+from dwikit.backend import distribution
+from dwikit.backend.machines import ALONE, Alone
+from dwikit.common import files, lock, paths
+from dwikit.common.errors import InputError
 from dwikit.profiles import Profile, Training
 from dwikit.slices import SliceStore
 from dwikit.training.loop import fit

@@ -10,7 +10,7 @@ from tests.hardships import kills
 HEAD = """
 import sys
 from dwikit import profiles, slices, training
-from dwikit.errors import InputError
+from dwikit.common.errors import InputError
 from dwikit.preprocess import preprocess
 source, out = sys.argv[1:]
 print("ready", flush=True)

@@ -17,11 +17,13 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 
-from dwikit import cli, files, models, paths, pretrained, profiles, report, slices, training
+from dwikit import cli, models, profiles, report, slices, training
 from dwikit.cohorts import phantom
-from dwikit.errors import InputError
+from dwikit.common import files, paths
+from dwikit.common.errors import InputError
 from dwikit.preprocess import preprocess
 from dwikit.reader_study import build_deck
+from dwikit.training.weights import pretrained
 
 REASON = re.compile("No space left on device|File too large")
 REMEDY = re.compile("free some space", re.IGNORECASE)
@@ -229,7 +231,7 @@ def stages(folder: Path) -> list[Stage]:
     with contextlib.suppress(ImportError):
         import tf2onnx  # noqa: F401
 
-        from dwikit import export
+        from dwikit.training.weights import export
 
         found.append(Stage("Export", lambda out: export.to_onnx(model, out / "vae.onnx")))
     return found

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dwikit.errors import InputError
+from dwikit.common.errors import InputError
 from tests.hardships import guard, mutate
 
 SECONDS, MEGABYTES = 20, 1024

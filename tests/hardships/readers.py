@@ -10,15 +10,18 @@ import pandas as pd
 import yaml
 from PIL import Image
 
-from dwikit import grid, models, pretrained, profiles, training
-from dwikit.cohorts import bids, pacs_find, pacs_store, phantom, pseudonym, public
-from dwikit.errors import InputError
+from dwikit import models, profiles, training
+from dwikit.cohorts import bids, phantom, public
+from dwikit.cohorts.dicom import pseudonym
+from dwikit.cohorts.pacs import find, store
+from dwikit.common.errors import InputError
 from dwikit.evaluation import samples
-from dwikit.histogram import histogram, read_histogram, to_text
 from dwikit.preprocess import derivative, quality, read_derivatives, register, trace
 from dwikit.preprocess import run as preprocessing
 from dwikit.reader_study import Deck, build_deck, read_readings, score_readings
-from dwikit.slices import SPLITS, SliceStore, build
+from dwikit.slices import SPLITS, SliceStore, build, grid
+from dwikit.slices.histogram import histogram, read_histogram, to_text
+from dwikit.training.weights import pretrained
 from tests.hardships.fuzz import Reader
 
 RNG = np.random.default_rng(0)
@@ -215,21 +218,21 @@ def _read_recipe(folder: Path) -> None:
 
 
 def _write_archive_lists(folder: Path) -> None:
-    rows = [{name: "1.2.840.1" for name in pacs_find.WANTED} | {"images": str(i)} for i in range(3)]
-    pacs_find.write_wanted(pd.DataFrame(rows), folder / "wanted.tsv")
-    ledger = pacs_store.Ledger(folder)
+    rows = [{name: "1.2.840.1" for name in find.WANTED} | {"images": str(i)} for i in range(3)]
+    find.write_wanted(pd.DataFrame(rows), folder / "wanted.tsv")
+    ledger = store.Ledger(folder)
     for i in range(3):
         ledger.add(f"1.2.{i}", "done", 4, 4)
     _write(folder / "key", KEY.hex() + "\n")
 
 
 def _read_wanted(folder: Path) -> None:
-    wanted = pacs_find.read_wanted(folder / "wanted.tsv")
+    wanted = find.read_wanted(folder / "wanted.tsv")
     assert wanted["images"].dtype.kind == "i" and wanted["series"].str.fullmatch(r"[\d.]+").all()
 
 
 def _read_ledger(folder: Path) -> None:
-    latest = pacs_store.Ledger(folder).latest()
+    latest = store.Ledger(folder).latest()
     assert not latest["series"].duplicated().any()
 
 
@@ -316,7 +319,7 @@ READERS = [
     Reader("A profile (YAML)", _write_profile, ("own.yaml", "base.yaml"), _read_profile, 2),
     Reader("A cohort's recipe (YAML)", _write_recipe, ("own.yaml",), _read_recipe, 0.7),
     Reader("Wanted list of an archive", _write_archive_lists, ("wanted.tsv",), _read_wanted, 0.7),
-    Reader("Ledger of an archive", _write_archive_lists, (pacs_store.LEDGER,), _read_ledger, 0.5),
+    Reader("Ledger of an archive", _write_archive_lists, (store.LEDGER,), _read_ledger, 0.5),
     Reader("Key of the pseudonyms", _write_archive_lists, ("key",), _read_key, 0.3),
     Reader("Weights (.npz)", WEIGHTS.write, ("vae-32.npz",), WEIGHTS.read, 2),
     Reader("Their card (.json)", CARD.write, ("vae-32.json",), CARD.read_card, 1),

@@ -5,11 +5,11 @@
 (seed, case number). `truth` tells where each voxel belongs. `Settings` holds every number.
 """
 
-from .cohort import write_cohort
-from .direct import simulate_slices, simulate_volumes
-from .geometry import fit_affine
-from .settings import PROTOCOLS, TISSUES, Protocol, Settings, Tissue
-from .truth import truth
+from dwikit.cohorts.phantom.cohort import write_cohort
+from dwikit.cohorts.phantom.direct import simulate_slices, simulate_volumes
+from dwikit.cohorts.phantom.geometry import fit_affine
+from dwikit.cohorts.phantom.settings import PROTOCOLS, TISSUES, Protocol, Settings, Tissue
+from dwikit.cohorts.phantom.truth import truth
 
 __all__ = [
     "PROTOCOLS",

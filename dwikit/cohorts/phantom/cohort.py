@@ -12,14 +12,14 @@ import nibabel as nib
 import numpy as np
 from tqdm.auto import tqdm
 
-from ... import files, lock
-from ...errors import InputError
-from ..bids import generated_by
-from .direct import case_numbers
-from .parallel import map_cases
-from .person import Person, draw_person, require_whole
-from .scanner import DIRECTIONS, clean_image, make_scan, noisy_image, reconstructed_affine
-from .settings import DEFAULT, Settings
+from dwikit.cohorts.bids import generated_by
+from dwikit.cohorts.phantom.direct import case_numbers
+from dwikit.cohorts.phantom.parallel import map_cases
+from dwikit.cohorts.phantom.person import Person, draw_person, require_whole
+from dwikit.cohorts.phantom.scanner import DIRECTIONS, clean_image, make_scan, noisy_image, reconstructed_affine
+from dwikit.cohorts.phantom.settings import DEFAULT, Settings
+from dwikit.common import files, lock
+from dwikit.common.errors import InputError
 
 _DESCRIPTION = "dataset_description.json"
 _PARTICIPANTS = {

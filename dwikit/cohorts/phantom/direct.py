@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
-from ... import grid
-from ...errors import InputError
-from .geometry import fit_affine
-from .parallel import map_cases
-from .person import CENTRE, Person, draw_person, require_whole, rotation
-from .scanner import Scan, clean_image, make_scan, noisy_image, reconstructed_affine, sample
-from .settings import DEFAULT, Settings
-from .truth import brain_correspondence
+from dwikit.cohorts.phantom.geometry import fit_affine
+from dwikit.cohorts.phantom.parallel import map_cases
+from dwikit.cohorts.phantom.person import CENTRE, Person, draw_person, require_whole, rotation
+from dwikit.cohorts.phantom.scanner import Scan, clean_image, make_scan, noisy_image, reconstructed_affine, sample
+from dwikit.cohorts.phantom.settings import DEFAULT, Settings
+from dwikit.cohorts.phantom.truth import brain_correspondence
+from dwikit.common.errors import InputError
+from dwikit.slices import grid
 
 ORDERS = {"nearest": 0, "linear": 1, "cubic": 3}
 """Spline order of each interpolator."""
@@ -51,7 +51,7 @@ def simulate_volumes(
         settings: physics and protocols.
 
     Yields:
-        `dwikit.grid.Volume` with origin "simulated".
+        `dwikit.slices.grid.Volume` with origin "simulated".
 
     Raises:
         InputError: if a number is negative or the interpolator is unknown.

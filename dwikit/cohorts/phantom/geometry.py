@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from .atlas import COARSE_MM, Atlas
-from .person import Person
-from .settings import Settings
+from dwikit.cohorts.phantom.atlas import COARSE_MM, Atlas
+from dwikit.cohorts.phantom.person import Person
+from dwikit.cohorts.phantom.settings import Settings
 
 _MARGIN = 2  # control points beyond the field of view on each side
 # sd of a cubic B-spline of independent unit weights: its squared weights add up to 0.48 an axis

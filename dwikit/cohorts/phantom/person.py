@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...errors import InputError
-from .settings import Protocol, Settings, Tissue
+from dwikit.cohorts.phantom.settings import Protocol, Settings, Tissue
+from dwikit.common.errors import InputError
 
 CENTRE = np.array([0.0, -18.0, 12.0])
 """MNI152 millimetres of the point that lies near the centre of the field of view."""

@@ -6,10 +6,10 @@ import numpy as np
 from scipy import fft, ndimage
 from scipy.special import expit
 
-from .atlas import COARSE_MM, Atlas, load_atlas
-from .geometry import Warp, make_warp, smooth_field, template_lattice
-from .person import CENTRE, Person
-from .settings import Settings, Tissue
+from dwikit.cohorts.phantom.atlas import COARSE_MM, Atlas, load_atlas
+from dwikit.cohorts.phantom.geometry import Warp, make_warp, smooth_field, template_lattice
+from dwikit.cohorts.phantom.person import CENTRE, Person
+from dwikit.cohorts.phantom.settings import Settings, Tissue
 
 DIRECTIONS = np.array([[2, 1, 2], [1, 2, -2], [-2, 2, 1]]) / 3
 """Three orthogonal gradient directions in voxel axes; each uses all three gradients, as trace scans do."""

@@ -3,11 +3,11 @@
 import numpy as np
 from scipy import ndimage
 
-from .atlas import load_atlas
-from .geometry import make_warp, template_lattice
-from .person import Person, draw_person
-from .scanner import epi_shift
-from .settings import DEFAULT, Settings
+from dwikit.cohorts.phantom.atlas import load_atlas
+from dwikit.cohorts.phantom.geometry import make_warp, template_lattice
+from dwikit.cohorts.phantom.person import Person, draw_person
+from dwikit.cohorts.phantom.scanner import epi_shift
+from dwikit.cohorts.phantom.settings import DEFAULT, Settings
 
 
 def truth(

@@ -1,0 +1,224 @@
+"""The gradient seam: with ``kernels.py``, ``distribution.py`` and ``machines.py`` the only file of the models that names
+a backend.
+
+A ``training_step`` is written once, with ``keras.ops``. What differs between backends is how a gradient is taken and how
+the trainer calls a step, and both are here:
+
+* TensorFlow: ``GradientTape``. The trainer calls ``train_step(data)``.
+* PyTorch: ``torch.autograd.grad``. The trainer calls ``train_step(data)``.
+* JAX: ``value_and_grad`` of a pure function, made pure by ``keras.StatelessScope``. The trainer calls
+  ``train_step(state, data)`` and reads ``model.optimizer.variables``, so that several optimizers present themselves as
+  one (``OptimizerGroup``).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import keras
+from keras import ops
+
+from dwikit.backend import distribution
+
+BACKEND = keras.backend.backend()
+
+MUST_COMPILE = BACKEND == "jax"
+"""Whether a step is useless uncompiled: JAX dispatches every operation on its own, some fifty times slower."""
+
+CAN_CHAIN = BACKEND != "torch"
+"""Whether the trainer can take several steps a call; where it cannot, it takes them one by one, which is the same."""
+
+Terms = dict
+"""Named losses of one update. The entry ``"loss"`` is what is minimized, the others are for the log."""
+
+Update = tuple[Callable[..., Terms], Sequence, keras.optimizers.Optimizer]
+"""A function that gives the terms, the variables that are to lower ``"loss"``, and their optimizer."""
+
+
+class OptimizerGroup:
+    """Several built optimizers seen as one by a trainer that only wants their variables."""
+
+    built = True
+
+    def __init__(self, optimizers: Sequence[keras.optimizers.Optimizer]):
+        self.optimizers = list(optimizers)
+
+    @property
+    def variables(self) -> list:
+        """Variables of all optimizers, in order."""
+        return [variable for optimizer in self.optimizers for variable in optimizer.variables]
+
+
+def trainer_optimizer(optimizers: Sequence[keras.optimizers.Optimizer]) -> OptimizerGroup | None:
+    """What ``model.optimizer`` must be for the trainer of the running backend."""
+    return OptimizerGroup(optimizers) if BACKEND == "jax" else None
+
+
+def _images(data):
+    """The images of what a trainer hands to a step: alone or packed as ``(x,)``, as a tensor or a numpy array."""
+    return ops.convert_to_tensor(data[0] if isinstance(data, tuple | list) else data)
+
+
+@contextmanager
+def isolated() -> Iterator[None]:
+    """Inside, variables keep the values they have: what a layer would store (statistics, seeds) is dropped.
+
+    Needed where the same network is run on images whose statistics must not count, and inside a branch of ``ops.cond``,
+    which on JAX may not leave anything behind.
+    """
+    outer = keras.src.backend.common.stateless_scope.get_stateless_scope()
+    with keras.StatelessScope(initialize_variables=False) as scope:
+        scope.state_mapping = dict(outer.state_mapping) if outer else {}
+        yield
+
+
+def update(loss_fn: Callable[[], Terms], variables: Sequence, optimizer) -> Terms:
+    """Take one optimizer step on ``variables`` down the gradient of ``loss_fn()["loss"]``; returns the terms."""
+    return update_in_turn(tuple, (loss_fn, variables, optimizer))[0]
+
+
+def make_deterministic() -> None:
+    """Ask the backend for results that repeat bit for bit on this machine (JAX's do on a CPU)."""
+    if BACKEND == "tensorflow":
+        tf.config.experimental.enable_op_determinism()
+    elif BACKEND == "torch":
+        torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+if BACKEND == "tensorflow":
+    import tensorflow as tf
+
+    def run_step(model, data):
+        """Run ``model.training_step`` as the trainer of this backend expects it."""
+        return distribution.loggable(model.training_step(_images(data)))
+
+    def update_in_turn(draw: Callable[[], tuple], *updates: Update) -> list[Terms]:
+        """Take one step after the other, through outputs that are drawn once.
+
+        Args:
+            draw: gives what all losses are functions of, as a tuple. A variable that an update moves must not matter to
+                what a later update differentiates: else it would have to be drawn again.
+            *updates: each takes the drawn values, sees what the updates before it did, and is differentiated through both.
+
+        Returns:
+            The terms of each.
+        """
+        every_terms = []
+        with tf.GradientTape(persistent=len(updates) > 1, watch_accessed_variables=False) as tape:
+            tape.watch([variable.value for _, variables, _ in updates for variable in variables])
+            drawn = draw()
+        for loss_fn, variables, optimizer in updates:
+            with tape:
+                terms = loss_fn(*drawn)
+                loss = optimizer.scale_loss(distribution.share(terms["loss"]))
+            optimizer.apply(tape.gradient(loss, [variable.value for variable in variables]), variables)
+            every_terms.append(terms)
+        return every_terms
+
+    def input_gradient(fn: Callable, inputs):
+        """Gradient of ``sum(fn(inputs))`` with respect to ``inputs``, itself differentiable."""
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = ops.sum(fn(inputs))
+        return tape.gradient(outputs, inputs)
+
+elif BACKEND == "torch":
+    import torch
+
+    def run_step(model, data):
+        """Run ``model.training_step`` as the trainer of this backend expects it."""
+        return model.training_step(_images(data))
+
+    def update_in_turn(draw: Callable[[], tuple], *updates: Update) -> list[Terms]:
+        """Take one step after the other, through outputs that are drawn once (see TensorFlow's above)."""
+        every_terms = []
+        with torch.enable_grad():
+            drawn = draw()
+        for i, (loss_fn, variables, optimizer) in enumerate(updates, 1):
+            with torch.enable_grad():
+                terms = loss_fn(*drawn)
+                loss = optimizer.scale_loss(terms["loss"])
+            values = [variable.value for variable in variables]
+            gradients = torch.autograd.grad(loss, values, retain_graph=i < len(updates))
+            with torch.no_grad():
+                optimizer.apply(list(gradients), variables)
+            every_terms.append({name: term.detach() for name, term in terms.items()})
+        return every_terms
+
+    def input_gradient(fn: Callable, inputs):
+        """Gradient of ``sum(fn(inputs))`` with respect to ``inputs``, itself differentiable."""
+        inputs = inputs if inputs.requires_grad else inputs.detach().requires_grad_(True)
+        with torch.enable_grad():
+            outputs = ops.sum(fn(inputs))
+        return torch.autograd.grad(outputs, inputs, create_graph=True)[0]
+
+elif BACKEND == "jax":
+    import jax
+
+    def _scope():
+        scope = keras.src.backend.common.stateless_scope.get_stateless_scope()
+        if scope is None:
+            raise RuntimeError("On JAX a step runs inside the trainer: call model.fit or model.train_on_batch.")
+        return scope
+
+    def _pure(fn: Callable, state: dict) -> tuple:
+        """``fn()`` with the variables' values of ``state``; returns its result and the values it left behind."""
+        with keras.StatelessScope() as scope:
+            scope.state_mapping = dict(state)
+            result = fn()
+        return result, scope.state_mapping
+
+    def run_step(model, state, data):
+        """Run ``model.training_step`` as a function from state to state, as the trainer of this backend expects it."""
+        groups = (
+            model.trainable_variables,
+            model.non_trainable_variables,
+            model.optimizer.variables,
+            model.metrics_variables,
+        )
+        values = {id(v): x for group, xs in zip(groups, state) for v, x in zip(group, xs)}
+        logs, values = _pure(lambda: model.training_step(_images(data)), values)
+        return logs, tuple([values[id(v)] for v in group] for group in groups)
+
+    def update_in_turn(draw: Callable[[], tuple], *updates: Update) -> list[Terms]:
+        """Take one step after the other, through outputs that are drawn once (see TensorFlow's above)."""
+        scope, every_terms = _scope(), []
+
+        def values_of(variables):
+            return {id(v): scope.state_mapping[id(v)] for v in variables}
+
+        everything = values_of(v for _, variables, _ in updates for v in variables)
+        drawn, pull_back, state = jax.vjp(lambda values: _pure(draw, scope.state_mapping | values), everything, has_aux=True)
+        scope.state_mapping.update(state)
+        for loss_fn, variables, optimizer in updates:
+
+            def loss(values, drawn, loss_fn=loss_fn, optimizer=optimizer):
+                terms, state = _pure(lambda: loss_fn(*drawn), scope.state_mapping | values)
+                return optimizer.scale_loss(terms["loss"]), (terms, state)
+
+            gradient = jax.grad(loss, argnums=(0, 1), has_aux=True)
+            (direct, of_drawn), (terms, state) = gradient(values_of(variables), drawn)
+            scope.state_mapping.update(state)
+            (through_drawn,) = pull_back(of_drawn)
+            optimizer.apply([direct[id(v)] + through_drawn[id(v)] for v in variables], variables)
+            every_terms.append(terms)
+        return every_terms
+
+    def input_gradient(fn: Callable, inputs):
+        """Gradient of ``sum(fn(inputs))`` with respect to ``inputs``, itself differentiable."""
+        scope = _scope()
+
+        def total(x):
+            outputs, state = _pure(lambda: fn(x), scope.state_mapping)
+            return ops.sum(outputs), state
+
+        gradient, state = jax.grad(total, has_aux=True)(inputs)
+        scope.state_mapping.update(state)
+        return gradient
+
+else:
+
+    def run_step(model, *data):
+        """Training needs a backend with gradients; sampling and metrics run on any."""
+        raise RuntimeError(f"Keras runs on {BACKEND!r}, which has no gradients: set KERAS_BACKEND=tensorflow, torch or jax.")
+
+    update_in_turn = input_gradient = run_step

@@ -1,0 +1,207 @@
+"""Files that are either whole or not there: written under a temporary name, then renamed; and what reads them back."""
+
+import contextlib
+import json
+import os
+import struct
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import yaml
+
+from dwikit.common.errors import InputError
+
+
+def write(path: str | Path, writer: Callable[[Path], Any]) -> None:
+    """Let ``writer`` fill a temporary file beside ``path`` (of the same suffix), then put it in its place.
+
+    Raises:
+        InputError: the folder cannot be written or the disk is full; a file that stood there before is unharmed.
+    """
+    write_together({Path(path): writer})
+
+
+def write_together(writers: dict[Path, Callable[[Path], Any]]) -> None:
+    """The same for files that belong together: none takes its place before all are written.
+
+    The last is their seal: it is away while the others change, so that a process killed just then leaves no seal on a mixture.
+
+    Raises:
+        InputError: one cannot be written; all that stood there before is unharmed.
+    """
+    partials = {path: path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}") for path in writers}
+    try:
+        for path, partial in partials.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _remove_remains(path)
+            writers[path](partial)
+        if len(partials) > 1:
+            path.unlink(missing_ok=True)
+        for path, partial in partials.items():
+            os.replace(partial, path)
+    except OSError as error:
+        raise InputError(
+            f"{path} could not be written ({error.strerror or error}); what stood there before is unharmed. Free some space "
+            "or choose another folder, then run the same again: it goes on where it stopped."
+        ) from error
+    finally:
+        for partial in partials.values():
+            with contextlib.suppress(OSError):
+                partial.unlink()
+
+
+def _remove_remains(path: Path) -> None:
+    """Delete partial files that processes left behind which were killed while they wrote ``path``."""
+    for remains in path.parent.glob(f".{path.stem}.*.partial{path.suffix}"):
+        pid = remains.name.split(".")[-3 if path.suffix else -2]
+        if not pid.isdigit() or not _alive(int(pid)):
+            remains.unlink(missing_ok=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write text (UTF-8)."""
+    write(path, as_text(text))
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write plain values as JSON."""
+    write(path, as_json(value))
+
+
+def as_text(text: str) -> Callable[[Path], Any]:
+    """A writer of text (UTF-8)."""
+    return lambda partial: partial.write_text(text, encoding="utf-8")
+
+
+def as_json(value: Any) -> Callable[[Path], Any]:
+    """A writer of plain values as JSON."""
+    return as_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """Plain values of a JSON file, or None where there is no readable one."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def read_object(path: str | Path) -> dict[str, Any]:
+    """The names and values of a JSON file, none where there is no readable one or it holds something else."""
+    value = read_json(path)
+    return value if isinstance(value, dict) else {}
+
+
+class _Plain(yaml.SafeLoader):
+    """Values as they stand: no tags that make objects, and no aliases, through which a value can contain itself."""
+
+    def compose_node(self, parent, index):
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("it repeats a value by an *alias; write the value out")
+        return super().compose_node(parent, index)
+
+
+def read_yaml(path: str | Path, like: str | Path) -> dict[str, Any]:
+    """The names and values of a YAML file of plain values; nothing in it can run code.
+
+    Args:
+        path: of the file.
+        like: a file that shows how it should look, for the message.
+
+    Raises:
+        InputError: it cannot be read, is no YAML, or holds something else than ``key: value`` lines.
+    """
+    try:
+        value = _Plain(Path(path).read_text(encoding="utf-8")).get_single_data() or {}
+    except (OSError, yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        reason = str(error) or type(error).__name__  # dates, numbers and tags that are none raise many kinds
+        raise InputError(f"{path} is not readable as YAML: {reason[:500]}. Compare it with {like}.") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{path} must hold 'key: value' lines, like {like}.")
+    return value
+
+
+def write_array(path: str | Path, array: np.ndarray) -> None:
+    """Write an array of numbers as .npy."""
+    array = np.asarray(array, order="C")
+
+    def writer(partial: Path) -> None:
+        with open(partial, "wb") as file:
+            write_header(file, array.shape, array.dtype)
+            file.write(array.tobytes())  # numpy's own writing forgets why it failed
+
+    write(path, writer)
+
+
+def write_header(file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    """Write the beginning of a .npy file, whose values follow row by row."""
+    description = np.lib.format.dtype_to_descr(np.dtype(dtype))
+    np.lib.format.write_array_header_1_0(file, {"descr": description, "fortran_order": False, "shape": shape})
+
+
+DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    tokenize.TokenError,
+    EOFError,
+    LookupError,
+    RuntimeError,
+    OverflowError,
+)
+"""What numpy lets through from the libraries below it, besides OSError and ValueError."""
+
+
+def read_array(path: str | Path) -> np.ndarray:
+    """The array of a .npy file as a read-only memory map; Python objects are not read, since they could run code.
+
+    Raises:
+        ValueError: it is damaged; the message says how.
+        OSError: it cannot be opened.
+    """
+    try:
+        return np.lib.format.open_memmap(path, mode="r")
+    except DAMAGED as error:
+        raise ValueError(str(error) or type(error).__name__) from error
+
+
+def read_arrays(path: str | Path, only: str | None = None) -> dict[str, np.ndarray]:
+    """The arrays of a .npz file by name; Python objects in it are not read, since they could run code.
+
+    Args:
+        path: of the file.
+        only: read this array alone, if there is one of that name.
+
+    Raises:
+        ValueError: it is damaged, or no such file; the message says how.
+        OSError: it cannot be opened.
+    """
+    try:
+        found = np.load(path, allow_pickle=False)
+        if isinstance(found, np.ndarray):
+            raise ValueError("it holds one array and no archive of several")
+        with found:
+            names = [only] if only in found.files else found.files
+            arrays = {name: found[name] for name in names}
+    except DAMAGED as error:
+        raise ValueError(str(error) or type(error).__name__) from error
+    except MemoryError as error:
+        raise ValueError("it claims to hold more than fits into memory") from error
+    if strange := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
+        raise ValueError(f"{strange[0]!r} in it is no array")
+    return arrays

@@ -1,0 +1,65 @@
+"""Judge the differences between arms by a rule fixed in advance."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from dwikit.evaluation.usefulness.arms import Arm
+from dwikit.evaluation.usefulness.experiment import Result
+from dwikit.evaluation.usefulness.tasks import Denoising, Segmentation
+
+AGAINST_CLASSICAL = ("minus classical", "95 %", "verdict")
+ADDED = ("added by the images", "95 % of that", "verdict on that")
+
+
+def table(task: Segmentation | Denoising, results: Mapping[Arm, list[Result]]) -> pd.DataFrame:
+    """One row an arm: scores, their range over seeds, and two differences, each with interval and verdict.
+
+    Returns:
+        Columns: the task's scores (means over patients and seeds), their mean where there are several, the lowest to the
+        highest seed; the paired difference from classical augmentation alone with its 95 % interval over patients and the
+        verdict; and the same for what the extra images add, the difference from the arm without them. Rows by the arms'
+        labels.
+    """
+    rows = {}
+    for arm, runs in results.items():
+        columns, means = np.mean([result.scores for result in runs], axis=(0, 1)), _means(runs)
+        by_seed = means.mean(axis=1)
+        row = {f"{task.summary} {name}": value for name, value in zip(task.scores, columns)} if len(columns) > 1 else {}
+        row |= {task.summary: by_seed.mean(), "over seeds": f"{by_seed.min():.3f} to {by_seed.max():.3f}"}
+        for other, headings in ((Arm(True), AGAINST_CLASSICAL), (arm.teacher, ADDED)):
+            if other != arm:
+                differences = means - _means(results[other])
+                mean, low, high = interval(differences)
+                row |= dict(zip(headings, (mean, f"{low:.3f} to {high:.3f}", verdict(differences))))
+        rows[arm.label] = row
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("trained with")
+
+
+def _means(runs: list[Result]) -> np.ndarray:
+    """Score of each seed and patient (seeds, patients), the mean over tissues where there are several."""
+    return np.mean([result.scores for result in runs], axis=-1)
+
+
+def interval(differences: np.ndarray, level: float = 0.95) -> tuple[float, float, float]:
+    """Mean of paired differences (seeds, patients) with Student's interval over patients, each averaged over seeds."""
+    means = differences.mean(axis=0)
+    half = stats.t.ppf((1 + level) / 2, len(means) - 1) * stats.sem(means)
+    return float(means.mean()), float(means.mean() - half), float(means.mean() + half)
+
+
+def verdict(differences: np.ndarray) -> str:
+    """``helps`` or ``hurts`` where the interval leaves 0 out and every seed says the same; else ``no difference shown``.
+
+    The interval speaks for other patients, not for other first weights: hence the second condition, and no verdict from
+    one seed.
+    """
+    if len(differences) < 2:
+        return "one seed only"
+    _, low, high = interval(differences)
+    by_seed = differences.mean(axis=1)
+    if low > 0 and (by_seed > 0).all():
+        return "helps"
+    return "hurts" if high < 0 and (by_seed < 0).all() else "no difference shown"

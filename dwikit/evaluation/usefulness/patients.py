@@ -1,0 +1,106 @@
+"""The few patients that a network learns from, and the held-out patients that judge it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dwikit import study
+from dwikit.cohorts import phantom
+from dwikit.common.errors import InputError
+from dwikit.profiles import Profile
+from dwikit.slices import SliceStore, grid, histogram, normalize, shrink
+
+HEAD_MM = 220.0
+"""The networks see a window of at least so many millimetres in the middle of the field: brains fit, most air does not."""
+LEVELS_OF_POOLING = 2
+
+
+@dataclass(frozen=True)
+class Slices:
+    """Slices of several patients.
+
+    Attributes:
+        images: (N, H, W) uint8.
+        labels: (N, H, W) uint8 tissue (0 none, 1 grey, 2 white, 3 fluid), or None.
+        patients: (N,) int, from 0 on: whose slice it is.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray | None
+    patients: np.ndarray
+
+
+def choose(config: Profile, store: SliceStore) -> tuple[list[str], list[str]]:
+    """Subjects to learn from (of the training split; every seed has its own) and held-out ones (of the other two splits).
+
+    The last of the list are taken: these come by the direct path wherever some do, so that the labelled slices are those of
+    the store, pixel by pixel.
+
+    Raises:
+        InputError: too few patients.
+    """
+    section = config.evaluation.usefulness
+    wanted = section.patients * section.seeds
+    subjects = store.table.drop_duplicates("subject")
+    train = subjects.loc[subjects["split"] == "train", "subject"].tolist()
+    rest = subjects.loc[subjects["split"] != "train", "subject"].tolist()
+    if len(train) <= wanted or len(rest) < 2:
+        raise InputError(
+            f"Needed are {wanted} patients to learn from, others of the training split and 2 held-out ones; the store has "
+            f"{len(train)} in training and {len(rest)} held out. Prepare more cases, or lower evaluation.usefulness.patients."
+        )
+    return train[-wanted:], rest[-section.held_out :]
+
+
+def window(image_size: int, fov_mm: float) -> slice:
+    """Rows, and columns, of the middle HEAD_MM of a slice, a multiple of what the network's pooling divides by."""
+    step = 2 * 2**LEVELS_OF_POOLING
+    size = min(int(np.ceil(HEAD_MM / fov_mm * image_size / step)) * step, image_size)
+    return slice((image_size - size) // 2, (image_size + size) // 2)
+
+
+def cut(images: np.ndarray, fov_mm: float) -> np.ndarray:
+    """The window of images (..., H, W)."""
+    middle = window(images.shape[-1], fov_mm)
+    return images[..., middle, middle]
+
+
+def from_store(config: Profile, store: SliceStore, subjects: Sequence[str]) -> Slices:
+    """The subjects' slices as they are in the store, without labels."""
+    places = {subject: i for i, subject in enumerate(subjects)}
+    rows = np.flatnonzero(store.table["subject"].isin(subjects))
+    owners = store.table["subject"].to_numpy()[rows]
+    return Slices(cut(store.images[rows], config.slices.fov_mm), None, np.array([places[owner] for owner in owners]))
+
+
+def with_labels(config: Profile, store: SliceStore, subjects: Sequence[str]) -> Slices:
+    """The subjects' slices with their tissues, simulated again by the direct path.
+
+    The direct path gives the same person the same image whenever it is asked. Patients whose slices in the store went
+    through NIfTI and ANTs come by the direct path here, since only there image and tissues share one grid.
+
+    Raises:
+        InputError: the cohort is not the simulated one, so that nobody knows its tissues.
+    """
+    if config.cohort.bids or store.settings.get("cohort", {}).get("bids"):
+        raise InputError("Tissue labels are known for the simulated cohort only; denoising needs none.")
+    images, labels = [], []
+    for subject in subjects:
+        number = int(subject.removeprefix("sub-")) - 1
+        [volume] = phantom.simulate_volumes(
+            1, seed=config.cohort.seed, first=number, labels=True, workers=1, **study.target(config)
+        )
+        counts = histogram.histogram(volume.image)
+        cap = store.settings.get("clip") or histogram.percentile(counts, store.settings["percentile"])
+        image = normalize(shrink(volume.image, store.image_size), np.float64(cap))  # as when the store was built
+        images.append(np.round(image * 255).astype(np.uint8))
+        labels.append(shrink_labels(volume.labels, store.image_size))
+    images, labels = (cut(np.concatenate(arrays), config.slices.fov_mm) for arrays in (images, labels))
+    return Slices(images, labels, np.repeat(np.arange(len(subjects)), grid.N_LEVELS))
+
+
+def shrink_labels(labels: np.ndarray, image_size: int) -> np.ndarray:
+    """Tissues (L, H, W) uint8 at a smaller size: the most frequent one of each block of pixels."""
+    shares = [shrink((labels == tissue).astype(np.float32), image_size) for tissue in range(4)]
+    return np.argmax(shares, axis=0).astype(np.uint8)

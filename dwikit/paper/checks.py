@@ -1,0 +1,108 @@
+"""What a claim is tested by: a ratio of two rows of a table, with its interval, against a range."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from dwikit import paper
+from dwikit.metrics import intervals
+from dwikit.metrics.intervals import Estimate
+
+
+class Evidence(NamedTuple):
+    """The tables of one run, each with columns ``<name>``, ``<name>_low`` and ``<name>_high``, or None."""
+
+    table_1: pd.DataFrame | None = None
+    """``evaluation.table_1``."""
+    reconstruction: pd.DataFrame | None = None
+    """``evaluation.reconstruction_table``."""
+    readings: pd.DataFrame | None = None
+    """Share called real by each human reader, a row a group (``readings``); the row ``agreement`` holds kappa."""
+
+    def find(self, table: str, row: str, name: str) -> Estimate | None:
+        """A number of a table with its interval, or None where there is no such row."""
+        frame = getattr(self, table)
+        if frame is None or row not in frame.index or pd.isna(value := frame.loc[row].get(name, np.nan)):
+            return None
+        return Estimate(float(value), *(float(frame.loc[row].get(f"{name}_{end}", np.nan)) for end in ("low", "high")))
+
+
+# ==== Checks ====
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """One row over another, in one column; without ``to``, the row itself."""
+
+    table: str
+    name: str
+    row: str
+    to: str | None = "original"
+    above: float = -np.inf
+    below: float = np.inf
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """Rows that it looks at."""
+        return (self.row,) if self.to is None else (self.row, self.to)
+
+    @property
+    def label(self) -> str:
+        """What is compared, in words."""
+        reader = f", {self.name.replace('_', ' ')}" if self.name.startswith("reader") else ""
+        return " / ".join(paper.LABELS.get(row, row) for row in self.rows) + reader
+
+    def measure(self, evidence: Evidence) -> Estimate | None:
+        """The ratio with its interval, or None where a row is missing."""
+        found = [evidence.find(self.table, row, self.name) for row in self.rows]
+        if None in found:
+            return None
+        return found[0] if self.to is None else intervals.ratio(*found)
+
+
+@dataclass(frozen=True)
+class Nearer:
+    """How far a row lies from Original, over how far another does: below 1 where it is the nearer one."""
+
+    table: str
+    name: str
+    row: str
+    than: str
+    above: float = -np.inf
+    below: float = 1.0
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """Rows that it looks at."""
+        return self.row, self.than, "original"
+
+    @property
+    def label(self) -> str:
+        """What is compared, in words."""
+        return f"distance from Original, {paper.LABELS[self.row]} / {paper.LABELS[self.than]}"
+
+    def measure(self, evidence: Evidence) -> Estimate | None:
+        """The quotient of both distances; its interval reaches from the best to the worst case of both intervals."""
+        found = [evidence.find(self.table, row, self.name) for row in self.rows]
+        if None in found:
+            return None
+        near, far = (_distance(intervals.ratio(estimate, found[2])) for estimate in found[:2])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return Estimate(*(float(np.divide(*pair)) for pair in zip(near, (far.value, far.high, far.low))))
+
+
+def _distance(ratio: Estimate) -> Estimate:
+    """How far a ratio lies from 1, on the logarithm."""
+    value, low, high = np.abs(np.log(ratio))
+    if np.isnan(low):
+        return Estimate(value)
+    return Estimate(value, 0.0 if ratio.low <= 1 <= ratio.high else min(low, high), max(low, high))
+
+
+def holds(estimate: Estimate, above: float, below: float) -> bool | None:
+    """Whether an interval lies within the bounds (True), outside (False), or neither or nowhere (None)."""
+    if estimate.low > above and estimate.high < below:
+        return True
+    return False if estimate.high <= above or estimate.low >= below else None

@@ -1,0 +1,25 @@
+"""Figures: one function a figure, each returning a matplotlib figure that prints in grey.
+
+Figures 1 and 2, which look into networks, are in ``dwikit.report.plots.diagrams``: to import them starts Keras.
+"""
+
+from dwikit.report.plots.curves import curves, intensity_histogram, margin
+from dwikit.report.plots.evaluation import boxes, distributions, levels, maps, neighbours
+from dwikit.report.plots.images import image_rows, panels, volume_sheet
+from dwikit.report.plots.style import STYLE, mosaic
+
+__all__ = [
+    "STYLE",
+    "boxes",
+    "curves",
+    "distributions",
+    "image_rows",
+    "intensity_histogram",
+    "levels",
+    "maps",
+    "margin",
+    "mosaic",
+    "neighbours",
+    "panels",
+    "volume_sheet",
+]

@@ -1,0 +1,129 @@
+"""Figures 1 and 2: diagrams of the four models, drawn from the layers of their built networks."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, Rectangle
+
+from dwikit.models import GenerativeModel, architecture
+from dwikit.models.architecture import Stage
+from dwikit.report.plots.style import bare, finished
+
+STEP, WIDTH = 0.72, 0.32
+"""Inches from one stage to the next, and of one."""
+TEXT = {"fontsize": 7, "ha": "center", "linespacing": 1.2}
+HALF = 0.72
+"""Half the height of the tallest stage, in inches."""
+
+
+def autoencoders(models: Sequence[GenerativeModel]) -> Figure:
+    """Figure 1: the three autoencoders: encoder, latents, decoder, and what the loss compares.
+
+    Models whose networks are the same share a row.
+    """
+    rows: list[tuple[list, list[GenerativeModel]]] = []
+    for model in models:
+        chains = [architecture.stages(network) for network in architecture.networks(model).values()]
+        same = [members for shown, members in rows if shown == chains]
+        same[0].append(model) if same else rows.append((chains, [model]))
+    length = (max(len(encoder) + len(decoder) for (encoder, decoder), _ in rows) - 2) * STEP
+    figure, axis = _sheet(length + 0.95, 3.15 * len(rows))
+    for row, ((encoder, decoder), members) in enumerate(rows):
+        y = 3.15 * (len(rows) - row) - 1.62
+        places = _chain(axis, [*encoder, *decoder[1:]], 0.45, y, step=length / (len(encoder) + len(decoder) - 2))
+        axis.text(0.05, y + 1.48, ", ".join(model.label for model in members), fontsize=10, fontweight="bold", va="center")
+        axis.text(places[len(encoder) - 1], y + 0.6, "mean,\nvariance", **TEXT, va="bottom", color="0.35")
+        objectives = [_objective(model) for model in members]
+        _back(axis, places[0], places[-1], y + 0.95, [text for text, _ in objectives], any(back for _, back in objectives))
+    return finished(figure)
+
+
+def _objective(model: GenerativeModel) -> tuple[str, bool]:
+    """What the loss compares, in words, and whether images go back into the encoder."""
+    config = model.config
+    if model.key == "vae":
+        return f"VAE: KL + {config['reconstruction_weight']:g} × mean squared error of the pixels", False
+    if model.key == "dfc_vae":
+        network, names = config["feature_network"].upper(), ", ".join(config["feature_layers"])
+        weight = f"{config['feature_weight']:.0e}".replace("e-0", "e-")
+        return f"DFC-VAE: KL + {weight} × squared error of features of {network} ({names})", False
+    return f"images go back: the encoder gives slices a small KL, fakes one of at least {config['margin']:g}", True
+
+
+def style_gan(model: GenerativeModel) -> Figure:
+    """Figure 2: mapping, synthesis and critic of the style-based model."""
+    parts = {name: architecture.stages(network) for name, network in architecture.networks(model).items()}
+    synthesis, critic = parts["synthesis"][1:], parts["critic"]  # its first stage is the styles
+    step, first = 0.95, 0.75 + 0.62 * len(parts["mapping"])
+    figure, axis = _sheet(first + max(len(synthesis), len(critic) - 1) * step, 6.0)
+    upper, lower = 4.3, 1.25
+    axis.text(0.15, upper + 1.5, "Generator", fontsize=10, fontweight="bold", va="center")
+    axis.text(0.15, lower + 1.1, "Critic", fontsize=10, fontweight="bold", va="center")
+    style = _chain(axis, parts["mapping"], 0.5, upper, 0.62, below=0.42)[-1]
+    places = _chain(axis, synthesis, first, upper, step, below=0.42)
+    above, below = upper + HALF + 0.5, upper - HALF - 0.3
+    axis.plot([style, style, places[-1]], [upper + 0.62, above, above], color="0.35", linewidth=0.9)
+    axis.text(style + 0.08, above + 0.06, "style: scale and offset of every AdaIN", fontsize=8, color="0.2")
+    axis.plot([places[0] - 0.4, places[-1]], [below, below], color="0.35", linewidth=0.9, linestyle=":")
+    axis.text(places[0] - 0.45, below, "noise", fontsize=8, color="0.2", ha="right", va="center")
+    tallest = _tallest(synthesis)
+    for x, stage in zip(places, synthesis):
+        _arrow(axis, (x, above), (x, upper + _half(stage, tallest) + 0.2), color="0.35")
+        _arrow(axis, (x, below), (x, upper - _half(stage, tallest)), color="0.35", linestyle=":")
+    _arrow(axis, (places[-1] + WIDTH / 2, upper), (places[-1] + 0.55, upper))
+    axis.text(places[-1] + 0.3, upper + 0.1, "image", fontsize=8, color="0.2")
+    scores = _chain(axis, critic, first - step, lower, step)
+    axis.text(scores[-1] + 0.15, lower, "score:\nreal or fake?", fontsize=8, va="center", color="0.2")
+    return finished(figure)
+
+
+# ==== Parts of a diagram ====
+
+
+def _sheet(width: float, height: float) -> tuple[Figure, Axes]:
+    """A figure with one axis whose units are inches."""
+    figure = plt.figure(figsize=(width, height))
+    axis = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, height))
+    bare(axis)
+    return figure, axis
+
+
+def _tallest(chain: Sequence[Stage]) -> int:
+    return max((stage.size[0] for stage in chain if stage.size), default=1).bit_length()
+
+
+def _half(stage: Stage, tallest: int) -> float:
+    """Half the height of a stage, which goes with the logarithm of its side; vectors are all alike."""
+    return HALF * stage.size[0].bit_length() / tallest if stage.size else 0.42
+
+
+def _chain(axis: Axes, chain: Sequence[Stage], x: float, y: float, step: float, below: float = 0.08) -> list[float]:
+    """Stages from left to right, their operations under them; returns where they stand."""
+    places = [x + i * step for i in range(len(chain))]
+    for i, (place, stage) in enumerate(zip(places, chain)):
+        half, width = _half(stage, _tallest(chain)), WIDTH if stage.size else 0.1
+        shade = ("1.0" if i == 0 else "0.86") if stage.size else "0.55"
+        axis.add_patch(Rectangle((place - width / 2, y - half), width, 2 * half, facecolor=shade, edgecolor="0", linewidth=0.8))
+        axis.text(place, y + half + 0.05, stage.label, **TEXT | {"fontsize": 6.4}, va="bottom", fontweight="bold")
+        axis.text(place, y - HALF - below, "\n".join(stage.text), **TEXT, va="top")
+        if i:
+            before = WIDTH if chain[i - 1].size else 0.1
+            _arrow(axis, (places[i - 1] + before / 2, y), (place - width / 2, y))
+    return places
+
+
+def _arrow(axis: Axes, start, end, **look) -> None:
+    settings = {"arrowstyle": "-|>", "mutation_scale": 6, "linewidth": 0.8, "shrinkA": 1, "shrinkB": 1, "color": "0"}
+    axis.add_patch(FancyArrowPatch(start, end, **settings | look))
+
+
+def _back(axis: Axes, left: float, right: float, y: float, lines: Sequence[str], returns: bool) -> None:
+    """A bracket from the output to the input, with what happens between them."""
+    axis.plot([right, right, left], [y - 0.02, y + 0.18, y + 0.18], color="0.35", linewidth=0.9, linestyle="--")
+    if returns:
+        _arrow(axis, (left, y + 0.18), (left, y - 0.04), color="0.35")
+    else:
+        axis.plot([left, left], [y + 0.18, y - 0.02], color="0.35", linewidth=0.9, linestyle="--")
+    axis.text((left + right) / 2, y + 0.22, "\n".join(lines), fontsize=8, ha="center", va="bottom", color="0.2")

@@ -1,0 +1,142 @@
+"""Figures of the evaluation: metrics as distributions, levels of the brain, nearest neighbours, mean and variance maps."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from scipy import ndimage
+
+from dwikit.report.plots.style import bare, finished, mosaic
+
+CELL = 0.8
+"""Inches of an image."""
+METRICS = {"ds": "DS", "isd": "ISD", "min_isd": "min ISD", "laplace": "Laplace variance"}
+
+
+def distributions(groups: Mapping[str, pd.DataFrame], titles: Mapping[str, str] = METRICS) -> Figure:
+    """Metrics image by image: boxes from quartile to quartile, whiskers from the 5th to the 95th percentile, diamonds at means.
+
+    Args:
+        groups: label -> one row an image (``evaluation.per_image``), the originals first; the dotted line is their mean.
+        titles: column -> title of its panel.
+    """
+    figure, axes = plt.subplots(1, len(titles), figsize=(10, 0.36 * len(groups) + 0.9), sharey=True, layout="constrained")
+    for axis, (name, title) in zip(axes, titles.items()):
+        columns = [table[name].to_numpy() for table in groups.values()]
+        mark = {"marker": "D", "markersize": 3.5, "markerfacecolor": "0", "markeredgecolor": "0"}
+        axis.boxplot(
+            columns[::-1], orientation="horizontal", widths=0.6, whis=(5, 95), showfliers=False, showmeans=True,
+            manage_ticks=False, patch_artist=True, meanprops=mark, boxprops={"facecolor": "0.88"},
+            medianprops={"color": "0", "linewidth": 1.5},
+        )  # fmt: skip
+        axis.axvline(columns[0].mean(), color="0.4", linestyle=":", linewidth=1, zorder=0)
+        axis.set_title(title, fontsize=10)
+        axis.set_xlim(0, None)
+        axis.locator_params(axis="x", nbins=4)
+    axes[0].set_yticks(range(1, len(groups) + 1), list(groups)[::-1])
+    return finished(figure)
+
+
+def boxes(groups: Mapping[str, np.ndarray], label: str) -> Figure:
+    """One quantity by group, as boxes; ``label`` names it."""
+    figure, axis = plt.subplots(figsize=(6.5, 0.45 * len(groups) + 0.9), layout="constrained")
+    axis.boxplot(
+        list(groups.values())[::-1], orientation="horizontal", tick_labels=list(groups)[::-1], widths=0.6,
+        medianprops={"color": "0"}, flierprops={"markersize": 2, "alpha": 0.4},
+    )  # fmt: skip
+    axis.set_xlabel(label)
+    return finished(figure)
+
+
+def levels(
+    groups: Mapping[str, tuple[np.ndarray, np.ndarray]], wanted: Sequence[int], columns: int = 3, within: int = 1
+) -> Figure:
+    """Some images of each group at some levels of the brain (the paper's Figure 4), the first in order, none picked.
+
+    Args:
+        groups: label -> images (n, H, W) and the level of each (n,).
+        wanted: levels.
+        columns: images a level; fewer where there are no more.
+        within: how far an image's level may lie from the wanted one.
+    """
+    height, width = next(iter(groups.values()))[0].shape[1:]
+    size = (CELL * columns * len(wanted) * 1.03 + 0.4, CELL * height / width * len(groups) + 0.3)
+    figure, axes = plt.subplots(len(groups), len(wanted), figsize=size, squeeze=False)
+    for row, (label, (images, places)) in zip(axes, groups.items()):
+        for axis, level in zip(row, wanted):
+            chosen = images[np.flatnonzero(np.abs(places - level) <= within)[:columns]]
+            blank = np.full((columns - len(chosen), height, width), 255, np.uint8)
+            axis.imshow(mosaic(np.concatenate([chosen, blank]), columns), cmap="gray", vmin=0, vmax=255)
+            bare(axis)
+        row[0].set_ylabel(label)
+    for axis, level in zip(axes[0], wanted):
+        axis.set_title(f"level {level}", fontsize=10)
+    figure.subplots_adjust(left=0.4 / size[0], right=1, bottom=0, top=1 - 0.3 / size[1], hspace=0.02, wspace=0.04)
+    return finished(figure)
+
+
+def neighbours(groups: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]], columns: int = 8) -> Figure:
+    """Samples, below each its nearest training slice, and the mean squared distance of the two.
+
+    Args:
+        groups: label -> samples (n, H, W), their nearest training slices (n, H, W), distances (n,).
+        columns: samples a group, the first in order.
+    """
+    height, width = next(iter(groups.values()))[0].shape[1:]
+    size = (CELL * columns + 0.4, len(groups) * (2 * CELL * height / width + 0.22))
+    figure, axes = plt.subplots(len(groups), 1, figsize=size, squeeze=False)
+    for axis, (label, (samples, nearest, distances)) in zip(axes[:, 0], groups.items()):
+        sheet = mosaic(np.concatenate([samples[:columns], nearest[:columns]]), columns)
+        axis.imshow(sheet, cmap="gray", vmin=0, vmax=255)
+        bare(axis)
+        axis.set_ylabel(f"training   {label}", fontsize=9)
+        for i, distance in enumerate(distances[:columns]):
+            place = (i * (width + 1) + width / 2, sheet.shape[0])
+            axis.text(*place, f"{distance:.4f}", ha="center", va="top", fontsize=7.5)
+    figure.subplots_adjust(left=0.4 / size[0], right=1, bottom=0.22 / size[1], top=1, hspace=0.1)
+    return finished(figure)
+
+
+def maps(groups: Mapping[str, np.ndarray]) -> Figure:
+    """Mean, standard deviation and detail of each pixel over the images of a group: where blur and collapse sit.
+
+    Where the standard deviation is lower than the originals', samples vary too little there (collapse); where the detail (the
+    root mean square of the Laplacian) is, they are blurred. Every row has one window, the originals' range.
+
+    Args:
+        groups: label -> images (n, H, W) uint8, the originals first.
+    """
+    rows = {"mean": _mean, "spread": _spread, "detail": _detail}
+    height, width = next(iter(groups.values())).shape[1:]
+    cell = 7.0 / len(groups)
+    figure, axes = plt.subplots(
+        len(rows), len(groups), figsize=(8, len(rows) * cell * height / width + 0.3), squeeze=False, layout="constrained"
+    )
+    for row, (label, function) in zip(axes, rows.items()):
+        values = [function(images) for images in groups.values()]
+        for axis, value in zip(row, values):
+            picture = axis.imshow(value, cmap="gray", vmin=0, vmax=np.quantile(values[0], 0.999))
+            bare(axis)
+        row[0].set_ylabel(label)
+        figure.colorbar(picture, ax=list(row), pad=0.01, aspect=12)
+    for axis, label in zip(axes[0], groups):
+        axis.set_title(label, fontsize=10)
+    return finished(figure)
+
+
+def _mean(images: np.ndarray) -> np.ndarray:
+    return images.mean(axis=0, dtype=np.float64) / 255
+
+
+def _spread(images: np.ndarray) -> np.ndarray:
+    return images.std(axis=0, dtype=np.float64) / 255
+
+
+def _detail(images: np.ndarray) -> np.ndarray:
+    """Root mean square of the Laplacian, on the 0-255 scale of the Laplace variance."""
+    total = np.zeros(images.shape[1:])
+    for image in images:
+        total += np.square(ndimage.laplace(image.astype(np.float64), mode="mirror"))
+    return np.sqrt(total / len(images))

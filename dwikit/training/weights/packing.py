@@ -1,0 +1,202 @@
+"""Trained networks as a few small files, to be carried from a borrowed machine to one's own: ``pack`` and ``unpack``.
+
+One network is one zip of plain numbers and text, cut into parts of at most 15 MB, which most ways out of a machine let pass:
+
+    samples.npy, reconstructions.npy    (n, H, W) uint8
+    weights.npz                         float16, of every network but the critic, in the order of ``model.weights``
+    log.csv, settings.json, facts.json  of the training: epochs, steps, images, minutes, machine, versions
+    samples.json                        what the samples were drawn from
+    slices.npy                          held-out slices, by which ``unpack`` knows the data
+    features.keras                      the pretext network, if the DFC-VAE compares by one
+
+The slices stay behind: a simulated cohort comes out the same everywhere, and scans of one's own are at home already. So do
+critics and the states of optimizers: a network that was carried draws and reconstructs, and is not trained any further.
+"""
+
+import io
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+
+import dwikit
+from dwikit import models, training
+from dwikit.common import doctor, files, paths
+from dwikit.common.errors import InputError
+from dwikit.profiles import Profile
+from dwikit.slices import SliceStore
+from dwikit.training import pretext
+from dwikit.training.weights import pretrained
+
+PART = 15_000_000
+"""Bytes a file, at most."""
+KNOWN_BY = 64
+"""Held-out slices that go along."""
+OTHERS = 1e-3
+"""Share of their pixels that may differ by more than one grey level: rounding differs between processors and libraries."""
+COPIED = ("log.csv", "samples.json")
+
+
+def pack(key: str, config: Profile, store: SliceStore, out: str | Path) -> list[Path]:
+    """Write one trained network of ``runs/<profile>`` as files to be carried; samples are drawn now if there are none.
+
+    A training that was stopped is packed as it is after its last complete epoch; ``facts.json`` says of how many.
+
+    Args:
+        key: ``"vae"``, ``"dfc_vae"``, ``"intro_vae"`` or ``"style_gan"``.
+        config: profile that it was trained at.
+        store: slices that it was trained on.
+        out: folder of the files, ``<key>.part-1-of-<n>`` and on; parts of this network that lie there are replaced.
+
+    Raises:
+        InputError: no such network, no complete epoch, other slices, or a weight that float16 cannot hold.
+    """
+    folder = paths.runs(config.name) / key
+    model = models.load(folder / "model.keras", key=key)
+    run, settings = training.Run(model, folder), files.read_json(folder / "settings.json")
+    if not model.epochs_done:
+        raise InputError(f"{folder / 'model.keras'} has not been trained for one epoch yet: dwikit train {key} first.")
+    if settings["data"] != training.fingerprint(store):
+        raise InputError(f"{folder} was trained on other slices than those of profile {config.name}: train it again.")
+    training.draw_samples(model, store, folder, config.evaluation.samples)
+    steps = run.steps(store)
+    facts = {
+        "epochs": model.epochs_done,
+        "epochs_planned": getattr(config, key).epochs,
+        "steps": steps,
+        "images": steps * model.config["batch_size"],
+        "minutes": run.facts()["minutes"],
+        "machine": doctor.machine(),
+        "backend": keras.backend.backend(),
+        "dwikit": dwikit.__version__,
+        "versions": doctor.versions(),
+    }
+    arrays = {f"{i:04d}": array for i, array in enumerate(pretrained.halved(model, _carried(model)))}
+    contents = {name: (folder / name).read_bytes() for name in COPIED}
+    contents |= {"settings.json": json.dumps(settings, indent=1).encode(), "facts.json": json.dumps(facts, indent=1).encode()}
+    contents |= {"weights.npz": _bytes(np.savez, **arrays), "samples.npy": _bytes(np.save, run.samples)}
+    contents["slices.npy"] = _bytes(np.save, store.images[training.held_out(store, KNOWN_BY)])
+    if hasattr(model, "reconstruct"):
+        contents["reconstructions.npy"] = _bytes(np.save, run.reconstructions)
+    if model.config.get("features", "imagenet") != "imagenet":
+        contents["features.keras"] = Path(model.config["features"]).read_bytes()
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as written:
+        for name, content in contents.items():
+            written.writestr(name, content)
+    return _cut(archive.getvalue(), Path(out), key)
+
+
+def unpack(key: str, source: str | Path, config: Profile, store: SliceStore) -> training.Run:
+    """Put a network that was carried here into ``runs/<profile>``, as if it had been trained here.
+
+    Its ``settings.json`` keeps what is known of the training as ``carried``. What stood in its place is set aside.
+
+    Args:
+        key: as in ``pack``.
+        source: folder of its parts.
+        config: the profile that it was trained at.
+        store: the same slices, made here.
+
+    Raises:
+        InputError: parts that are missing, damaged or of another version of the kit, or other slices.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(_joined(Path(source), key))) as archive:
+            contents = {name: archive.read(name) for name in archive.namelist()}
+        settings, facts = (json.loads(contents[name]) for name in ("settings.json", "facts.json"))
+        images = {name: _array(contents[name]) for name in contents if name.endswith(".npy")}
+        with np.load(io.BytesIO(contents["weights.npz"]), allow_pickle=False) as stored:
+            arrays = [stored[name] for name in sorted(stored.files)]
+        model = models.BY_KEY[key](**settings["config"])
+        model.compile()
+        pretrained.assign(_carried(model), arrays)
+    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{key} in {source} cannot be unpacked ({type(error).__name__}: {error}). Its parts are damaged or were packed by "
+            "another version of the kit: carry them again."
+        ) from error
+    _require_same(store, images.pop("slices.npy"), key, facts)
+    model.epochs_done = facts["epochs"]
+    folder = paths.runs(config.name) / key
+    partial = folder.with_name(f".{key}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    if "features.keras" in contents:
+        path = pretext.path(store, paths.runs(config.name) / "features")
+        files.write(path, lambda file: file.write_bytes(contents["features.keras"]))
+        model.config["features"] = str(path)
+    for name in COPIED:
+        files.write_text(partial / name, contents[name].decode())
+    for name, array in images.items():
+        files.write_array(partial / name, array)
+    if "reconstructions.npy" in images:
+        chosen = training.held_out(store, len(images["reconstructions.npy"]))
+        files.write_array(partial / "originals.npy", store.images[chosen])
+    files.write_json(partial / "settings.json", settings | {"data": training.fingerprint(store), "carried": facts})
+    models.save(model, partial / "model.keras")
+    if folder.exists():
+        print(f"{folder} stood there before; it is kept as {training.set_aside(folder).name}.")
+    return training.Run(model, partial.rename(folder))
+
+
+def packed(source: str | Path) -> list[str]:
+    """Keys of the networks of which a folder holds parts.
+
+    Raises:
+        InputError: it holds none.
+    """
+    if found := [key for key in models.BY_KEY if any(Path(source).glob(f"{key}.part-*"))]:
+        return found
+    raise InputError(f"{source} holds no packed networks; `dwikit pack` makes files such as vae.part-1-of-2.")
+
+
+def _carried(model: models.GenerativeModel) -> list:
+    """Weights of a model but its critic's."""
+    stays = {id(variable) for variable in (model.critic.weights if hasattr(model, "critic") else [])}
+    return [variable for variable in model.weights if id(variable) not in stays]
+
+
+def _bytes(save, *arguments, **arrays) -> bytes:
+    """What ``save`` writes."""
+    file = io.BytesIO()
+    save(file, *arguments, **arrays)
+    return file.getvalue()
+
+
+def _array(content: bytes) -> np.ndarray:
+    return np.load(io.BytesIO(content), allow_pickle=False)
+
+
+def _cut(content: bytes, out: Path, key: str) -> list[Path]:
+    for old in out.glob(f"{key}.part-*"):
+        old.unlink()
+    pieces = [content[start : start + PART] for start in range(0, len(content), PART)]
+    cut = [out / f"{key}.part-{i}-of-{len(pieces)}" for i in range(1, len(pieces) + 1)]
+    for path, piece in zip(cut, pieces):
+        files.write(path, lambda file, piece=piece: file.write_bytes(piece))
+    return cut
+
+
+def _joined(source: Path, key: str) -> bytes:
+    """The parts of one network, put together."""
+    names = {path.name for path in source.glob(f"{key}.part-*")}
+    count = next(iter(names), "").rpartition("-")[2]
+    wanted = [f"{key}.part-{i}-of-{count}" for i in range(1, int(count or 1) + 1)]
+    if names != set(wanted):
+        raise InputError(
+            f"{source} must hold {', '.join(wanted)} of one packing, and holds {', '.join(sorted(names)) or 'none'}."
+        )
+    return b"".join((source / name).read_bytes() for name in wanted)
+
+
+def _require_same(store: SliceStore, theirs: np.ndarray, key: str, facts: dict) -> None:
+    ours = store.images[training.held_out(store, len(theirs))]
+    if ours.shape == theirs.shape and np.mean(np.abs(ours.astype(int) - theirs) > 1) <= OTHERS:
+        return
+    raise InputError(
+        f"{key} was trained on other slices than those here. Make the same ones: the same profile, seed and version of the kit "
+        f"(its own was {facts['dwikit']}, with {', '.join(f'{name} {number}' for name, number in facts['versions'].items())})."
+    )

@@ -1,0 +1,227 @@
+"""Weights that come with the kit, under ``data/pretrained``: nobody has to start from noise.
+
+Each network is three files, ``<key>-<image size>`` with ``.npz`` (its weights as float16 arrays, in the order of
+``model.weights``), ``.json`` (its config, data, steps, hours and metrics) and ``.csv`` (the log of its training), and a card
+to be read, ``.md``. They are plain numbers: loading them runs no code. ``dwikit weights`` makes them.
+"""
+
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from dwikit import models
+from dwikit.common import files, paths
+from dwikit.common.errors import InputError
+from dwikit.models import presets
+from dwikit.profiles import SIZES
+
+NETWORK_SIZES = SIZES | {"mapping_layers", "block_convolutions", "constant_size"}
+"""Settings that decide how large a network is."""
+FEATURES = "features.keras"
+"""The kit's feature network (``models.features.train_pretext``), trained on the same slices."""
+
+
+def folder() -> Path:
+    """Where the weights lie."""
+    return paths.project() / "data" / "pretrained"
+
+
+def available() -> dict[str, list[int]]:
+    """Image sizes for which there are weights, by model key."""
+    return {key: sorted(int(path.stem.rpartition("-")[2]) for path in folder().glob(f"{key}-*.npz")) for key in models.BY_KEY}
+
+
+def features() -> Path:
+    """The kit's feature network, a file for ``models.features.load``.
+
+    Raises:
+        InputError: it is not there.
+    """
+    path = folder() / FEATURES
+    if not path.is_file():
+        raise InputError(f"There is no feature network at {path}. It comes with the repository: git checkout data/pretrained.")
+    return path
+
+
+def load(key: str, image_size: int = 64) -> models.GenerativeModel:
+    """A trained model, ready to sample from, to reconstruct with or to train on.
+
+    Args:
+        key: ``"vae"``, ``"dfc_vae"``, ``"intro_vae"`` or ``"style_gan"``.
+        image_size: pixels along one side.
+
+    Raises:
+        InputError: no such weights, or files that do not belong together.
+
+    Example:
+        >>> load("intro_vae").sample(16).shape
+        (16, 64, 64, 1)
+    """
+    facts, path = card(key, image_size), _file(key, image_size).with_suffix(".json")
+    try:
+        model = models.BY_KEY[key](**_config(facts, key, image_size))
+        model.compile()
+    except ValueError as error:
+        raise InputError(f"{path} is damaged ({error}). Get it anew: git checkout data/pretrained.") from error
+    if "features" in model.config:
+        model.config["features"] = str(folder() / FEATURES)
+    load_into(model)
+    model.epochs_done = facts["epochs"]
+    return model
+
+
+def load_into(model: models.GenerativeModel) -> None:
+    """Give a model of the same architecture the kit's weights; its optimizers stay as they are.
+
+    Raises:
+        InputError: no weights of this network and size, damaged ones, or ones of another architecture.
+    """
+    path = _file(model.key, model.image_size)
+    arrays = _arrays(path)
+    wanted = [tuple(variable.shape) for variable in model.weights]
+    if [array.shape for array in arrays] != wanted:
+        raise InputError(
+            f"{path} holds the weights of another architecture ({len(arrays)} arrays) than this {model.label} "
+            f"({len(wanted)}). They fit the profile that {path.with_suffix('.json').name} names."
+        )
+    assign(model.weights, arrays)
+
+
+def assign(weights: list, arrays: list[np.ndarray]) -> None:
+    """Give variables the values of float16 arrays."""
+    for variable, array in zip(weights, arrays, strict=True):
+        variable.assign(array.astype(np.float32))
+
+
+def _arrays(path: Path) -> list[np.ndarray]:
+    """The arrays of a file of weights, in their order.
+
+    Raises:
+        InputError: it cannot be read, or holds something else than finite numbers.
+    """
+    try:
+        arrays = [array for _, array in sorted(files.read_arrays(path).items())]
+        if not all(array.dtype.kind == "f" and np.isfinite(array).all() for array in arrays):
+            raise ValueError("it holds something else than finite numbers")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}). Get it anew: git checkout data/pretrained.") from error
+    return arrays
+
+
+def _config(facts: dict, key: str, image_size: int) -> dict:
+    """The constructor arguments on a card; no network is larger than its weights.
+
+    Raises:
+        ValueError: they are not all there, of another kind or size, or there are others.
+    """
+    found = facts.get("config")
+    if not isinstance(found, dict) or not isinstance(facts.get("epochs"), int):
+        raise ValueError("it lacks config or epochs")
+    values = {name: value for name, value in found.items() if name not in ("preset", "image_size", "seed")}
+    config = presets.preset(key, str(found.get("preset")), image_size, 1.0, values) | {"seed": found.get("seed")}
+    if set(found) != set(config) or found["image_size"] != image_size or not isinstance(found["seed"], int):
+        raise ValueError("its config lacks a value, or is of another size")
+    arrays = _arrays(_file(key, image_size))
+    largest = max((side for array in arrays for side in array.shape), default=0)
+    for name in NETWORK_SIZES & set(config):
+        if max(np.atleast_1d(config[name])) > max(largest, len(arrays)):
+            raise ValueError(f"{name} is {config[name]}, larger than any of the weights")
+    return config
+
+
+def card(key: str, image_size: int = 64) -> dict:
+    """What is known of the weights: config, data, steps, hours, metrics, command.
+
+    Raises:
+        InputError: no such weights, or no readable card beside them.
+    """
+    path = _file(key, image_size).with_suffix(".json")
+    facts = files.read_object(path)
+    if facts.get("model") != key:
+        raise InputError(f"{path} is missing or damaged. Get it anew: git checkout data/pretrained.")
+    return facts
+
+
+def _file(key: str, image_size: int) -> Path:
+    path = folder() / f"{key}-{image_size}.npz"
+    if not path.is_file():
+        known = ", ".join(f"{name} at {size}" for name, sizes in available().items() for size in sizes) or "none"
+        raise InputError(f"There are no weights of {key!r} at {image_size} pixels. There are: {known}.")
+    return path
+
+
+# ==== Made by `dwikit weights` ====
+
+
+def publish(model: models.GenerativeModel, log: Path, facts: dict) -> Path:
+    """Write a model's weights, its log and its card to ``data/pretrained``; returns the path of the weights.
+
+    Args:
+        model: trained.
+        log: CSV of its training.
+        facts: what the card shall say besides: ``command``, ``data``, ``steps``, ``images``, ``hours``, ``metrics``, ...
+
+    Raises:
+        InputError: a weight that float16 cannot hold.
+    """
+    arrays = halved(model, model.weights)
+    path = folder() / f"{model.key}-{model.image_size}.npz"
+    packed = {f"{i:04d}": array for i, array in enumerate(arrays)}
+    config = model.get_config()
+    if "features" in config:
+        config["features"] = FEATURES
+    parameters = sum(array.size for array in arrays)
+    facts = {
+        "model": model.key,
+        "label": model.label,
+        "parameters": parameters,
+        "epochs": model.epochs_done,
+        **facts,
+        "config": config,
+    }
+    files.write_together(
+        {
+            path: lambda partial: np.savez_compressed(partial, **packed),
+            path.with_suffix(".csv"): lambda partial: shutil.copyfile(log, partial),
+            path.with_suffix(".md"): files.as_text(_as_page(facts)),
+            path.with_suffix(".json"): files.as_json(facts),
+        }
+    )
+    return path
+
+
+def halved(model: models.GenerativeModel, weights: list) -> list[np.ndarray]:
+    """Weights of a model as float16 arrays.
+
+    Raises:
+        InputError: a weight that float16 cannot hold.
+    """
+    arrays = [keras.ops.convert_to_numpy(variable) for variable in weights]
+    if not all(np.abs(array).max(initial=0) < np.finfo(np.float16).max for array in arrays):
+        raise InputError(f"A weight of this {model.label} is not finite or too large for float16.")
+    return [array.astype(np.float16) for array in arrays]
+
+
+def _as_page(facts: dict) -> str:
+    """A card as Markdown."""
+    metrics = "\n".join(f"| {name} | {value:.4g} |" for name, value in facts["metrics"].items())
+    return f"""# {facts["label"]} at {facts["config"]["image_size"]} x {facts["config"]["image_size"]} pixels
+
+**Not for clinical use.** Weights of a generative network of brain slices, for teaching and for the comparison of methods. They
+were trained on simulated slices only and say nothing about any patient.
+
+| | |
+|---|---|
+| data | {facts["data"]} |
+| preset | `{facts["config"]["preset"]}`, changed as the profile says |
+| trained | {facts["steps"]:,} steps, {facts["images"]:,} images, {facts["hours"]:.2f} hours on {facts["machine"]} |
+| made by | `{facts["command"]}` |
+| parameters | {facts["parameters"]:,}, float16 |
+| licence | Apache-2.0, as the kit |
+
+| metric | of {facts["samples"]} samples |
+|---|---|
+{metrics}
+"""

@@ -1,0 +1,160 @@
+"""The exercises: the student versions are those of the sources, and nbgrader gives each answer the points it should."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dwikit.course.check import CASES
+
+EXERCISES = Path(__file__).resolve().parents[2] / "notebooks" / "exercises"
+NAMES = sorted(path.name for path in (EXERCISES / "source").iterdir() if path.is_dir())
+
+WRONG = {
+    "no-half": ("02_kl", "return 0.5 * np.sum(", "return np.sum(", {"test_kl": 5}),
+    "batch-statistics": ("06_adain", "axis=(1, 2), keepdims=True", "axis=(0, 1, 2), keepdims=True", {"test_adain": 6}),
+    "repeated-border": ("09_laplace", 'mode="reflect"', 'mode="symmetric"', {"test_laplacian": 5}),
+}
+"""Typical wrong answers: student, exercise, what stands in the solution, what this student wrote, the points that it costs."""
+
+
+def nbgrader(course: Path, *arguments: str) -> None:
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])  # nbgrader calls alembic by name
+    environment = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}  # kernels draw inline
+    search = os.pathsep.join([str(EXERCISES.parent.parent), os.environ.get("PYTHONPATH", "")])
+    result = subprocess.run(
+        [sys.executable, "-m", "nbgrader", *arguments],
+        cwd=course,
+        env=environment | {"PATH": path, "PYTHONPATH": search},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+
+
+def notebook(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def nbgrader_cells(path: Path) -> dict[str, dict]:
+    """Cells with a grade_id, by it."""
+    cells = [cell for cell in notebook(path)["cells"] if "nbgrader" in cell["metadata"]]
+    return {cell["metadata"]["nbgrader"]["grade_id"]: cell for cell in cells}
+
+
+def submit(course: Path, student: str, name: str, cells: list[dict], original: dict) -> None:
+    target = course / "submitted" / student / name / f"{name}.ipynb"
+    target.parent.mkdir(parents=True)
+    target.write_text(json.dumps(original | {"cells": cells}), encoding="utf-8")
+
+
+def answer(name: str, old: str = "", new: str = "") -> tuple[list[dict], dict]:
+    """The released notebook with the solutions filled in, a piece of them replaced."""
+    solutions = nbgrader_cells(EXERCISES / "source" / name / f"{name}.ipynb")
+    released = notebook(EXERCISES / "release" / name / f"{name}.ipynb")
+    cells, replaced = [], 0
+    for cell in released["cells"]:
+        about = cell["metadata"].get("nbgrader", {})
+        if about.get("solution") and not about["grade"]:
+            text = "".join(solutions[about["grade_id"]]["source"])
+            replaced += bool(old) and old in text
+            cell = cell | {"source": text.replace(old, new) if old else text}
+        cells.append(cell)
+    assert replaced == bool(old), f"{old!r} stands in {replaced} solutions of {name}"
+    return cells, released
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory):
+    """A course with its release, five students' submissions, their grades and the feedback for one of them."""
+    folder = tmp_path_factory.mktemp("course")
+    shutil.copytree(EXERCISES / "source", folder / "source")
+    shutil.copy(EXERCISES / "nbgrader_config.py", folder)
+    nbgrader(folder, "generate_assignment", "--assignment=*")
+    for name in NAMES:
+        released = notebook(EXERCISES / "release" / name / f"{name}.ipynb")
+        submit(folder, "blank", name, released["cells"], released)
+        submit(folder, "solution", name, *answer(name))
+    for student, (name, old, new, _) in WRONG.items():
+        submit(folder, student, name, *answer(name, old, new))
+    nbgrader(folder, "autograde", "--assignment=*")
+    nbgrader(folder, "generate_feedback", "--assignment=02_kl", "--student=no-half")
+    nbgrader(folder, "export", "--to", "grades.csv")
+    return folder
+
+
+def test_there_are_ten_exercises_of_ten_points():
+    assert [int(name[:2]) for name in NAMES] == list(CASES)
+    for name in NAMES:
+        cells = nbgrader_cells(EXERCISES / "source" / name / f"{name}.ipynb")
+        points = {
+            key: cell["metadata"]["nbgrader"]["points"]
+            for key, cell in cells.items()
+            if "points" in cell["metadata"]["nbgrader"]
+        }
+        assert sum(points.values()) == 10 and points["thought"] == 0
+        questions = {case.__name__ for case in CASES[int(name[:2])]}
+        assert set(points) == {f"test_{question}" for question in questions} | {"thought"} and questions <= set(cells)
+
+
+def plain(path: Path) -> list[tuple]:
+    """What a student sees of a notebook, and what nbgrader knows of it."""
+    cells = notebook(path)["cells"]
+    return [(cell["cell_type"], "".join(cell["source"]), cell["metadata"].get("nbgrader")) for cell in cells]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_student_version_is_that_of_the_source(course, name):
+    committed, made = (folder / "release" / name / f"{name}.ipynb" for folder in (EXERCISES, course))
+    assert plain(committed) == plain(made), "run make course and commit notebooks/exercises/release"
+    text = committed.read_text(encoding="utf-8")
+    assert "SOLUTION" not in text and "HIDDEN TESTS" not in text and text.count("NotImplementedError()") > 1
+    for part in ("**Asked.**", "**Why.**", "| Paper |", "## For thought"):
+        assert part in text
+    for stage in ("source", "release"):
+        code = [cell for cell in notebook(EXERCISES / stage / name / f"{name}.ipynb")["cells"] if cell["cell_type"] == "code"]
+        assert not any(cell["outputs"] or cell["execution_count"] for cell in code)
+        assert max(len("".join(cell["source"]).splitlines()) for cell in code) <= 30
+
+
+def test_nbgrader_gives_each_answer_the_points_it_should(course):
+    with open(course / "grades.csv", newline="") as file:
+        rows = {(row["student_id"], row["assignment"]): row for row in csv.DictReader(file)}
+    assert {float(row["max_score"]) for row in rows.values()} == {10.0}
+    score = {key: float(row["score"]) for key, row in rows.items()}
+    assert {name: score["solution", name] for name in NAMES} == dict.fromkeys(NAMES, 10.0)
+    assert {name: score["blank", name] for name in NAMES} == dict.fromkeys(NAMES, 0.0)
+    for student, (name, _, _, lost) in WRONG.items():
+        assert score[student, name] == 10 - sum(lost.values()), student
+
+
+@pytest.mark.parametrize("student", WRONG)
+def test_a_wrong_answer_loses_the_points_of_its_own_test_alone(course, student):
+    name, _, _, lost = WRONG[student]
+    cells = nbgrader_cells(course / "autograded" / student / name / f"{name}.ipynb")
+    failed = {
+        key: cell["metadata"]["nbgrader"]["points"]
+        for key, cell in cells.items()
+        if any(output["output_type"] == "error" for output in cell.get("outputs", []))
+    }
+    assert failed == lost
+
+
+def test_a_solved_exercise_runs_without_a_word_on_standard_error(course):
+    """nbgrader takes a warning in a test for a failure; and pictures come out."""
+    for path in (course / "autograded" / "solution").glob("*/*.ipynb"):
+        outputs = [output for cell in notebook(path)["cells"] for output in cell.get("outputs", [])]
+        assert not [output for output in outputs if output["output_type"] == "error" or output.get("name") == "stderr"], (
+            path.name
+        )
+        assert path.stem == "08_similarity" or any("image/png" in output.get("data", {}) for output in outputs), path.name
+
+
+def test_feedback_shows_the_check_and_the_score(course):
+    page = (course / "feedback" / "no-half" / "02_kl" / "02_kl.html").read_text(encoding="utf-8")
+    assert "That is 2 times the expected." in page and "Score: 5.0 / 10.0" in page

@@ -1,0 +1,312 @@
+"""Tables beyond the paper, and ``dwikit evaluate`` for files of every kind, good and bad."""
+
+import functools
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+from PIL import Image
+
+from dwikit import cli, evaluation, metrics, slices
+from dwikit.common.errors import InputError
+from dwikit.evaluation import samples
+from dwikit.models import features
+from dwikit.training import pretext
+
+
+def small_network(images):
+    """Mean and spread of each quarter of an image: a feature network that costs nothing."""
+    values = images.reshape(len(images), 2, images.shape[1] // 2, 2, -1) / 255
+    return np.concatenate([values.mean((2, 4)).reshape(len(images), -1), values.std((2, 4)).reshape(len(images), -1)], axis=1)
+
+
+NETWORKS = {"quarters": small_network}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_pairs():
+    """A tenth of the pairs of images: seconds saved, the same code."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(metrics, "ms_ssim_diversity", functools.partial(metrics.ms_ssim_diversity, pairs=100))
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(store, tmp_path_factory):
+    """The store's folder, with 40 noisy slices beside it in every format."""
+    root = tmp_path_factory.mktemp("samples")
+    rng = np.random.default_rng(0)
+    chosen = store.images[rng.permutation(len(store.images))[:40]]
+    images = (chosen + rng.normal(0, 10, chosen.shape)).clip(0, 255).astype(np.uint8)
+    np.save(root / "samples.npy", images)
+    np.save(root / "floats.npy", (images / 255).astype(np.float32)[..., None])
+    np.savez(root / "samples.npz", samples=images, seed=3)
+    for name in ("png", "nifti"):
+        (root / name).mkdir()
+    for i, image in enumerate(images):
+        Image.fromarray(image).save(root / "png" / f"{i:03d}.png")
+    volume = images[:20].transpose(2, 1, 0)[::-1, ::-1]  # RAS+: x to the right, y to the front
+    nib.Nifti1Image(volume, np.diag([2, 2, 5, 1])).to_filename(root / "volume.nii.gz")
+    flipped = volume[::-1, ::-1]  # the same in LPS+, with its second half in a file of its own
+    nib.Nifti1Image(flipped[..., :10], np.diag([-2, -2, 5, 1])).to_filename(root / "nifti" / "a.nii")
+    nib.Nifti1Image(flipped[..., 10:] / np.float32(255), np.diag([-2, -2, 5, 1])).to_filename(root / "nifti" / "b.nii")
+    return root, images
+
+
+@pytest.fixture(scope="module")
+def store_folder(volumes, tmp_path_factory):
+    path = tmp_path_factory.mktemp("evaluation") / "slices"
+    slices.build(volumes, path, image_size=32)
+    return path
+
+
+# ==== Reading ====
+
+
+@pytest.mark.parametrize("name", ["samples.npy", "floats.npy", "samples.npz", "png"])
+def test_every_format_gives_the_same_images(folder, name):
+    read = samples.read(folder[0] / name)
+    assert read.dtype == np.uint8
+    np.testing.assert_array_equal(np.squeeze(read), folder[1])
+
+
+def test_axial_slices_of_a_volume_are_shown_as_in_a_store(folder):
+    np.testing.assert_array_equal(samples.read(folder[0] / "volume.nii.gz"), folder[1][:20])
+    nib.save(nib.load(folder[0] / "nifti" / "a.nii"), folder[0] / "a.nii.gz")
+    np.testing.assert_array_equal(samples.read(folder[0] / "a.nii.gz"), folder[1][:10])
+
+
+class Trap:
+    """Unpickled, it would leave a file behind."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+BAD = {
+    "missing.npy": (None, "There are no samples"),
+    "text.txt": (lambda p: p.write_text("x"), "none of .npy"),
+    "damaged.npy": (lambda p: p.write_bytes(b"\x93NUMPY\x01"), "cannot be read as an array"),
+    "damaged.npz": (lambda p: p.write_bytes(b"PK\x03\x04 and nothing more"), "cannot be read as an array"),
+    "several.npz": (lambda p: np.savez(p, a=np.zeros(3), b=np.zeros(3)), "holds a, b; name the array"),
+    "objects.npy": (lambda p: np.save(p, np.array([{}, 1], object), allow_pickle=True), "could run code"),
+    "one.npy": (lambda p: np.save(p, np.zeros((1, 32, 32), np.uint8)), "2 or more images are needed, and there are 1"),
+    "none.npy": (lambda p: np.save(p, np.zeros((0, 32, 32), np.uint8)), "there are 0"),
+    "flat.npy": (lambda p: np.save(p, np.zeros((32, 32), np.uint8)), "must have the shape"),
+    "nan.npy": (lambda p: np.save(p, np.full((3, 32, 32), np.nan)), "NaN"),
+    "range.npy": (lambda p: np.save(p, np.full((3, 32, 32), 200.0)), "Divide 0-255 values by 255"),
+    "signed.npy": (lambda p: np.save(p, np.full((3, 32, 32), -1.0)), "Values of -1 to 1"),
+    "mask.npy": (lambda p: np.save(p, np.zeros((3, 32, 32), bool)), "True and False"),
+    "counts.npy": (lambda p: np.save(p, np.zeros((3, 32, 32), np.int32)), "int32"),
+    "small.npy": (lambda p: np.save(p, np.zeros((3, 16, 16), np.uint8)), "16 x 16 pixels and the store"),
+    "empty": (lambda p: p.mkdir(), "neither PNG nor NIfTI"),
+    "broken.nii": (lambda p: p.write_bytes(b"no volume"), "cannot be read as NIfTI"),
+    "four.nii": (lambda p: nib.Nifti1Image(np.zeros((4, 4, 4, 3), np.uint8), np.eye(4)).to_filename(p), "a volume of axial"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_file_is_one_message(name, tmp_path, store_folder, capsys):
+    make, message = BAD[name]
+    if make:
+        make(tmp_path / name)
+    status = cli.main(["evaluate", str(tmp_path / name), "--originals", str(store_folder), "--out", str(tmp_path / "out")])
+    error = capsys.readouterr().err
+    assert status == 2 and message in error and str(tmp_path / name) in error and "Traceback" not in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_pickle_is_never_opened(tmp_path):
+    np.save(tmp_path / "trap.npy", np.array([Trap(tmp_path / "sprung")], object), allow_pickle=True)
+    with pytest.raises(InputError, match="could run code"):
+        samples.read(tmp_path / "trap.npy")
+    assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (Image.new("RGB", (32, 32), (10, 20, 30)), "b.png is in colour"),
+        (Image.new("L", (16, 32)), "32 x 32 pixels of uint8 and .*b.png 32 x 16"),
+        (Image.new("I;16", (32, 32)), "mode I;16"),
+        (Image.new("1", (32, 32)), "mode 1"),
+    ],
+)
+def test_a_bad_picture_is_named(image, message, tmp_path):
+    Image.new("RGB", (32, 32), (7, 7, 7)).save(tmp_path / "a.png")  # grey all the same
+    image.save(tmp_path / "b.png")
+    with pytest.raises(InputError, match=message):
+        samples.read(tmp_path)
+    (tmp_path / "b.png").write_bytes(b"\x89PNG\r\n\x1a\n and then nothing")
+    with pytest.raises(InputError, match="b.png cannot be read as PNG"):
+        samples.read(tmp_path)
+    (tmp_path / "b.png").unlink()
+    assert samples.read(tmp_path)[0, 0, 0] == 7
+    (tmp_path / "c.nii").write_bytes(b"")
+    with pytest.raises(InputError, match="both PNG and NIfTI"):
+        samples.read(tmp_path)
+
+
+def test_volumes_of_two_kinds_are_refused(folder):
+    with pytest.raises(InputError, match="a.nii has 32 x 32 pixels of uint8 and .*b.nii 32 x 32 pixels of float32"):
+        samples.read(folder[0] / "nifti")
+
+
+# ==== The table ====
+
+
+@pytest.fixture(scope="module")
+def table(store):
+    """Training slices handed in as samples, noise, and a model that paints everything black."""
+    train = store.split("train")
+    noise = np.random.default_rng(0).integers(0, 256, (60, 32, 32)).astype(np.uint8)
+    groups = {"copies": train[::3], "noise": noise, "black": np.zeros_like(noise)}
+    with np.errstate(divide="raise", invalid="raise"):
+        return evaluation.beyond_paper(store, groups, {**NETWORKS, "other": small_network})
+
+
+def test_real_slices_reach_the_floor_and_copies_are_found(table):
+    row = {key: table.xs("quarters", axis=1, level=1).loc[key] for key in table.index}
+    pixels = table.xs("pixels", axis=1, level=1)
+    assert list(row) == ["held_out", "copies", "noise", "black"] and table["n", ""].eq(table["n", ""].iloc[0]).all()
+    assert pixels["nearest"]["held_out"] == 1 and 0.1 < pixels["authenticity"]["held_out"] < 0.9
+    assert pixels["nearest"]["copies"] == pixels["authenticity"]["copies"] == 0 and pixels["c_t"]["copies"] < -3
+    assert row["noise"]["precision"] == 0 and pixels["nearest"]["noise"] > 5 and pixels["authenticity"]["noise"] == 1
+    assert row["noise"]["accuracy"] > 0.95 and row["held_out"]["accuracy"] < 0.85
+    assert row["noise"]["fid"] > 10 * row["held_out"]["fid"] and row["noise"]["kid"] > 0
+    ms_ssim = table["ms_ssim", "2 scales"]  # of 32 pixels
+    assert ms_ssim["noise"] < ms_ssim["held_out"] < ms_ssim["black"]
+
+
+def test_a_collapsed_model_gets_all_its_numbers(table):
+    assert table.loc["black"].notna().all() and table["recall", "quarters"]["black"] == 0
+
+
+def test_the_machine_reader_gets_the_held_out_patients_whole(store, monkeypatch):
+    seen = []
+    reading = metrics.machine_reader
+
+    def spy(originals, samples, patients, sample_patients, seed):
+        seen.append((set(patients), None if sample_patients is None else set(sample_patients)))
+        return reading(originals, samples, patients, sample_patients, seed)
+
+    monkeypatch.setattr(metrics, "machine_reader", spy)
+    evaluation.beyond_paper(store, {"vae": store.split("train")}, NETWORKS, n=30)
+    assert seen[0][1] and not seen[0][0] & seen[0][1] and seen[1][1] is None
+
+
+def test_the_most_copied_samples_come_first(store):
+    train = store.indices("train")
+    images = store.images[store.indices("test")].copy()
+    images[7], images[4] = store.images[train[33]], store.images[train[60]]
+    images[4, 16, 16] ^= 8
+    found = evaluation.most_copied(store, images, n=3)
+    assert found["sample"].tolist()[:2] == [7, 4] and found["row"].tolist()[:2] == [train[33], train[60]]
+    assert found["ratio"][0] == 0 < found["ratio"][1] < 0.05 < found["ratio"][2]
+    assert found["case"][0] == store.table["case"][train[33]]
+
+
+def test_the_neighbour_of_a_slice_is_of_another_patient(store):
+    train = store.indices("train")
+    near = evaluation.nearest(store, store.images[train[:30]])
+    table = np.square(store.images[train, None].astype(float) - store.images[None, train[:30]]).mean((2, 3)).T / 255**2
+    others = store.table["subject"].to_numpy()[train]
+    table[others[:30, None] == others[None]] = np.inf
+    assert (near.distances == 0).all() and near.rows.tolist() == train[:30].tolist()
+    np.testing.assert_allclose(near.radii, table.min(1), rtol=1e-9)
+
+
+def test_a_readable_table_names_the_network_beside_every_number(table):
+    text = evaluation.readable(table, {"held_out": "Held-out slices"})
+    assert list(text.columns) == ["Held-out slices", "copies", "noise", "black"] and text.loc["images a row"].eq("52").all()
+    assert {"FID (quarters)", "FID (other)", "precision (quarters)", "C_T (pixels)"} <= set(text.index)
+    assert not text.isna().any().any() and "precision (other)" not in text.index
+
+
+# ==== Feature networks ====
+
+
+def test_feature_networks_are_means_of_channels(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(features, "imagenet_weights", lambda *_: (_ for _ in ()).throw(InputError("not here")))
+
+    def untrained(images, levels, path):
+        names = evaluation.networks.PRETEXT_LAYERS
+        backbone, taps = features._blocks((4, 4, 8))
+        network = features.keras.Model(backbone.input, [taps[name] for name in names])
+        features.files.write(path, features._scaled(network, images, names, 0).save)
+        return {}
+
+    monkeypatch.setattr(features, "train_pretext", untrained)
+    networks = evaluation.feature_networks(store, tmp_path)
+    assert list(networks) == ["pretext"]
+    images = store.images[:70]
+    found = networks["pretext"](images)
+    layers = features.load(str(pretext.network(store, tmp_path)), evaluation.networks.PRETEXT_LAYERS)
+    expected = np.concatenate([np.mean(x, (1, 2)) for x in layers(images[..., None].astype(np.float32) / 255)], axis=1)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_imagenet_features_are_those_of_the_last_convolution(store, monkeypatch):
+    monkeypatch.setattr(features, "imagenet_weights", lambda *_: None)  # the network with weights as they were drawn
+    found = evaluation.feature_network("imagenet")(store.images[:3])
+    assert found.shape == (3, 512) and np.isfinite(found).all() and found.std() > 0
+
+
+# ==== The command ====
+
+
+def test_evaluate_prints_and_writes_the_tables(folder, store_folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(evaluation.judge, "feature_networks", lambda *_: NETWORKS)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["evaluate", str(folder[0] / "png"), "--originals", str(store_folder)]) == 0
+    out = tmp_path / "evaluation-png"
+    printed = capsys.readouterr().out
+    assert (out / "evaluation.md").read_text() in printed and str(out.name) in printed
+    for line in ("| Held-out slices | 40 |", "| paper: StyleGAN | 1000 | 0.0487 (0.99) |", "precision (quarters)"):
+        assert line in printed
+    facts = json.loads((out / "evaluation.json").read_text())
+    store = slices.SliceStore.open(store_folder)
+    expected = metrics.dataset_similarity(folder[1], store.split("train"))
+    assert facts["four_metrics"]["Samples"]["ds"] == pytest.approx(expected) and facts["samples"]["images"] == 40
+    assert facts["beyond_the_paper"]["held_out"]["nearest pixels"] == 1
+    picture = np.asarray(Image.open(out / "most-copied.png"))
+    top = facts["most_copied"][0]
+    np.testing.assert_array_equal(picture[:, :32], np.concatenate([folder[1][top["sample"]], store.images[top["row"]]]))
+    assert {path.name for path in out.iterdir()} == {
+        *(f"{name}.csv" for name in ("four-metrics", "beyond-the-paper", "most-copied")),
+        "evaluation.md",
+        "evaluation.json",
+        "most-copied.png",
+    }
+
+
+def test_constant_and_duplicate_samples_get_their_numbers(store):
+    """Laplace variance 0 and minimum ISD exactly 0; no division by zero."""
+    positions = evaluation.beyond.draw(store, "train", [30], 1000)
+    for images in (np.full((30, 32, 32), 70, np.uint8), np.repeat(store.images[:15], 2, axis=0)):
+        with np.errstate(divide="raise", invalid="raise"):
+            row = evaluation.judge.four_metrics(store, "train", *positions, images).loc["Samples"].droplevel(1)
+        assert row["min_isd"].eq(0).all() and row["laplace"].eq(0).all() == (images[0].min() == 70)
+
+
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [("trian", "no slices in the split 'trian'; it has train"), ("train", "held-out patients are needed")],
+)
+def test_a_store_without_the_split_asked_for(split, message, folder, store_folder, tmp_path, volumes, capsys):
+    if split == "train":
+        store_folder = tmp_path / "slices"
+        slices.build(volumes, store_folder, image_size=32)
+        table = (store_folder / "table.tsv").read_text()
+        for name in ("validation", "test"):
+            table = table.replace(f"\t{name}\t", "\ttrain\t")
+        (store_folder / "table.tsv").write_text(table)
+    arguments = ["evaluate", str(folder[0] / "samples.npy"), "--originals", str(store_folder), "--split", split]
+    assert cli.main([*arguments, "--out", str(tmp_path / "out")]) == 2
+    assert message in capsys.readouterr().err
+    assert cli.main(["evaluate", str(folder[0] / "samples.npy"), "--originals", str(tmp_path / "nowhere")]) == 2
+    assert "no usable store" in capsys.readouterr().err

@@ -1,0 +1,131 @@
+"""Verdicts: synthetic tables force each of them, and the paper's own numbers reproduce the paper."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dwikit import paper
+from dwikit.evaluation import tables, verdicts
+from dwikit.metrics.intervals import Estimate
+from dwikit.paper import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, UNDECIDED, Evidence, Nearer, Ratio
+
+BY_KEY = {claim.key: claim for claim in paper.CLAIMS}
+METRIC_CLAIMS = [claim for claim in paper.CLAIMS if all(check.table != "readings" for check in claim.checks)]
+
+
+def with_spread(table: pd.DataFrame, share: float) -> pd.DataFrame:
+    """A table whose intervals reach a share below and above each number."""
+    return pd.concat([table, (table * (1 - share)).add_suffix("_low"), (table * (1 + share)).add_suffix("_high")], axis=1)
+
+
+def evidence(share: float = 0.0, **changes: dict[str, dict[str, float]]) -> Evidence:
+    """The paper's tables, with intervals, and with some numbers changed: table -> {row: {column: value}}."""
+    tables = {"table_1": paper.TABLE_1.copy(), "reconstruction": paper.RECONSTRUCTION.copy()}
+    for name, rows in changes.items():
+        for row, values in rows.items():
+            for column, value in values.items():
+                tables[name].loc[row, column] = value
+    return Evidence(**{name: with_spread(table, share) for name, table in tables.items()})
+
+
+def test_there_are_the_thirteen_claims_with_their_sections():
+    assert len(paper.CLAIMS) == len(BY_KEY) == 13 and len(METRIC_CLAIMS) == 9
+    assert all(claim.section and claim.text.endswith(".") and claim.otherwise and claim.checks for claim in paper.CLAIMS)
+
+
+@pytest.mark.parametrize("claim", paper.CLAIMS, ids=lambda claim: claim.key)
+def test_the_papers_own_numbers_reproduce_the_paper(claim):
+    assert claim.verdict(verdicts.published()) == REPRODUCED
+
+
+@pytest.mark.parametrize(
+    ("key", "changes"),
+    [
+        ("reconstruction error", {"reconstruction": {"vae": {"mse": 0.009}}}),
+        ("reconstruction sharpness", {"reconstruction": {"dfc_vae": {"laplace": 1300.0}}}),
+        ("blur of the plain VAEs", {"table_1": {"vae": {"laplace": 900.0}}}),
+        ("sharpness of IntroVAE and StyleGAN", {"table_1": {"intro_vae": {"laplace": 700.0}}}),
+        ("diversity lost by the plain VAEs", {"table_1": {"dfc_vae": {"isd": 0.04}}}),
+        ("diversity kept by IntroVAE and StyleGAN", {"table_1": {"style_gan": {"isd": 0.02}}}),
+        ("near copies among samples", {"table_1": {"style_gan": {"min_isd": 0.006}}}),
+        ("no near copies from the VAE", {"table_1": {"vae": {"min_isd": 0.001}}}),
+        ("similarity to the data", {"table_1": {"style_gan": {"ds": 0.07}}}),
+    ],
+)
+def test_numbers_on_the_wrong_side_do_not_reproduce_a_claim(key, changes):
+    assert BY_KEY[key].verdict(evidence(0.01, **changes)) == NOT_REPRODUCED
+
+
+@pytest.mark.parametrize("claim", METRIC_CLAIMS, ids=lambda claim: claim.key)
+def test_wide_intervals_leave_a_claim_undecided(claim):
+    assert claim.verdict(evidence(0.9)) == UNDECIDED
+
+
+@pytest.mark.parametrize("claim", METRIC_CLAIMS, ids=lambda claim: claim.key)
+def test_without_intervals_a_claim_is_undecided(claim):
+    assert claim.verdict(Evidence(paper.TABLE_1, paper.RECONSTRUCTION)) == UNDECIDED
+
+
+@pytest.mark.parametrize("claim", paper.CLAIMS, ids=lambda claim: claim.key)
+def test_a_missing_network_leaves_its_claims_untested(claim):
+    rows = {row for check in claim.checks for row in check.rows if row in paper.MODELS} or {"agreement"}
+    whole = verdicts.published()
+    for row in rows:
+        less = Evidence(*(table.drop(index=row, errors="ignore") for table in whole))
+        assert claim.verdict(less) == NOT_TESTED
+    assert claim.verdict(Evidence()) == NOT_TESTED
+
+
+def test_human_readers_can_contradict_and_leave_open():
+    shares = paper.TABLE_2.copy()
+    shares.loc["vae", "reader_2"], shares.loc["intro_vae", "reader_1"] = 0.9, 0.5
+    read = Evidence(readings=verdicts.readings(shares, 50, Estimate(0.5, 0.4, 0.55)))
+    found = {claim.key: claim.verdict(read) for claim in paper.CLAIMS[9:]}
+    assert list(found.values()) == [NOT_REPRODUCED, UNDECIDED, REPRODUCED, NOT_REPRODUCED]
+
+
+@pytest.mark.parametrize(
+    ("estimate", "result"),
+    [
+        (Estimate(0.5, 0.4, 0.59), True),
+        (Estimate(0.5, 0.4, 0.61), None),
+        (Estimate(0.7, 0.6, 0.8), False),
+        (Estimate(0.5), None),
+        (Estimate(0.05, 0.04, 0.1), False),
+    ],
+)
+def test_an_interval_holds_fails_or_straddles(estimate, result):
+    assert paper.holds(estimate, above=0.1, below=0.6) is result
+
+
+def test_nearer_takes_both_sides_of_the_original():
+    table = pd.DataFrame({"ds": [1.0, 0.9, 1.3]}, index=["original", "style_gan", "vae"])
+    check = Nearer("table_1", "ds", "style_gan", "vae")
+    assert check.measure(Evidence(verdicts.exact(table))).value == pytest.approx(np.log(1 / 0.9) / np.log(1.3))
+    touching = check.measure(Evidence(with_spread(table, 0.2)))
+    assert touching.low == 0 and touching.high > 1
+
+
+def test_seeds_that_disagree_leave_a_claim_undecided_and_show_their_numbers():
+    first = evidence(0.01)
+    other = verdicts.with_rows(first, "vae", "vae", evidence(0.01, table_1={"vae": {"isd": 0.04}}).table_1)
+    table = verdicts.table([first, other], {"vae": 2}).set_index("claim")
+    row = table.loc[BY_KEY["diversity lost by the plain VAEs"].text]
+    assert row["verdict"] == UNDECIDED and "(other seeds 0.89)" in row["numbers"] and row["seeds"] == "VAE 2, DFC-VAE 1"
+    agreed = table.loc[BY_KEY["near copies among samples"].text]
+    assert agreed["verdict"] == REPRODUCED and "seeds" not in agreed["numbers"]
+    assert first.table_1.loc["vae", "isd"] == 0.0254, "the first training's table is left as it was"
+
+
+def test_verdicts_come_from_the_tables_of_a_run(store):
+    """Real slices in place of every model's samples: as sharp and as diverse as the original."""
+    half = store.split("train")[::2]
+    table = tables.table_1(store, dict.fromkeys(paper.MODELS, half))
+    found = {claim.key: claim.verdict(Evidence(table)) for claim in paper.CLAIMS}
+    assert found["blur of the plain VAEs"] == found["diversity lost by the plain VAEs"] == NOT_REPRODUCED
+    assert found["reconstruction error"] == found["readers agree"] == NOT_TESTED
+
+
+def test_labels_name_what_is_compared():
+    assert Ratio("table_1", "isd", "vae").label == "VAE / Original"
+    assert Ratio("readings", "reader_1", "vae", None).label == "VAE, reader 1"

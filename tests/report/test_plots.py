@@ -1,0 +1,96 @@
+"""Figures show what they are given."""
+
+import numpy as np
+import pytest
+
+from dwikit import evaluation, metrics
+from dwikit.models import architecture
+from dwikit.report import plots
+from dwikit.report.plots import diagrams
+
+
+def texts(figure) -> list[str]:
+    """Every text of a figure's axes, labels and titles too."""
+    return [text for axis in figure.axes for text in [*(t.get_text() for t in axis.texts), axis.get_ylabel(), axis.get_title()]]
+
+
+def test_a_mosaic_is_the_images_in_order(store):
+    images = store.images[:10]
+    sheet = plots.mosaic(images, 4, gap=1)
+    assert sheet.shape == (3 * 33 - 1, 4 * 33 - 1)
+    np.testing.assert_array_equal(sheet[:32, :32], images[0])
+    np.testing.assert_array_equal(sheet[66:98, 33:65], images[9])
+    np.testing.assert_array_equal(plots.mosaic(images / 255, 4), sheet)
+    figure = plots.image_rows({"real": images, "samples": images[:3]}, columns=5)
+    assert [axis.get_ylabel() for axis in figure.axes] == ["real", "samples"]
+
+
+def test_distributions_have_a_box_a_group_about_its_own_values(store):
+    data = metrics.moments(store.split("train"))
+    groups = {name: evaluation.per_image(store.split(name), data) for name in ("train", "validation", "test")}
+    figure = plots.distributions(groups)
+    assert [axis.get_title() for axis in figure.axes] == ["DS", "ISD", "min ISD", "Laplace variance"]
+    boxes = [patch.get_path().get_extents() for patch in figure.axes[3].patches]
+    quartiles = [table["laplace"].quantile([0.25, 0.75]).tolist() for table in list(groups.values())[::-1]]
+    assert [[box.x0, box.x1] for box in boxes] == [pytest.approx(pair) for pair in quartiles]
+
+
+def test_levels_shows_the_first_images_near_each_level_and_white_where_there_is_none(store):
+    images, places = store.images[:52], store.table["level"].to_numpy()[:52]
+    figure = plots.levels({"a": (images, places), "b": (images[:8], places[:8])}, wanted=(5, 20), columns=2)
+    sheets = [np.asarray(axis.images[0].get_array()) for axis in figure.axes]
+    np.testing.assert_array_equal(sheets[0], plots.mosaic(images[[4, 5]], 2))
+    np.testing.assert_array_equal(sheets[1], plots.mosaic(images[[19, 20]], 2))
+    assert (sheets[3] == 255).all() and (sheets[2] != 255).any()
+
+
+def test_neighbours_stand_below_their_samples_with_the_distance(store):
+    samples, training = store.images[:3], store.images[30:80]
+    distance, index = metrics.nearest_distances(samples, training)
+    figure = plots.neighbours({"VAE": (samples, training[index], distance)}, columns=3)
+    sheet = np.asarray(figure.axes[0].images[0].get_array())
+    np.testing.assert_array_equal(sheet[33:, 66:], training[index[2]])
+    assert {f"{value:.4f}" for value in distance} <= set(texts(figure))
+
+
+def test_maps_show_collapse_and_blur_where_they_are(store):
+    images = store.split("train")
+    collapsed = images.copy()
+    collapsed[:, :, :16] = images[0][:, :16]
+    values = [axis.images[0].get_array() for axis in plots.maps({"real": images, "samples": collapsed}).axes[:6]]
+    mean, _, spread, half, detail, _ = values
+    np.testing.assert_allclose(mean, images.mean(axis=0) / 255)
+    assert half[:, :16].max() == 0 and np.allclose(half[:, 16:], spread[:, 16:]) and spread[:, :16].max() > 0
+    assert np.square(detail).mean() == pytest.approx(metrics.laplace_variance(images).mean(), rel=0.1)
+
+
+@pytest.fixture(scope="module")
+def models():
+    return {key: architecture.build(key, image_size=32) for key in architecture.BY_KEY}
+
+
+def test_diagrams_are_of_the_networks_that_were_built(models):
+    shown = texts(diagrams.autoencoders([models[key] for key in ("vae", "dfc_vae", "intro_vae")]))
+    assert shown.count("VAE, DFC-VAE") == 1 and "IntroVAE" in shown, "networks that are alike share a row"
+    assert {"32×32×1", "16×16×32", "8×8×64", "200", "4×4×128", "256"} <= set(shown)
+    assert any("at least 110" in text for text in shown) and any("409.6" in text for text in shown)
+    other = architecture.build("vae", image_size=64)
+    assert "VAE" in texts(diagrams.autoencoders([other, models["dfc_vae"]]))
+
+
+def test_the_style_diagram_has_a_box_a_stage(models):
+    figure = diagrams.style_gan(models["style_gan"])
+    parts = architecture.networks(models["style_gan"])
+    stages = sum(len(architecture.stages(part)) for part in parts.values()) - 1  # the styles' input is an arrow
+    assert len([patch for patch in figure.axes[0].patches if type(patch).__name__ == "Rectangle"]) == stages
+    assert any("bilinear ×2" in text and "2 AdaIN" in text and "2 noise" in text for text in texts(figure))
+
+
+def test_stages_follow_the_layers(models):
+    encoder, decoder = (architecture.stages(part) for part in architecture.networks(models["vae"]).values())
+    assert [stage.label for stage in encoder] == ["32×32×1", "16×16×32", "8×8×64", "200"]
+    assert encoder[1].text == ["conv 4×4, /2", "BN", "LReLU 0.3"]
+    assert [stage.label for stage in decoder] == ["200", "8×8×64", "16×16×32", "32×32×1"]
+    critic = architecture.stages(models["style_gan"].critic)
+    assert critic[1].label == "32×32×32" and critic[2].text[0] == "conv 3×3, mean 2×2" and critic[-1].label == "1"
+    assert decoder[2].text[0] == "nearest ×2, conv 3×3"

@@ -1,0 +1,159 @@
+"""Tables beside the paper's, and files with their provenance."""
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dwikit import evaluation, metrics, paper, profiles, report
+from dwikit.common import paths
+from dwikit.common.errors import InputError
+from dwikit.report import plots
+from dwikit.slices import SliceStore
+
+
+@pytest.fixture
+def samples():
+    return {"vae": np.random.default_rng(0).integers(0, 256, (40, 32, 32)).astype(np.uint8)}
+
+
+def test_every_row_of_table_1_stands_on_the_same_number(store, samples):
+    table = evaluation.table_1(store, samples, n=1000)
+    assert table["n"].to_dict() == {"original": 40, "held_out": 26, "vae": 40}
+    assert set(evaluation.table_1(store, samples, n=17)["n"]) == {17}
+    plain = evaluation.measure(samples["vae"], metrics.moments(store.split("train")))
+    assert {name: table.loc["vae", name] for name in plain} == pytest.approx(plain)
+    assert plain["ds"] == pytest.approx(metrics.dataset_similarity(samples["vae"], store.split("train")))
+
+
+def test_every_number_stands_within_its_interval(store, samples):
+    table = evaluation.table_1(store, samples)
+    for name in ("ds", "isd", "min_isd", "laplace", "laplace_sd"):
+        inside = (table[f"{name}_low"] <= table[name]) & (table[name] <= table[f"{name}_high"])
+        assert inside.to_dict() == {"original": True, "held_out": False, "vae": True}, name
+    assert table.loc["held_out"].filter(like="_low").isna().all(), "one held-out person, and no interval"
+
+
+def test_the_metrics_are_the_means_of_their_values_image_by_image(store, samples):
+    data = metrics.moments(store.split("train"))
+    means = evaluation.per_image(samples["vae"], data).mean()
+    plain = evaluation.measure(samples["vae"], data)
+    assert {name: plain[name] for name in means.index} == pytest.approx(means.to_dict())
+
+
+def test_samples_of_another_size_are_refused(store):
+    with pytest.raises(InputError, match="Samples of vae are 16 x 16 pixels and the originals 32 x 32"):
+        evaluation.table_1(store, {"vae": np.zeros((9, 16, 16), np.uint8)})
+
+
+def test_a_store_without_test_people_gives_a_row_less(store, samples):
+    table = store.table.replace({"split": {"test": "train"}})
+    whole = SliceStore(store.images, table, store.settings)
+    assert evaluation.table_1(whole, samples).index.tolist() == ["original", "vae"]
+
+
+def test_constant_and_copied_samples_are_measured(store):
+    black, twins = np.zeros((6, 32, 32), np.uint8), np.repeat(store.images[10:13], 2, axis=0)
+    table = evaluation.table_1(store, {"vae": black, "intro_vae": twins})
+    assert (table.loc["vae", ["isd", "min_isd", "laplace", "laplace_high"]] == 0).all()
+    assert table.loc["intro_vae", ["min_isd", "min_isd_low", "min_isd_high"]].eq(0).all() and table.loc["intro_vae", "isd"] > 0
+    assert "| 0.0000 [0.0000, 0.0000] (0.00) |" in report.markdown(report.beside_paper(table, paper.TABLE_1))
+
+
+def test_ratios_are_to_the_original_row(store, samples):
+    table = evaluation.table_1(store, samples)
+    beside = report.beside_paper(table, paper.TABLE_1)
+    ratio = table.loc["vae", "laplace"] / table.loc["original", "laplace"]
+    assert beside.loc["VAE", ("laplace", "ours / original")] == pytest.approx(ratio)
+    assert beside.loc["VAE", ("laplace", "paper / original")] == pytest.approx(201 / 1495)
+    assert beside.loc["Original", ("isd", "paper")] == 0.0449
+
+
+def test_reconstruction_error_over_pixels():
+    originals = np.zeros((2, 2, 2), np.uint8)
+    reconstructions = originals.copy()
+    reconstructions[0, 0, 0] = 255
+    row = evaluation.reconstruction_table({"vae": (originals, reconstructions)}).loc["vae"]
+    assert row["mse"] == 1 / 8 and row["mse_sd"] == pytest.approx(np.sqrt(1 / 8 - 1 / 64))
+    assert row["mse_sd_images"] == pytest.approx(1 / 8)
+
+
+def test_the_floor_of_a_reconstruction_is_the_nearest_training_slice(store):
+    held_out = store.split("test")[:10]
+    table = evaluation.reconstruction_table(
+        {"vae": (held_out, held_out)}, training=np.concatenate([store.split("train"), held_out])
+    )
+    assert table.index.tolist() == ["original", "nearest", "vae"]
+    assert table.loc["nearest", "mse"] == 0 and table.loc["nearest", "laplace"] == table.loc["original", "laplace"]
+    ours = evaluation.reconstruction_table({"vae": (held_out, held_out)}, training=store.split("train"))
+    assert ours.loc["nearest", "mse"] == pytest.approx(metrics.nearest_distances(held_out, store.split("train"))[0].mean())
+
+
+def test_the_paper_as_printed():
+    ratios = paper.TABLE_1["laplace"] / paper.TABLE_1.loc["original", "laplace"]
+    assert ratios.round(2).tolist() == [1.0, 0.13, 0.30, 1.01, 1.10]
+    ratios = paper.TABLE_1["min_isd"] / paper.TABLE_1.loc["original", "min_isd"]
+    assert ratios.round(2).tolist() == [1.0, 1.24, 0.87, 0.14, 0.13]
+    assert list(paper.TABLE_1.index) == list(paper.LABELS)
+
+
+def test_markdown_has_a_row_a_model_and_says_where_nothing_is():
+    table = pd.DataFrame({"mse": [np.nan, 0.00412], "laplace": [1495.2, 349.7]}, index=["Original", "VAE"])
+    assert report.markdown(table).splitlines()[2:] == ["| Original | - | 1495 |", "| VAE | 0.0041 | 350 |"]
+
+
+def test_ratios_stand_in_parentheses_beside_their_values(store, samples):
+    text = report.markdown(report.beside_paper(evaluation.table_1(store, samples), paper.TABLE_1))
+    heading, _, original, held_out, vae = text.splitlines()
+    assert heading.startswith("| model | n | DS ours | DS paper | ISD ours |")
+    assert "| 0.0494 (1.00) |" in original and "| 201 (0.13) |" in vae
+    assert re.search(r"\| \d\.\d{4} \[\d\.\d{4}, \d\.\d{4}\] \(\d\.\d\d\) \| 0\.0552", vae)
+    assert held_out.startswith("| Held-out people | 26 |")
+
+
+def test_latex_has_the_same_cells_and_no_bare_symbols():
+    table = pd.DataFrame({"ds": [0.05], "ds_low": [0.04], "ds_high": [0.06], "a_b": ["5 % & more"]}, index=["x_1"])
+    row = report.latex(table.rename_axis("model")).splitlines()[4]
+    assert row == r"x\_1 & 0.0500 [0.0400, 0.0600] & 5 \% \& more \\"
+
+
+def test_files_carry_their_provenance(store, samples, tmp_path, monkeypatch):
+    monkeypatch.setenv("DWIKIT_FIGURES", str(tmp_path))
+    source = report.provenance(profiles.resolve("smoke"), "dwikit run 05_evaluate", seed=3)
+    path = report.save_table(evaluation.table_1(store, samples), "table-1", source)
+    assert "Profile smoke; made by `dwikit run 05_evaluate`" in path.read_text()
+    kept = json.loads((tmp_path / "table-1.json").read_text())
+    assert kept["profile"]["image_size"] == 32 and kept["seed"] == 3 and kept["versions"]["numpy"] == np.__version__
+    assert pd.read_csv(tmp_path / "table-1.csv", index_col=0)["n"].tolist() == [40, 26, 40]
+    head, begin = (tmp_path / "table-1.tex").read_text().splitlines()[:2]
+    assert head == "% Profile smoke; made by: dwikit run 05_evaluate" and begin.startswith(r"\begin{tabular}")
+    drawings = []
+    for _ in range(2):
+        report.save_figure(plots.image_rows({"a": store.images[:3]}), "rows", source)
+        drawings.append((tmp_path / "rows.svg").read_bytes())
+    assert b"<svg" in drawings[0] and drawings[0] == drawings[1] and (tmp_path / "rows.json").is_file()
+
+
+def test_pages_take_the_tables_as_they_were_made(tmp_path):
+    (tmp_path / "a.md").write_text("| new |\n")
+    page = tmp_path / "README.md"
+    page.write_text("Before\n<!-- begin a -->\nold\n<!-- end a -->\nAfter\n")
+    for _ in range(2):
+        report.fill_in(page, tmp_path)
+        assert page.read_text() == "Before\n<!-- begin a -->\n| new |\n<!-- end a -->\nAfter\n"
+
+
+def test_the_readme_shows_the_committed_tables(tmp_path):
+    page = tmp_path / "README.md"
+    page.write_text((paths.PACKAGE.parent / "README.md").read_text())
+    before = page.read_text()
+    report.fill_in(page, paths.PACKAGE.parent / "figures")
+    assert page.read_text() == before, "make notebooks puts the tables into the README"
+
+
+@pytest.mark.parametrize("name", ["table_1", "table_2", "reconstruction"])
+def test_the_tables_in_data_are_those_of_the_package(name):
+    table = pd.read_csv(paths.PACKAGE.parent / "data" / "paper" / f"{name}.csv", index_col=0)
+    pd.testing.assert_frame_equal(table, getattr(paper, name.upper()))

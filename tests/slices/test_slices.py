@@ -1,0 +1,178 @@
+"""Normalization, the split by patient, the store on disk and its batches."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dwikit import slices
+from dwikit.common.errors import InputError
+from dwikit.slices import grid
+
+
+def test_clip_and_scale_follow_the_paper(volumes, tmp_path):
+    """Clipped at the 95th percentile of all voxels of the cohort, divided by it, 26 levels a case."""
+    store = slices.build(volumes, tmp_path / "s")
+    stack = np.stack([volume.image for volume in volumes])
+    cap = np.percentile(stack, 95)
+    assert store.settings["clip"] == pytest.approx(cap, rel=1e-3)
+    expected = np.round(np.clip(stack, 0, cap) / cap * 255).reshape(-1, 128, 128)
+    assert np.abs(store.images.astype(int) - expected).max() <= 1
+    assert store.images.max() == 255
+    assert store.images.shape == (len(volumes) * 26, 128, 128)
+    assert store.table.groupby("case", sort=False)["level"].apply(list).tolist() == [list(range(26))] * len(volumes)
+
+
+def test_scope_volume_clips_each_case_by_itself(volumes, tmp_path):
+    louder = [volume._replace(image=volume.image * (1 + i)) for i, volume in enumerate(volumes)]
+    one, other = (slices.build(v, tmp_path / str(i), scope="volume") for i, v in enumerate([volumes, louder]))
+    assert np.abs(one.images.astype(int) - other.images).max() <= 1
+    shares = [np.mean(one.images[i * 26 : (i + 1) * 26] == 255) for i in range(len(volumes))]
+    np.testing.assert_allclose(shares, 0.05, atol=0.005)
+
+
+def test_smaller_slices_are_block_means(volumes):
+    small = slices.shrink(volumes[0].image, 32)
+    assert small.shape == (26, 32, 32)
+    assert small[3, 5, 7] == pytest.approx(volumes[0].image[3, 20:24, 28:32].mean(), rel=1e-5)
+
+
+def test_split_is_by_patient_and_depends_on_nothing_else():
+    subjects = [f"sub-{i:03d}" for i in range(100)]
+    split = slices.split_by_patient(subjects, seed=1)
+    assert pd.Series(split).value_counts().to_dict() == {"train": 80, "validation": 10, "test": 10}
+    assert slices.split_by_patient(subjects[::-1], seed=1) == split
+    assert slices.split_by_patient(subjects, seed=2) != split
+    assert set(slices.split_by_patient(subjects[:3]).values()) == {"train", "validation", "test"}
+
+
+def test_two_series_of_a_patient_stay_together(volumes, tmp_path):
+    twins = [v._replace(case=f"{v.subject}_acq-{a}") for v in volumes for a in "AB"]
+    store = slices.build(twins, tmp_path / "s", image_size=32)
+    assert store.table.groupby("subject")["split"].nunique().max() == 1
+
+
+def test_a_patient_in_two_splits_is_refused(store, tmp_path):
+    np.save(tmp_path / "images.npy", store.images)
+    table = store.table.copy()
+    table.loc[0, "split"] = "test" if table.loc[0, "split"] != "test" else "train"
+    table.to_csv(tmp_path / "table.tsv", sep="\t")
+    (tmp_path / "settings.json").write_text(json.dumps(store.settings))
+    with pytest.raises(InputError, match=f"{table.loc[0, 'subject']}.*more than one split"):
+        slices.SliceStore.open(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"scope": "scanner"}, "scope"), ({"percentile": 5}, "percentile"), ({"image_size": 100}, "divide 128")],
+)
+def test_impossible_settings_are_refused(volumes, tmp_path, settings, message):
+    with pytest.raises(InputError, match=message):
+        slices.build(volumes[:1], tmp_path / "s", **settings)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failed_build_leaves_nothing_and_the_old_store_unharmed(volumes, tmp_path):
+    slices.build(volumes[:3], tmp_path / "s", image_size=32)
+    with pytest.raises(InputError, match="twice"):
+        slices.build([*volumes[:3], volumes[0]], tmp_path / "s", image_size=32)
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]
+    assert len(slices.SliceStore.open(tmp_path / "s").images) == 78
+    with pytest.raises(InputError, match="no usable volume"):
+        slices.build([], tmp_path / "t")
+
+
+@pytest.mark.parametrize("name", ["images.npy", "table.tsv", "settings.json"])
+def test_an_incomplete_store_is_named(volumes, tmp_path, name):
+    slices.build(volumes[:3], tmp_path / "s", image_size=32)
+    (tmp_path / "s" / name).write_bytes((tmp_path / "s" / name).read_bytes()[:60])
+    with pytest.raises(InputError, match="store|rows|columns"):
+        slices.SliceStore.open(tmp_path / "s")
+    (tmp_path / "s" / name).unlink()
+    with pytest.raises(InputError, match="no usable store"):
+        slices.SliceStore.open(tmp_path / "s")
+
+
+def test_batches_are_a_function_of_seed_and_epoch(store):
+    one, other = store.batches("train", 16, seed=5, flip=True), store.batches("train", 16, seed=5, flip=True)
+    first = [one[i] for i in range(len(one))]
+    one.on_epoch_end()
+    second = [one[i] for i in range(len(one))]
+    other.epoch = 1
+    np.testing.assert_array_equal(np.stack(second), np.stack([other[i] for i in range(len(other))]))
+    assert not np.array_equal(first[0], second[0])
+    assert first[0].shape == (16, 32, 32, 1) and first[0].dtype == np.float32
+    assert 0 <= first[0].min() and first[0].max() <= 1
+    assert not np.array_equal(store.batches("train", 16, seed=6)[0], store.batches("train", 16, seed=5)[0])
+
+
+def test_batches_visit_every_training_slice_once_before_any_twice(store):
+    train = store.split("train")
+    batches = store.batches("train", 13, steps=3)
+    n = len(train) // 13
+    seen = []
+    for epoch in range(-(-n // 3)):
+        batches.epoch = epoch
+        seen += [batches[i] for i in range(3)]
+    rows = {image.tobytes() for image in np.round(np.concatenate(seen[:n]) * 255).astype(np.uint8)[..., 0]}
+    assert len(rows) >= 0.98 * 13 * n  # a few slices may be equal (all black above the head)
+    assert rows <= {image.tobytes() for image in train}
+
+
+def test_the_dataset_serves_the_same_batches(store):
+    dataset, batches = store.dataset("train", 16, seed=2), store.batches("train", 16, seed=2)
+    assert int(dataset.cardinality()) == len(batches)
+    for epoch in range(2):
+        batches.epoch = epoch
+        for i, batch in enumerate(dataset):
+            np.testing.assert_array_equal(batch.numpy(), batches[i])
+
+
+def test_a_batch_larger_than_the_split_is_refused(store):
+    with pytest.raises(InputError, match="batch of 5000 does not fit"):
+        store.batches("train", 5000)
+    with pytest.raises(InputError, match="no slices in the split 'dev'"):
+        store.batches("dev", 2)
+
+
+def test_flip_mirrors_half_of_the_images(store):
+    plain, flipped = store.batches("train", 64, seed=1)[0], store.batches("train", 64, seed=1, flip=True)[0]
+    same = np.all(plain == flipped, axis=(1, 2, 3))
+    mirrored = np.all(plain[:, :, ::-1] == flipped, axis=(1, 2, 3))
+    assert np.all(same | mirrored) and 15 < mirrored.sum() < 49
+
+
+def test_the_target_grid_is_the_papers():
+    assert grid.N_LEVELS == 26 and 2029 * grid.N_LEVELS == 52_754
+    affine = grid.affine()
+    low, high = affine @ [-0.5, -0.5, -0.5, 1], affine @ [127.5, 127.5, 39.5, 1]
+    np.testing.assert_allclose(low[:3], [-116.5, -134.5, -72])
+    np.testing.assert_allclose(high[:3], [116.5, 98.5, 117])
+    volume = np.zeros((128, 128, 40))
+    volume[100, 120, 8] = 1  # right, anterior, lowest kept
+    np.testing.assert_array_equal(np.argwhere(grid.to_slices(volume)), [[0, 7, 27]])
+
+
+FULL = """
+import resource, signal, sys
+import numpy as np
+from dwikit import grid, slices
+from dwikit.common.errors import InputError
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+image = np.random.default_rng(0).random((26, 128, 128), np.float32)
+try:
+    slices.build([grid.Volume(f"sub-{i}", f"sub-{i}", 30.0, "F", "test", image) for i in range(3)], sys.argv[1])
+except InputError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_is_one_message_and_nothing_remains(tmp_path):
+    result = subprocess.run([sys.executable, "-c", FULL, str(tmp_path / "s")], capture_output=True, text=True)
+    assert "could not be written" in result.stdout and "Free some space" in result.stdout, result.stderr
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,92 @@
+"""The weights that come with the kit, and how others are made."""
+
+import json
+
+import numpy as np
+import pytest
+
+from dwikit import metrics, models
+from dwikit.common.errors import InputError
+from dwikit.training.weights import pretrained
+
+SHIPPED = [(key, size) for key, sizes in pretrained.available().items() for size in sizes]
+
+
+def test_there_are_weights_of_every_network():
+    assert {key for key, size in SHIPPED if size == 64} == set(models.BY_KEY)
+    sizes = [path.stat().st_size for path in pretrained.folder().glob("*.npz")]
+    assert sum(sizes) <= 24e6 and pretrained.features().is_file()
+
+
+@pytest.mark.parametrize(("key", "size"), SHIPPED)
+def test_they_sample_what_their_card_says(key, size):
+    model, card = pretrained.load(key, size), pretrained.card(key, size)
+    assert card["parameters"] == sum(np.prod(w.shape) for w in model.weights) <= 3_000_000
+    samples = np.round(model.sample(96, seed=5) * 255).astype(np.uint8)
+    assert samples.shape == (96, size, size, 1)
+    assert metrics.intra_sample_diversity(samples) == pytest.approx(card["metrics"]["isd"], rel=0.35)
+    assert metrics.laplace_variance(samples).mean() == pytest.approx(card["metrics"]["laplace"], rel=0.25)
+    assert "Not for clinical use" in pretrained.folder().joinpath(f"{key}-{size}.md").read_text()
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A small VAE published in a folder of its own."""
+    monkeypatch.setattr(pretrained, "folder", lambda: tmp_path)
+    model = models.VAE.from_preset(image_size=32, channels=(8, 16), latent_size=4, seed=2)
+    model.epochs_done = 3
+    (tmp_path / "log").write_text("epoch\n1\n")
+    facts = {
+        "data": "d",
+        "steps": 3,
+        "images": 9,
+        "hours": 0.1,
+        "machine": "m",
+        "command": "c",
+        "samples": 8,
+        "metrics": {"ds": 1.0},
+    }
+    return model, pretrained.publish(model, tmp_path / "log", facts)
+
+
+def test_what_is_published_comes_back_within_float16(own):
+    model, _ = own
+    again = pretrained.load("vae", 32)
+    assert again.epochs_done == 3 and again.config == model.config
+    np.testing.assert_allclose(again.sample(4, seed=1), model.sample(4, seed=1), atol=1e-3)
+    assert again.train_on_batch(np.zeros((2, 32, 32, 1), np.float32), return_dict=True)["loss"] > 0
+
+
+def test_weights_for_another_architecture_are_refused(own):
+    with pytest.raises(InputError, match="another architecture"):
+        pretrained.load_into(models.VAE.from_preset(image_size=32, channels=(8, 24), latent_size=4))
+
+
+def test_what_is_missing_or_damaged_is_named(own, tmp_path):
+    _, path = own
+    with pytest.raises(InputError, match="no weights of 'style_gan' at 128 pixels. There are: vae at 32"):
+        pretrained.load("style_gan", 128)
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(InputError, match="vae-32.npz cannot be read"):
+        pretrained.load("vae", 32)
+    path.with_suffix(".json").write_text(json.dumps({"model": "style_gan"}))
+    with pytest.raises(InputError, match="vae-32.json is missing or damaged"):
+        pretrained.load("vae", 32)
+    with pytest.raises(InputError, match="git checkout data/pretrained"):
+        pretrained.features()
+
+
+def test_arrays_that_would_run_code_are_refused(own):
+    _, path = own
+    np.savez(path, **{"0000": np.array([print], dtype=object)})
+    with pytest.raises(InputError, match="cannot be read"):
+        pretrained.load("vae", 32)
+
+
+def test_weights_that_float16_cannot_hold_are_not_published(own, tmp_path):
+    model, path = own
+    before = path.read_bytes()
+    model.weights[0].assign(model.weights[0] + 1e6)
+    with pytest.raises(InputError, match="not finite or too large"):
+        pretrained.publish(model, tmp_path / "log", {})
+    assert path.read_bytes() == before

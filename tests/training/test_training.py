@@ -1,0 +1,227 @@
+"""Training that can be killed: the log, the model after each epoch, exact continuation, and what is set aside."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dwikit import models, profiles, slices, training
+from dwikit.common.errors import InputError
+from dwikit.models import features
+
+
+def profile(epochs=3, **changes):
+    return profiles.resolve("smoke", vae={"epochs": epochs, "steps_per_epoch": 5, "model": {"channels": [8, 16]}, **changes})
+
+
+def weights(model):
+    return [np.array(w) for w in model.get_weights()]
+
+
+def test_a_run_leaves_what_the_module_promises(store, tmp_path):
+    run = training.train("vae", profile(), store, tmp_path / "vae")
+    assert list(run.log.index) == [1, 2, 3] and list(run.log.columns) == ["seconds", "kl", "loss", "mse", "variety", "distance"]
+    assert run.log["loss"].iloc[-1] < run.log["loss"].iloc[0]
+    assert run.samples.shape == (64, 32, 32) and run.samples.dtype == np.uint8
+    assert run.originals.shape == run.reconstructions.shape == (26, 32, 32)
+    held_out = {image.tobytes() for image in store.split("test")}
+    assert all(image.tobytes() in held_out for image in run.originals)
+    assert models.load(run.folder / "model.keras").epochs_done == 3
+    assert sorted(path.name for path in (run.folder / "grid").iterdir()) == [f"epoch-0000{i}.npy" for i in (1, 2, 3)]
+    best = models.load(run.folder / "best.keras")
+    assert best.epochs_done == run.log["distance"].idxmin()
+    assert json.loads((run.folder / "settings.json").read_text())["model"] == "vae"
+
+
+def test_the_first_epoch_is_the_one_of_the_batches(store, tmp_path):
+    """What ``fit`` trains on is batches (seed, epoch 0), not an epoch later."""
+    run = training.train("vae", profile(epochs=1), store, tmp_path / "vae")
+    model = models.VAE.from_preset(
+        image_size=32, **{**profiles.resolve("smoke").vae.model, "channels": (8, 16), "batch_size": 8}
+    )
+    batches = store.batches("train", 8, steps=5)
+    losses = [model.train_on_batch(batches[i], return_dict=True)["loss"] for i in range(5)]
+    assert run.log["loss"].iloc[0] == pytest.approx(np.mean(losses), rel=1e-4)
+
+
+def test_a_piece_ends_with_an_epoch_and_the_next_goes_on(store, tmp_path):
+    piece = training.train("vae", profile(4), store, tmp_path / "parts", minutes=1e-6)
+    assert piece.model.epochs_done == 1 and not (piece.folder / "samples.npy").exists()
+    rest = training.train("vae", profile(4), store, tmp_path / "parts", minutes=10)
+    assert rest.model.epochs_done == 4 and len(rest.samples) == 64
+
+
+def test_continued_training_ends_with_the_same_weights(store, tmp_path):
+    whole = training.train("vae", profile(4), store, tmp_path / "whole").model
+    training.train("vae", profile(2), store, tmp_path / "parts")
+    parts = training.train("vae", profile(4), store, tmp_path / "parts")
+    assert list(parts.log.index) == [1, 2, 3, 4]
+    for one, other in zip(weights(whole), weights(parts.model)):
+        np.testing.assert_array_equal(one, other)
+
+
+WORKER = """
+import json, sys
+from dwikit import profiles, slices, training
+path, folder, key, model = sys.argv[1:]
+config = profiles.resolve("smoke", **{key: {"epochs": 5, "steps_per_epoch": 20, "model": json.loads(model)}})
+training.train(key, config, slices.SliceStore.open(path), folder)
+"""
+SMALL = {
+    "vae": {"channels": [8, 16]},
+    "dfc_vae": {"channels": [8, 16]},
+    "intro_vae": {"channels": [8, 16], "learning_rate": 5e-5, "ema": 0.9, "warmup_steps": 30},
+    "style_gan": {"ema": 0.9, "penalty_interval": 3},
+}
+"""Settings that make every kind of state matter: optimizers, statistics, moving averages, step counters, random draws."""
+
+
+@pytest.fixture(scope="module")
+def data(volumes, tmp_path_factory):
+    """Folder with a store of slices and a feature network."""
+    folder = tmp_path_factory.mktemp("data")
+    store = slices.build(volumes, folder / "slices", image_size=32)
+    features.train_pretext(store.images[:104], store.table["level"].to_numpy()[:104], folder / "features.keras", steps=3)
+    return folder
+
+
+@pytest.mark.parametrize("key", [key if key == "vae" else pytest.param(key, marks=pytest.mark.hardship) for key in SMALL])
+def test_killed_and_started_again_it_ends_with_the_same_weights(key, data, tmp_path):
+    """A kill -9 after the second epoch or later, in a process of its own; then the rest; equal to an undisturbed run."""
+    model = SMALL[key] | ({"features": str(data / "features.keras")} if key == "dfc_vae" else {})
+    start = [sys.executable, "-c", WORKER, str(data / "slices")]
+    rest = [key, json.dumps(model)]
+    process = subprocess.Popen([*start, str(tmp_path / "killed"), *rest], stderr=subprocess.DEVNULL)
+    log = tmp_path / "killed" / "log.csv"
+    deadline = time.time() + 180
+    while time.time() < deadline and not (log.exists() and len(log.read_text().splitlines()) > 2):
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    done = models.load(tmp_path / "killed" / "model.keras").epochs_done
+    assert 1 <= done < 5
+    for folder in ("killed", "whole"):
+        subprocess.run([*start, str(tmp_path / folder), *rest], check=True, capture_output=True, timeout=300)
+    killed, whole = (models.load(tmp_path / folder / "model.keras") for folder in ("killed", "whole"))
+    for one, other in zip(weights(killed), weights(whole)):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(*(np.load(tmp_path / folder / "samples.npy") for folder in ("killed", "whole")))
+    columns = [pd.read_csv(tmp_path / folder / "log.csv").drop(columns="seconds") for folder in ("killed", "whole")]
+    pd.testing.assert_frame_equal(*columns)
+    assert not list((tmp_path / "killed").rglob(".*partial*"))
+
+
+def test_finished_training_is_not_done_again(store, tmp_path):
+    training.train("vae", profile(2), store, tmp_path / "vae")
+    before = (tmp_path / "vae" / "model.keras").stat().st_mtime_ns
+    training.train("vae", profile(2), store, tmp_path / "vae")
+    assert (tmp_path / "vae" / "model.keras").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("change", [{"seed": 4}, {"model": {"latent_size": 9}}, {"epochs": 1}, {"steps_per_epoch": 3}])
+def test_other_settings_set_the_old_folder_aside(store, tmp_path, change):
+    training.train("vae", profile(2), store, tmp_path / "vae")
+    changed = profile(**{"epochs": 2, **change})
+    run = training.train("vae", changed, store, tmp_path / "vae")
+    assert models.load(tmp_path / "vae.before-1" / "model.keras").epochs_done == 2
+    assert run.model.epochs_done == changed.vae.epochs
+
+
+def test_a_damaged_checkpoint_is_set_aside(store, tmp_path):
+    training.train("vae", profile(1), store, tmp_path / "vae")
+    path = tmp_path / "vae" / "model.keras"
+    path.write_bytes(path.read_bytes()[:2000])
+    assert training.train("vae", profile(1), store, tmp_path / "vae").model.epochs_done == 1
+    assert (tmp_path / "vae.before-1" / "model.keras").stat().st_size == 2000
+
+
+def test_stopped_by_hand_it_says_how_to_go_on(store, tmp_path, monkeypatch, capsys):
+    from dwikit.training.loop import Keeper
+
+    original = Keeper.on_epoch_begin
+
+    def interrupt(self, epoch, logs=None):
+        original(self, epoch, logs)
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Keeper, "on_epoch_begin", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        training.train("vae", profile(4), store, tmp_path / "vae")
+    assert "run the same again" in capsys.readouterr().out
+    assert models.load(tmp_path / "vae" / "model.keras").epochs_done == 2
+
+
+def test_a_batch_larger_than_the_split_and_an_unknown_network_are_named(store, tmp_path):
+    with pytest.raises(InputError, match="batch of 9000"):
+        training.train("vae", profile(batch_size=9000), store, tmp_path / "vae")
+    with pytest.raises(InputError, match="no network 'gan'"):
+        training.train("gan", profile(), store, tmp_path / "gan")
+
+
+def test_an_unwritable_folder_is_named(store, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="could not be written"):
+        training.train("vae", profile(1), store, tmp_path / "file" / "vae")
+
+
+def test_quantize_rounds_to_grey_levels():
+    np.testing.assert_array_equal(
+        training.quantize(np.array([0.0, 0.5, 1.0, 1.2]).reshape(1, 2, 2, 1)), [[[0, 128], [255, 255]]]
+    )
+
+
+def test_tensorboard_logs_and_several_steps_a_call_are_settings(store, tmp_path):
+    run = training.train("vae", profile(1, tensorboard=True, steps_per_execution=5), store, tmp_path / "vae")
+    assert list((tmp_path / "vae" / "tensorboard").rglob("events*"))
+    plain = training.train("vae", profile(1), store, tmp_path / "plain")
+    assert run.log["loss"].iloc[0] == pytest.approx(plain.log["loss"].iloc[0], rel=1e-6)
+
+
+COMPILED = """
+import sys
+from dwikit import profiles, slices, training
+section = {"epochs": 1, "steps_per_epoch": 5, "jit_compile": True, "model": {"channels": [8, 16]}}
+config = profiles.resolve("smoke", vae=section)
+run = training.train("vae", config, slices.SliceStore.open(sys.argv[1]), sys.argv[2])
+print(run.model.jit_compile, run.log["loss"].iloc[0])
+"""
+
+
+def test_compilation_is_a_setting(data, tmp_path):
+    """In a process of its own: where repeatable results were asked for before, TensorFlow compiles nothing."""
+    command = [sys.executable, "-c", COMPILED, str(data / "slices"), str(tmp_path / "compiled")]
+    answer = subprocess.run(command, capture_output=True, text=True)
+    compiled, loss = answer.stdout.split()[-2:]
+    plain = training.train("vae", profile(1), slices.SliceStore.open(data / "slices"), tmp_path / "plain")
+    assert compiled == "True" and float(loss) == pytest.approx(plain.log["loss"].iloc[0], rel=0.02)  # XLA draws other noise
+
+
+def test_mixed_precision_is_a_setting(store, tmp_path):
+    mixed = training.train("vae", profile(2, mixed_precision=True), store, tmp_path / "mixed")
+    plain = training.train("vae", profile(2), store, tmp_path / "plain")
+    assert mixed.model.encoder.layers[1].compute_dtype == "bfloat16"
+    assert {str(w.dtype) for w in mixed.model.trainable_variables} == {"float32"}
+    assert mixed.log["loss"].to_numpy() == pytest.approx(plain.log["loss"].to_numpy(), rel=0.05)
+    assert models.VAE.from_preset(image_size=32, channels=(8, 16)).encoder.layers[1].compute_dtype == "float32"
+    again = training.train("vae", profile(3, mixed_precision=True), store, tmp_path / "mixed")
+    assert list(again.log.index) == [1, 2, 3]
+
+
+def test_a_feature_network_that_moved_changes_nothing(data, tmp_path):
+    """Neither the folder of the features nor that of the run belongs to the settings."""
+    store, moved = slices.SliceStore.open(data / "slices"), tmp_path / "elsewhere" / "features.keras"
+    moved.parent.mkdir()
+    moved.write_bytes((data / "features.keras").read_bytes())
+    for epochs, path in ((1, data / "features.keras"), (2, moved)):
+        section = {"epochs": epochs, "steps_per_epoch": 3, "model": {"channels": [8, 16], "features": str(path)}}
+        run = training.train("dfc_vae", profiles.resolve("smoke", dfc_vae=section), store, tmp_path / "dfc")
+    assert list(run.log.index) == [1, 2] and not (tmp_path / "dfc.before-1").exists()
+    assert run.facts()["config"]["features"] == "features.keras"
+    assert run.title == "DFC-VAE (pretext features)"

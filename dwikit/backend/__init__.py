@@ -1,1 +1,1 @@
-"""All that knows TensorFlow, JAX or PyTorch, one device or many: gradients, quick kernels, devices, machines."""
+"""All code that knows TensorFlow, JAX or PyTorch: a quiet start, gradients, steps, kernels, one device or many, machines."""

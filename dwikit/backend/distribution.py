@@ -1,15 +1,15 @@
 """Training on several devices through ``tf.distribute``, equal to training on one within rounding.
 
-Every device holds the whole model and works on its share of each batch. Four functions keep what one device would do:
+Every device holds the whole model and works on its share of each batch. Four functions reproduce what one device would do:
 
-* ``deal``: the slices of a batch are dealt out like cards, slice i to device i modulo the number of devices. So the groups of
-  slices that the StyleGAN's critic compares (``layers.MinibatchDeviation``) are those of the whole batch.
-* ``draw``: every device makes all random draws of the batch, from the same state, and keeps those of its own slices.
-* ``average``: a mean over the whole batch, where what follows is no linear function of it: the statistics of batch
+* ``deal``: the slices of a batch are dealt out like cards, slice i to device i modulo the number of devices. So groups of
+  slices that the StyleGAN's critic compares (``layers.MinibatchDeviation``) equal those of the whole batch.
+* ``draw``: every device makes all random draws of the batch, from the same state, and keeps those for its own slices.
+* ``average``: a mean over the whole batch, needed where it enters a nonlinear function: the statistics of batch
   normalization (synchronized), and the KL divergence in the hinge of the IntroVAE.
 * ``share``: the loss of a device's slices is divided by the number of devices, since the optimizers sum the gradients.
 
-On one device, and on other backends than TensorFlow, they change nothing.
+On one device, and on backends other than TensorFlow, they change nothing.
 """
 
 import contextlib
@@ -29,40 +29,40 @@ if BACKEND == "tensorflow":
 
 
 def scope(devices: int) -> contextlib.AbstractContextManager:
-    """Inside, models are built and loaded so that they train on so many devices: the first GPUs, or else the first CPUs.
+    """Inside, models are built and loaded to train on this many devices: the first GPUs, or else the first CPUs.
 
     Args:
-        devices: logical devices of TensorFlow. 1 changes nothing.
+        devices: number of TensorFlow's logical devices. 1 changes nothing.
 
     Raises:
-        InputError: fewer than 1, more than there are, or another backend.
+        InputError: fewer than 1, more than available, or another backend.
     """
     if devices == 1:
         return contextlib.nullcontext()
     if devices < 1:
         raise InputError(f"devices must be at least 1, not {devices}.")
     if BACKEND != "tensorflow":
-        raise InputError(f"Several devices need KERAS_BACKEND=tensorflow, and Keras runs on {BACKEND}.")
+        raise InputError(f"Several devices need KERAS_BACKEND=tensorflow, but Keras runs on {BACKEND}.")
     there = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     if len(there) < devices:
         names = ", ".join(device.name.removeprefix("/device:") for device in there)
-        raise InputError(f"{devices} devices were asked for, and TensorFlow has {len(there)}: {names}. Ask for fewer.")
+        raise InputError(f"{devices} devices were asked for, but TensorFlow has {len(there)}: {names}. Ask for fewer.")
     return _strategy(tuple(device.name for device in there[:devices])).scope()
 
 
 @functools.cache
 def _strategy(names: tuple[str, ...]):
-    """One for the whole process: two on the same devices would take each other's messages for their own."""
+    """One strategy for the whole process: two on the same devices would read each other's messages."""
     return tf.distribute.MirroredStrategy(names)
 
 
 def devices_of(model: keras.Model) -> int:
-    """On how many devices a model trains."""
+    """Number of devices on which a model trains."""
     return model.distribute_strategy.num_replicas_in_sync if BACKEND == "tensorflow" else 1
 
 
 def scope_of(model: keras.Model) -> contextlib.AbstractContextManager:
-    """The ``scope`` that a model was built in."""
+    """The ``scope`` in which a model was built."""
     return model.distribute_strategy.scope() if devices_of(model) > 1 else contextlib.nullcontext()
 
 
@@ -70,16 +70,16 @@ def scope_of(model: keras.Model) -> contextlib.AbstractContextManager:
 
 
 def replicas() -> int:
-    """Devices that run the step which calls this; 1 outside of a step."""
+    """Number of devices that run the calling step; 1 outside a step."""
     context = tf.distribute.get_replica_context() if BACKEND == "tensorflow" else None
     return context.num_replicas_in_sync if context else 1
 
 
 def draw(draw_noise: Callable[[int], Any], n: int) -> Any:
-    """What ``draw_noise`` draws for the n slices of this device: its part of the draws for the whole batch.
+    """The draws of ``draw_noise`` for this device's n slices: its part of the draws for the whole batch.
 
     Args:
-        draw_noise: from a batch size to arrays (B, ...) in any structure.
+        draw_noise: maps a batch size to arrays (B, ...) in any structure.
         n: slices of this device.
     """
     devices = replicas()
@@ -90,7 +90,7 @@ def draw(draw_noise: Callable[[int], Any], n: int) -> Any:
 
 
 def average(values: Any) -> Any:
-    """Tensors in any structure, averaged over the devices; gradients go through it. Not inside of ``ops.cond``."""
+    """Tensors in any structure, averaged over the devices; gradients pass through. Not inside ``ops.cond``."""
     if replicas() == 1:
         return values
     return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, values)
@@ -102,7 +102,7 @@ def share(loss):
 
 
 def loggable(terms: dict[str, Any]) -> dict[str, Any]:
-    """What a step returns, in the shape that the trainer wants: on several machines it averages over a first axis."""
+    """A step's results in the shape the trainer expects: on several machines it averages over a first axis."""
     together = BACKEND == "tensorflow" and isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy)
     return {name: keras.ops.reshape(term, (1,)) for name, term in terms.items()} if together else terms
 
@@ -111,7 +111,7 @@ def loggable(terms: dict[str, Any]) -> dict[str, Any]:
 
 
 def deal(batches: keras.utils.PyDataset, devices: int) -> keras.utils.PyDataset:
-    """Batches in the order in which ``tf.distribute`` cuts them: all slices of the first device, then of the second, ..."""
+    """Batches in the order in which ``tf.distribute`` splits them: all slices of the first device, then of the second, ..."""
     return batches if devices == 1 else Dealt(batches, devices)
 
 
@@ -131,7 +131,7 @@ class Dealt(keras.utils.PyDataset):
 
     @property
     def epoch(self) -> int:
-        """Of the batches themselves."""
+        """Forwarded from the batches themselves."""
         return self.batches.epoch
 
     @epoch.setter
@@ -139,5 +139,5 @@ class Dealt(keras.utils.PyDataset):
         self.batches.epoch = epoch
 
     def on_epoch_end(self) -> None:
-        """As the batches themselves."""
+        """Forwarded to the batches themselves."""
         self.batches.on_epoch_end()

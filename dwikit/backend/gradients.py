@@ -1,5 +1,4 @@
-"""The gradient seam: with ``kernels.py``, ``distribution.py`` and ``machines.py`` the only file of the models that names
-a backend.
+"""The gradient seam: with ``kernels.py``, ``distribution.py`` and ``machines.py`` the only file that names a backend.
 
 A ``training_step`` is written once, with ``keras.ops``. What differs between backends is how a gradient is taken and how
 the trainer calls a step, and both are here:
@@ -7,7 +6,7 @@ the trainer calls a step, and both are here:
 * TensorFlow: ``GradientTape``. The trainer calls ``train_step(data)``.
 * PyTorch: ``torch.autograd.grad``. The trainer calls ``train_step(data)``.
 * JAX: ``value_and_grad`` of a pure function, made pure by ``keras.StatelessScope``. The trainer calls
-  ``train_step(state, data)`` and reads ``model.optimizer.variables``, so that several optimizers present themselves as
+  ``train_step(state, data)`` and reads ``model.optimizer.variables``, so several optimizers must look like
   one (``OptimizerGroup``).
 """
 
@@ -22,16 +21,16 @@ from dwikit.backend import distribution
 BACKEND = keras.backend.backend()
 
 MUST_COMPILE = BACKEND == "jax"
-"""Whether a step is useless uncompiled: JAX dispatches every operation on its own, some fifty times slower."""
+"""Whether a step must be compiled: JAX dispatches every uncompiled operation on its own, some fifty times slower."""
 
 CAN_CHAIN = BACKEND != "torch"
-"""Whether the trainer can take several steps a call; where it cannot, it takes them one by one, which is the same."""
+"""Whether the trainer can take several steps per call; if not, it takes them one by one, with the same result."""
 
 Terms = dict
-"""Named losses of one update. The entry ``"loss"`` is what is minimized, the others are for the log."""
+"""Named losses of one update. The entry ``"loss"`` is minimized, the others are logged."""
 
 Update = tuple[Callable[..., Terms], Sequence, keras.optimizers.Optimizer]
-"""A function that gives the terms, the variables that are to lower ``"loss"``, and their optimizer."""
+"""A function that gives the terms, the variables to update so that ``"loss"`` falls, and their optimizer."""
 
 
 class OptimizerGroup:
@@ -49,21 +48,21 @@ class OptimizerGroup:
 
 
 def trainer_optimizer(optimizers: Sequence[keras.optimizers.Optimizer]) -> OptimizerGroup | None:
-    """What ``model.optimizer`` must be for the trainer of the running backend."""
+    """``model.optimizer`` as the current backend's trainer needs it."""
     return OptimizerGroup(optimizers) if BACKEND == "jax" else None
 
 
 def _images(data):
-    """The images of what a trainer hands to a step: alone or packed as ``(x,)``, as a tensor or a numpy array."""
+    """The images that a trainer passes to a step: alone or packed as ``(x,)``, as a tensor or a numpy array."""
     return ops.convert_to_tensor(data[0] if isinstance(data, tuple | list) else data)
 
 
 @contextmanager
 def isolated() -> Iterator[None]:
-    """Inside, variables keep the values they have: what a layer would store (statistics, seeds) is dropped.
+    """Inside, variables keep their values: what a layer would store (statistics, seeds) is dropped.
 
-    Needed where the same network is run on images whose statistics must not count, and inside a branch of ``ops.cond``,
-    which on JAX may not leave anything behind.
+    Needed where a network runs on images whose statistics must not count, and inside a branch of ``ops.cond``,
+    which on JAX must have no side effects.
     """
     outer = keras.src.backend.common.stateless_scope.get_stateless_scope()
     with keras.StatelessScope(initialize_variables=False) as scope:
@@ -92,15 +91,15 @@ if BACKEND == "tensorflow":
         return distribution.loggable(model.training_step(_images(data)))
 
     def update_in_turn(draw: Callable[[], tuple], *updates: Update) -> list[Terms]:
-        """Take one step after the other, through outputs that are drawn once.
+        """Take one step after another, through outputs that are drawn once.
 
         Args:
-            draw: gives what all losses are functions of, as a tuple. A variable that an update moves must not matter to
-                what a later update differentiates: else it would have to be drawn again.
-            *updates: each takes the drawn values, sees what the updates before it did, and is differentiated through both.
+            draw: gives the values that all losses depend on, as a tuple. A variable that one update changes must not affect
+                what a later update differentiates: otherwise it would have to be drawn again.
+            *updates: each takes the drawn values, sees the effects of earlier updates, and is differentiated through both.
 
         Returns:
-            The terms of each.
+            The terms of each update.
         """
         every_terms = []
         with tf.GradientTape(persistent=len(updates) > 1, watch_accessed_variables=False) as tape:
@@ -129,7 +128,7 @@ elif BACKEND == "torch":
         return model.training_step(_images(data))
 
     def update_in_turn(draw: Callable[[], tuple], *updates: Update) -> list[Terms]:
-        """Take one step after the other, through outputs that are drawn once (see TensorFlow's above)."""
+        """Take one step after another, through outputs that are drawn once (see TensorFlow's above)."""
         every_terms = []
         with torch.enable_grad():
             drawn = draw()
@@ -161,7 +160,7 @@ elif BACKEND == "jax":
         return scope
 
     def _pure(fn: Callable, state: dict) -> tuple:
-        """``fn()`` with the variables' values of ``state``; returns its result and the values it left behind."""
+        """``fn()`` with the variables' values of ``state``; returns its result and the updated values."""
         with keras.StatelessScope() as scope:
             scope.state_mapping = dict(state)
             result = fn()
@@ -180,7 +179,7 @@ elif BACKEND == "jax":
         return logs, tuple([values[id(v)] for v in group] for group in groups)
 
     def update_in_turn(draw: Callable[[], tuple], *updates: Update) -> list[Terms]:
-        """Take one step after the other, through outputs that are drawn once (see TensorFlow's above)."""
+        """Take one step after another, through outputs that are drawn once (see TensorFlow's above)."""
         scope, every_terms = _scope(), []
 
         def values_of(variables):

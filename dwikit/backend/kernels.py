@@ -1,11 +1,11 @@
-"""Forms of the same arithmetic that are quicker on a CPU: equal to the plain ones within rounding (``test_kernels.py``).
+"""Faster forms of the same arithmetic on a CPU: equal to the plain ones within rounding (``test_kernels.py``).
 
 * ``Conv2D``: a 3 x 3 convolution and the doubling before it, or the halving after it, as one convolution of stride 2.
-* ``BatchNormalization``: by the backend's own kernel, which reads the images twice instead of nine times.
-* ``Adam``: by the backend's own kernel, which passes over a variable once.
+* ``BatchNormalization``: the backend's own kernel, which reads the images twice instead of nine times.
+* ``Adam``: the backend's own kernel, which passes over a variable once.
 
-The last two name a backend, as only ``gradients.py`` and ``distribution.py`` do besides; on the others they are Keras's. Every
-layer keeps the name, the weights and the file format of the Keras layer that it stands for.
+The last two depend on the backend, like ``gradients.py`` and ``distribution.py``; on other backends they are Keras's. Every
+layer keeps the name, weights and file format of the Keras layer that it replaces.
 """
 
 import keras
@@ -22,7 +22,7 @@ BACKEND = keras.backend.backend()
 
 _SHIFTS = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 1], [0, 0, 1]], np.float32)
 SPREAD = np.kron(_SHIFTS, _SHIFTS)
-"""(16, 9): a 3 x 3 kernel to the 4 x 4 one that is the sum of it over the four shifts of a 2 x 2 square."""
+"""(16, 9): maps a 3 x 3 kernel to the 4 x 4 sum of its four shifts within a 2 x 2 square."""
 
 
 def spread(kernel):
@@ -37,8 +37,8 @@ class Conv2D(layers.Conv2D):
     """A 3 x 3 convolution that also doubles or halves: (B, H, W, C) -> (B, 2 H, 2 W, K) or (B, H / 2, W / 2, K).
 
     Repeating every pixel twice along both axes and convolving is a transposed convolution of stride 2 whose kernel is
-    ``spread(kernel)``, turned by 180 degrees; convolving and averaging over 2 x 2 pixels is a convolution of stride 2 with
-    a quarter of it. Both take 4/9 of the multiplications. The kernel that is learned stays 3 x 3.
+    ``spread(kernel)``, rotated by 180 degrees; convolving and averaging over 2 x 2 pixels is a convolution of stride 2 with
+    a quarter of it. Both take 4/9 of the multiplications. The learned kernel stays 3 x 3.
 
     Args:
         filters: K.
@@ -51,7 +51,7 @@ class Conv2D(layers.Conv2D):
         self.resample = resample
 
     def build(self, input_shape):
-        """Create the kernel, and choose the form: summing kernels costs by channels, and saves by pixels."""
+        """Create the kernel, and choose the form: summing kernels costs per channel and saves per pixel."""
         super().build(input_shape)
         pixels, pairs = input_shape[1] * input_shape[2], input_shape[3] * self.filters
         self.one_step = 512 * pixels >= pairs
@@ -71,7 +71,7 @@ class Conv2D(layers.Conv2D):
         return ops.conv(ops.repeat(ops.repeat(inputs, 2, axis=1), 2, axis=2), kernel, padding="same")
 
     def compute_output_shape(self, input_shape):
-        """Twice or half as large."""
+        """The input's shape, twice or half as large."""
         n, height, width, _ = input_shape
         sides = (2 * height, 2 * width) if self.resample == "up" else (height // 2, width // 2)
         return (n, *sides, self.filters)
@@ -86,10 +86,10 @@ class Conv2D(layers.Conv2D):
 
 @register
 class BatchNormalization(layers.BatchNormalization):
-    """Keras's batch normalization over all axes but the last, in training by the kernel of the backend where it has one."""
+    """Keras's batch normalization over all axes but the last; in training, by the backend's kernel if it has one."""
 
     def call(self, inputs, training=None):
-        """Normalize (B, H, W, C), and move the statistics."""
+        """Normalize (B, H, W, C), and update the statistics."""
         if BACKEND != "tensorflow" or not (training and self.trainable):
             return super().call(inputs, training=training)
         outputs, mean, variance = _normalize(ops.cast(inputs, "float32"), self.gamma, self.beta, self.epsilon)
@@ -121,10 +121,10 @@ if BACKEND == "tensorflow":
 
     @register
     class Adam(keras.optimizers.Adam):
-        """Keras's Adam, one kernel a variable."""
+        """Keras's Adam, one kernel per variable."""
 
         def update_step(self, gradient, variable, learning_rate):
-            """One step of one variable."""
+            """Update one variable."""
             steps = tf.cast(self.iterations + 1, tf.float32)
             index = self._get_variable_index(variable)
             tf.raw_ops.ResourceApplyAdam(

@@ -1,8 +1,8 @@
-"""Several machines that train one model together, each in a process of its own (``tf.distribute``).
+"""Several machines that train one model together, one process each (``tf.distribute``).
 
 Every machine runs the same program, holds the whole model and reads the same folders. TensorFlow sums gradients and statistics
 over the network (``tf.distribute.MultiWorkerMirroredStrategy``); what ``distribution.py`` says of devices holds for all devices
-of all machines. The first machine alone writes files, and decides for all where they might decide differently.
+of all machines. Only the first machine writes files, and it decides for all where they might decide differently.
 """
 
 import contextlib
@@ -16,18 +16,19 @@ from collections.abc import Iterator, Sequence
 import keras
 
 from dwikit.backend import distribution
+from dwikit.backend.quiet import held_back
 from dwikit.common.errors import InputError
 
 BACKEND = keras.backend.backend()
 PATIENCE_S = 600
-"""How long a machine waits for the others to start."""
+"""Seconds that a machine waits for the others to start."""
 
 if BACKEND == "tensorflow":
     import tensorflow as tf
 
 
 class Alone:
-    """One machine by itself: it is the first, and agrees with itself.
+    """One machine by itself: it is the first and always agrees.
 
     Attributes:
         first: whether this is the machine that writes files and decides.
@@ -36,20 +37,20 @@ class Alone:
     first = True
 
     def scope(self, devices: int) -> contextlib.AbstractContextManager:
-        """Inside, models are built so that they train on these machines, and on so many devices of each."""
+        """Inside, models are built to train on these machines and this many devices of each."""
         return distribution.scope(devices)
 
     @contextlib.contextmanager
     def in_turn(self) -> Iterator[None]:
-        """The first machine goes through this block alone, then all others."""
+        """The first machine runs this block alone, then all others."""
         yield
 
     def any(self, verdict: bool) -> bool:
-        """Whether any machine says so. All have to ask."""
+        """Whether this is true on any machine. All must ask."""
         return verdict
 
     def agree(self, asked: str) -> None:
-        """Refuse to go on unless all machines were asked for the same, in the same words.
+        """Refuse to continue unless all machines were given the same task, in the same words.
 
         Raises:
             InputError: they were not.
@@ -68,14 +69,14 @@ class Machines(Alone):
     """Machines that train together, seen from one of them."""
 
     def __init__(self, addresses: Sequence[str], index: int):
-        """Wait until all are there. To be called before TensorFlow does anything else in the process.
+        """Wait until all are there. Call this before TensorFlow does anything else in the process.
 
         Args:
             addresses: HOST:PORT of every machine, in the same order on all; free ports that the other machines can reach.
-            index: which of them this one is, from 0.
+            index: position of this machine among them, from 0.
 
         Raises:
-            InputError: no such list or index, another backend, a port that is taken, or TensorFlow was used before.
+            InputError: an invalid list or index, another backend, a port in use, or TensorFlow was used before.
         """
         wrong = [text for text in addresses if not (text.rpartition(":")[0] and text.rpartition(":")[2].isdecimal())]
         if wrong or len(set(addresses)) != len(addresses) or len(addresses) < 2:
@@ -83,20 +84,21 @@ class Machines(Alone):
         if not 0 <= index < len(addresses):
             raise InputError(f"machine must be 0 to {len(addresses) - 1}, its place in {', '.join(addresses)}; it is {index}.")
         if BACKEND != "tensorflow":
-            raise InputError(f"Several machines need KERAS_BACKEND=tensorflow, and Keras runs on {BACKEND}.")
+            raise InputError(f"Several machines need KERAS_BACKEND=tensorflow, but Keras runs on {BACKEND}.")
         spec = tf.train.ClusterSpec({"worker": list(addresses)})
         resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
             spec, task_type="worker", task_id=index, rpc_layer="grpc"
         )
         _meet(addresses, index)
         try:
-            self._strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
+            with held_back():
+                self._strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
         except (RuntimeError, tf.errors.OpError) as error:
             raise InputError(
                 f"{addresses[index]} could not join the others ({_first_line(str(error))}). Is it another machine's address? "
                 "Was TensorFlow used in this process before?"
             ) from error
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # TensorFlow would take it for a notice and go on
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # TensorFlow would take it as a notice and continue
         self.first, self.addresses, self.index = index == 0, addresses, index
 
         def total(number):
@@ -105,7 +107,7 @@ class Machines(Alone):
         self._total = tf.function(lambda number: self._strategy.run(total, args=(number,)))
 
     def scope(self, devices: int) -> contextlib.AbstractContextManager:
-        """As of one machine; ``devices`` must be all GPUs of a machine, or 1 where there is none.
+        """As for one machine; ``devices`` must be all GPUs of a machine, or 1 if it has none.
 
         Raises:
             InputError: a machine has another number of GPUs.
@@ -113,14 +115,14 @@ class Machines(Alone):
         here = self._strategy.num_replicas_in_sync / len(self.addresses)
         if devices != here:
             raise InputError(
-                f"Several machines use all their GPUs, here {here:g} on each, and {devices} were asked for. Ask for {here:g}, "
+                f"Several machines use all their GPUs, here {here:g} on each, but {devices} were asked for. Ask for {here:g}, "
                 "or hide some with CUDA_VISIBLE_DEVICES."
             )
         return self._strategy.scope()
 
     @contextlib.contextmanager
     def in_turn(self) -> Iterator[None]:
-        """The first machine goes through this block alone, then all others."""
+        """The first machine runs this block alone, then all others."""
         if not self.first:
             self.any(False)
         yield
@@ -128,21 +130,21 @@ class Machines(Alone):
             self.any(False)
 
     def any(self, verdict: bool) -> bool:
-        """Whether any machine says so. All have to ask."""
+        """Whether this is true on any machine. All must ask."""
         return self._sum(verdict) > 0
 
     def agree(self, asked: str) -> None:
-        """Refuse to go on unless all machines were asked for the same, in the same words.
+        """Refuse to continue unless all machines were given the same task, in the same words.
 
         Raises:
             InputError: they were not.
         """
         mine = zlib.crc32(asked.encode())
         if self.any(self._sum(mine) != mine * self._strategy.num_replicas_in_sync):
-            raise InputError(f"The machines were asked for different things, or have other slices or versions. Here: {asked}")
+            raise InputError(f"The machines were given different tasks, or have different slices or versions. Here: {asked}")
 
     def _sum(self, number: float) -> float:
-        """Over all devices of all machines."""
+        """The strategy over all devices of all machines."""
         with self.together():
             values = self._total(tf.constant(number, tf.float64))
             return float(self._strategy.experimental_local_results(values)[0])
@@ -156,8 +158,8 @@ class Machines(Alone):
             tasks = {int(number) for number in re.findall(r"/task:(\d+)", str(error))} - {self.index}
             lost = ", ".join(address for number, address in enumerate(self.addresses) if number in tasks)
             raise InputError(
-                f"The machines do not train together any more: {lost or 'one'} was lost or ended. Look at what each has "
-                "printed, then start the same command on all of them again: it goes on after the last complete epoch."
+                f"The machines no longer train together: {lost or 'one'} was lost or ended. Look at what each has "
+                "printed, then start the same command on all of them again: it resumes after the last complete epoch."
             ) from error
 
 
@@ -165,7 +167,7 @@ def _meet(addresses: Sequence[str], index: int) -> None:
     """Wait until every machine has opened its port. TensorFlow's own wait has no end, and no signal stops it.
 
     Raises:
-        InputError: this machine's port is taken, or the others do not come.
+        InputError: this machine's port is in use, or the others do not come.
     """
     try:
         server = socket.create_server(("", _port(addresses[index])))
@@ -193,5 +195,5 @@ def _port(address: str) -> int:
 
 
 def _first_line(text: str) -> str:
-    """Of TensorFlow's message, without the name of the node in braces before it."""
+    """First line of TensorFlow's message, without the node's name in braces before it."""
     return text.rpartition("}} ")[2].strip().partition("\n")[0]

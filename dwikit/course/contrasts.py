@@ -1,17 +1,14 @@
 """Paper, released code and cited originals side by side, and small computations that show what a difference does.
 
-Everything here runs at 32 x 32 pixels or in closed form, whatever the profile, so that each takes seconds.
+Everything here runs at 32 x 32 pixels or in closed form, whatever the profile, so it takes seconds.
 """
-
-import inspect
-import re
 
 import keras
 import numpy as np
 import pandas as pd
 from scipy.spatial.distance import pdist, squareform
 
-from dwikit.models import GenerativeModel, IntroVAE, presets
+from dwikit.models import GenerativeModel, IntroVAE, presets, registry
 from dwikit.models.style_gan.model import LOSSES
 from dwikit.slices import SliceStore, shrink
 
@@ -23,47 +20,31 @@ SIZE = 32
 
 
 def differences(key: str) -> pd.DataFrame:
-    """Every setting of a network in which the presets differ, with the sources noted beside the values.
+    """Every setting of a network in which the presets differ, with the sources of the values.
 
     Args:
         key: the model's key, e.g. ``"vae"``.
 
     Returns:
-        One row a setting: paper, released, canonical (as text), source (the comments of ``models/presets.py``).
+        One row per setting: paper, released, canonical (as text), source (of the values that a preset does not take from the
+        paper's).
 
     Raises:
         InputError: no such model.
     """
-    values = presets.choose(presets.PRESETS, key, "network")
-    comments, rows = _comments(), {}
-    prefix = next(name for name, value in vars(presets).items() if value is values["paper"]).removesuffix("_PAPER")
-    for entry in values["paper"]:
-        said = {name: values[name].get(entry) for name in values}
-        if len(set(map(str, said.values()))) > 1:
-            sources = {name: comments.get((f"{prefix}_{name.upper()}", entry)) for name in values}
-            if not sources["paper"]:  # a value that the paper's preset has from another network's
-                sources["paper"] = comments.get(("VAE_PAPER", entry))
-            text = "; ".join(f"{name}: {source}" for name, source in sources.items() if source)
-            rows[entry] = {name: _text(value) for name, value in said.items()} | {"source": text}
+    network = registry.network(key)
+    values = {name: presets.settings(network, name) for name in network.presets}
+    rows = {}
+    for entry, printed in values["paper"].items():
+        said = {name: settings.get(entry, presets.Setting(None)) for name, settings in values.items()}
+        if len({str(setting.value) for setting in said.values()}) > 1:
+            own = {name: setting for name, setting in said.items() if name == "paper" or setting is not printed}
+            sources = "; ".join(f"{name}: {setting.source}" for name, setting in own.items() if setting.source)
+            rows[entry] = {name: presets.as_text(setting.value) for name, setting in said.items()} | {"source": sources}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("setting")
 
 
-def _text(value) -> str:
-    return "–".join(map(str, value)) if isinstance(value, tuple) else f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _comments() -> dict[tuple[str, str], str]:
-    """What ``presets.py`` writes behind each value, by the name of the dictionary and the setting."""
-    found, block = {}, ""
-    for line in inspect.getsource(presets).splitlines():
-        if start := re.match(r"(\w+)\b.* = \{", line):
-            block = start[1]
-        elif entry := re.match(r'    "(\w+)": .*,  # (.+)', line):
-            found[block, entry[1]] = entry[2]
-    return found
-
-
-# ==== What a weight asks for ====
+# ==== What a weight implies ====
 
 
 def spectrum(vectors: np.ndarray) -> np.ndarray:
@@ -73,7 +54,7 @@ def spectrum(vectors: np.ndarray) -> np.ndarray:
 
 
 def water_filling(variances: np.ndarray, weight: float, kl_weight: float, latents: int) -> tuple[int, float]:
-    """What the best linear VAE does under ``kl_weight * KL sum + weight * squared error``: it codes what is worth its price.
+    """What the best linear VAE does under ``kl_weight * KL sum + weight * squared error``: it codes what pays off.
 
     A component whose variance exceeds kl_weight / (2 weight) gets a latent and keeps that much error; the others are given
     up and keep their whole variance (reverse water-filling, Cover and Thomas, Elements of Information Theory, sec. 10.3).
@@ -82,10 +63,10 @@ def water_filling(variances: np.ndarray, weight: float, kl_weight: float, latent
         variances: of the components of what the squared error compares, the largest first.
         weight: of the squared error, summed over what is compared.
         kl_weight: of the KL divergence summed over latents; 1 / latents where the loss has its mean.
-        latents: how many there are.
+        latents: number of latents.
 
     Returns:
-        How many latents are in use, and the squared error that is left.
+        Number of latents in use, and the remaining squared error.
     """
     level = kl_weight / (2 * weight)
     active = int(np.sum(variances[:latents] > level))
@@ -97,7 +78,7 @@ def feature_vectors(network: keras.Model, images: np.ndarray, mean: bool) -> np.
 
     Args:
         network: from ``models.features.load``.
-        images: to show it.
+        images: input of the network.
         mean: over the features of a layer and over layers (the pretext network); otherwise their sum (ImageNet's).
     """
     outputs = network(images[..., None].astype(np.float32) / 255, training=False)
@@ -106,10 +87,10 @@ def feature_vectors(network: keras.Model, images: np.ndarray, mean: bool) -> np.
 
 
 def chosen_noise(weight: np.ndarray, exponent: float) -> np.ndarray:
-    """Noise sigma = exp(exponent * h) that a latent settles at, for ``KL(h) + weight * sigma^2`` with h as its log-variance.
+    """Noise sigma = exp(exponent * h) at which a latent settles, for ``KL(h) + weight * sigma^2`` with h as its log-variance.
 
-    The squared error rises with sigma^2, ``weight`` is how steeply, and the KL divergence always reads h as log sigma^2:
-    right for an exponent of 0.5 (sec. 2.2), not for the released code's 1. The least of the sum, over a fine grid of h.
+    The squared error rises with sigma^2, with slope ``weight``, and the KL divergence always reads h as log sigma^2:
+    right for an exponent of 0.5 (sec. 2.2), not for the released code's 1. The minimum is found on a fine grid of h.
     """
     h = np.linspace(-15, 5, 20_001)
     loss = 0.5 * (np.exp(h) - 1 - h) + np.asarray(weight)[..., None] * np.exp(2 * exponent * h)
@@ -126,7 +107,7 @@ def small(store: SliceStore) -> SliceStore:
 
 
 def train(model: GenerativeModel, store: SliceStore, steps: int, epochs: int = 5) -> pd.DataFrame:
-    """Train for some steps in all and return the log, one row an epoch (here a fifth of the steps), its index in steps."""
+    """Train for some steps and return the log, one row per epoch (here a fifth of the steps), indexed by step."""
     batches = store.batches("train", model.config["batch_size"], steps=steps // epochs)
     history = model.fit(batches, epochs=epochs, verbose=0).history
     return pd.DataFrame(history, index=pd.RangeIndex(1, epochs + 1, name="steps") * (steps // epochs))
@@ -134,11 +115,11 @@ def train(model: GenerativeModel, store: SliceStore, steps: int, epochs: int = 5
 
 @keras.saving.register_keras_serializable("dwikit")
 class WithoutStop(IntroVAE):
-    """An IntroVAE whose encoder's loss reaches through the fakes into their making (sec. 2.4, read carelessly)."""
+    """An IntroVAE whose encoder's loss has gradients through the making of the fakes (sec. 2.4, read carelessly)."""
 
-    def as_judged(self, fake):
-        """The fake itself, with the way it was made."""
-        return fake
+    def kl_of_constant_fakes(self, reconstruction, fake, step):
+        """KL of the fakes, without stopping the gradient."""
+        return self.kl_of_fakes(reconstruction, fake, step)
 
 
 # ==== The smallest game ====
@@ -157,13 +138,13 @@ def duel(
     Args:
         loss: a loss of the StyleGAN, ``"wasserstein"``, ``"least_squares"`` or ``"logistic"`` (sec. 2.5, eq. 11-12).
         slope_penalty: None, ``"gradient"`` for (norm of psi - 1)^2 (WGAN-GP) or ``"r1"`` for half its square.
-        signs: of the critic's and of the generator's loss; -1 turns one around.
-        generator: whether it moves.
-        steps: turns.
+        signs: of the critic's and the generator's loss; -1 reverses one.
+        generator: whether the generator moves.
+        steps: number of turns.
         rate: learning rate of both.
 
     Returns:
-        One row a turn: ``distance`` of the fake from the data, at first 1, and ``slope`` of the critic (norm of psi).
+        One row per turn: ``distance`` of the fake from the data, at first 1, and ``slope`` of the critic (norm of psi).
     """
     critic_term, generator_term = LOSSES[loss]
     pull = {None: lambda n: 0.0, "gradient": lambda n: 2 * (n - 1) / n, "r1": lambda n: 1.0}[slope_penalty]
@@ -178,12 +159,12 @@ def duel(
 
 
 def _derivative(fn, score: float, step: float = 1e-2) -> float:
-    """Of a loss by the fake's score."""
+    """Derivative of a loss with respect to the fake's score."""
     low, high = (float(fn(keras.ops.convert_to_tensor([[score + move]], dtype="float32"))) for move in (-step, step))
     return (high - low) / (2 * step)
 
 
-# ==== What a minimum tells ====
+# ==== What a minimum shows ====
 
 
 def nearest_over_mean(dimensions: int, n: int = 1000, seed: int = 0) -> float:

@@ -1,4 +1,4 @@
-"""What a built network is made of, read from its Keras layers: its stages, for diagrams, and its arithmetic, for budgets."""
+"""A built network read from its Keras layers: its stages for diagrams, and its operations for budgets."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -6,21 +6,35 @@ from dataclasses import dataclass, field
 import keras
 from keras import layers
 
-from dwikit.models import BY_KEY, GenerativeModel
+from dwikit.common.errors import InputError
+from dwikit.models import registry
+from dwikit.models.base import GenerativeModel
 from dwikit.models.presets import preset
 
 
 def build(key: str, name: str = "paper", image_size: int = 128) -> GenerativeModel:
-    """A model of a preset as it is drawn and counted: fresh weights, no optimizers, no moving averages, no feature network."""
-    config = preset(key, name, image_size, 1.0, {})
-    return BY_KEY[key](**config | ({"ema": 0.0} if "ema" in config else {}))
+    """A model of a preset, to draw and to count: fresh weights, no optimizers, no moving averages, no feature network."""
+    network = registry.network(key)
+    config = preset(network, name, image_size)
+    return network(**config | ({"ema": 0.0} if "ema" in config else {}))
 
 
 def networks(model: GenerativeModel) -> dict[str, keras.Model]:
     """The networks that a model trains, by name; moving averages are left out."""
-    attributes = vars(model) | vars(model).get("_modules", {})  # where PyTorch keeps what a module is made of
+    attributes = vars(model) | vars(model).get("_modules", {})  # where PyTorch keeps submodules
     parts = {name: part for name, part in attributes.items() if isinstance(part, keras.Model)}
     return {name: part for name, part in parts.items() if not name.startswith("average")}
+
+
+def chains(model: GenerativeModel) -> list[dict[str, list["Stage"]]]:
+    """The stages of each network of a model, by name, in rows of networks that follow one another (``model.chains``).
+
+    Raises:
+        InputError: a network that is not functional.
+    """
+    parts = networks(model)
+    rows = model.chains or [(name,) for name in parts]
+    return [{name: stages(parts[name]) for name in row} for row in rows]
 
 
 # ==== Arithmetic ====
@@ -30,7 +44,7 @@ def flops(network: keras.Model) -> int:
     """Floating-point operations of one image's forward pass, in convolutions and dense layers.
 
     A multiplication and an addition count as two. Everything else (normalization, activation, resampling) is left out, as
-    is usual: it is under a tenth, and a budget from what is counted is a lower bound.
+    is usual: it is under a tenth, so a budget from these counts is a lower bound.
     """
     return sum(_layer_flops(layer) for layer in network.layers)
 
@@ -41,7 +55,7 @@ def _layer_flops(layer: layers.Layer) -> int:
     if isinstance(layer, layers.Conv2DTranspose):
         height, width = layer.input.shape[1:3]
     elif isinstance(layer, layers.Conv2D):
-        resample = getattr(layer, "resample", None)  # counted as the convolution and the doubling or halving that it is
+        resample = getattr(layer, "resample", None)  # counted as a convolution and a doubling or halving
         height, width = (layer.input if resample == "down" else layer.output).shape[1:3]
     elif isinstance(layer, layers.Dense):
         height, width = 1, 1
@@ -67,21 +81,29 @@ class Stage:
 
     @property
     def label(self) -> str:
-        """The shape, as it is written; two numbers of channels where the last layer changes them."""
+        """The shape as text; two numbers of channels where the last layer changes them."""
         first, last = self.channels[0], self.channels[-1]
         return "×".join([*map(str, self.size), f"{first}" if first == last else f"{first} → {last}"])
 
     @property
     def text(self) -> list[str]:
-        """One line an operation, with how often it stands there."""
+        """One line per operation, with its number of repeats."""
         return [name if count == 1 else f"{count} {name}" for name, count in self.operations.items()]
 
 
 def stages(network: keras.Model) -> list[Stage]:
-    """Stages of a functional network on the way from its (first) input to its (first) output; the input is the first.
+    """Stages of a functional network from its (first) input to its (first) output; the input is the first stage.
 
-    Where a layer has several inputs the way follows the first: into residual branches, past styles and noise.
+    Where a layer has several inputs, the path follows the first: into residual branches, past styles and noise.
+
+    Raises:
+        InputError: the network is neither functional nor sequential.
     """
+    if not hasattr(network, "operations"):
+        try:
+            network = keras.Model(network.inputs, network.outputs)  # a sequential one
+        except (AttributeError, TypeError, ValueError):
+            raise InputError(f"{network.name} is not a functional Keras model: its layers have no order to draw.") from None
     first, *way = _way(network)
     found = [_stage(first)]
     for layer in way:
@@ -116,7 +138,7 @@ def _way(network: keras.Model) -> list:
 
 
 def _name(layer) -> str:
-    """What a diagram calls a layer; nothing for what only changes a shape or a scale."""
+    """A layer's name in a diagram; empty if it only changes shape or scale."""
     kind = type(layer).__name__
     if kind in ("Conv2D", "Conv2DTranspose"):
         size, stride = layer.kernel_size[0], layer.strides[0]

@@ -1,18 +1,17 @@
-"""What the three VAEs share: an encoder to a normal distribution, a decoder, and two ways to draw samples."""
+"""What autoencoders share: an encoder to a normal distribution, a decoder, and two ways to draw samples."""
 
 import keras
 import numpy as np
 from keras import ops
 
-from dwikit.common.errors import InputError
+from dwikit.common.errors import InputError, choose
 from dwikit.models import base
-from dwikit.models.presets import choose
 
 SAMPLERS = ("prior", "gaussian_mixture")
 
 
 class Autoencoder(base.GenerativeModel):
-    """Base class of the three VAEs; a subclass has an ``encoder`` and a ``decoder``."""
+    """Base class of networks that reconstruct; a subclass has an ``encoder`` to mean and log-variance and a ``decoder``."""
 
     encoder: keras.Model
     decoder: keras.Model
@@ -22,11 +21,6 @@ class Autoencoder(base.GenerativeModel):
     def reparameterize(self, mean, log_variance, noise):
         """z = mean + sigma * noise, with sigma = exp(log_variance / 2) (sec. 2.2; the paper prints Sigma for sigma)."""
         return mean + ops.exp(self.config.get("sigma_exponent", 0.5) * log_variance) * noise
-
-    def decode(self, latents: np.ndarray) -> np.ndarray:
-        """Images (n, H, W, 1) float32 in [0, 1] of latents (n, latent_size)."""
-        images = base.in_batches(lambda z: self.decoder(z, training=False), np.asarray(latents, np.float32))
-        return np.clip(images, 0.0, 1.0)
 
     def encode(self, images: np.ndarray) -> np.ndarray:
         """Posterior means (n, latent_size) of images (n, H, W) or (n, H, W, 1), uint8 or in [0, 1].
@@ -48,18 +42,18 @@ class Autoencoder(base.GenerativeModel):
         """Reconstruct from the posterior mean."""
         return self.decoder(self.encoder(images, training=False)[0], training=False)
 
-    # ==== Sampling where the training latents are ====
+    # ==== Sampling from the density of the training latents ====
 
     def fit_latents(self, images: np.ndarray, components: int = 10, seed: int = 0) -> None:
         """Fit a Gaussian mixture to the latents of training images; it is saved with the model.
 
         Args:
             images: as in ``encode``.
-            components: number of normal distributions in the mixture.
-            seed: of its start.
+            components: number of Gaussians in the mixture.
+            seed: of its initialization.
 
         Raises:
-            InputError: unusable images, or fewer than components.
+            InputError: unusable images, or fewer images than components.
         """
         from sklearn.mixture import GaussianMixture
 
@@ -94,13 +88,13 @@ class Autoencoder(base.GenerativeModel):
         return self.decode(self.mixture["means"][component] + moved)
 
     def save_own_variables(self, store) -> None:
-        """As every model, and the mixture."""
+        """The base class's state, and the mixture."""
         super().save_own_variables(store)
         for name, values in (self.mixture or {}).items():
             store[f"mixture_{name}"] = values
 
     def load_own_variables(self, store) -> None:
-        """As every model, and the mixture."""
+        """The base class's state, and the mixture."""
         super().load_own_variables(store)
         if "mixture_means" in store.keys():
             self.mixture = {name: np.array(store[f"mixture_{name}"]) for name in ("weights", "means", "factors")}

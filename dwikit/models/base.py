@@ -1,6 +1,6 @@
-"""What the four models share: presets, one step for every backend, sampling, and files that hold the whole state."""
+"""What all networks share: presets, one step for every backend, sampling, and files that hold the full state."""
 
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import keras
@@ -8,7 +8,6 @@ import numpy as np
 from keras import ops
 
 from dwikit.backend import distribution, gradients, kernels
-from dwikit.common import files
 from dwikit.common.errors import InputError
 from dwikit.models.presets import preset
 
@@ -16,14 +15,41 @@ SAMPLING_BATCH = 64
 
 
 class GenerativeModel(keras.Model):
-    """Base class of the four models.
+    """Base class of all networks.
 
-    A subclass names its ``key`` and ``label``, builds its networks in ``__init__`` from plain values (which it passes on
-    to this class as ``config``), and defines ``optimizers``, ``draw_noise``, ``training_step`` and ``decode``.
+    A network must have
+
+    * ``key``, ``label`` and ``presets``, as described below;
+    * ``__init__(self, *, seed=0, **config)``, which hands ``config`` and ``seed`` to this class, then builds the Keras models
+      that the network consists of, as attributes, and declares what the log shows (``make_trackers``);
+    * ``build_optimizers``, ``draw_noise`` and ``training_step``;
+    * a Keras model from latents to images as its attribute ``decoder`` or ``generator``, else ``decode`` (and, to be
+      exported, ``sampler``); latents are ``config["latent_size"]`` normal numbers, unless ``draw_latents`` says otherwise.
+
+    It may also state its section in the paper, the cost of a step, when its training is failing, and how it is drawn.
+    ``Autoencoder`` is the base class of networks that also reconstruct.
     """
 
     key: ClassVar[str]
+    """Name of the network in profiles, commands, folders and tables: lower-case letters, digits and _."""
     label: ClassVar[str]
+    """Name shown to readers."""
+    section: ClassVar[str] = ""
+    """Section of the paper that describes it, e.g. ``"2.2"``; empty if the paper does not have it."""
+    notebook: ClassVar[str | None] = None
+    """The notebook that trains it, e.g. ``"02_train_vae"``."""
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Its settings by preset and name, each a ``Setting`` or a plain value; ``batch_size`` among them (``presets.py``)."""
+    draws: ClassVar[tuple[str, ...]] = ("decoder", "generator")
+    """Attributes: the networks that a sample goes through."""
+    judges: ClassVar[tuple[str, ...]] = ("critic", "discriminator")
+    """Attributes: the networks that only training needs, not samples or reconstructions."""
+    chains: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    """Attributes, for diagrams: networks that follow one another, one tuple per row; empty: each has its own row."""
+    returns: ClassVar[bool] = False
+    """Whether generated images are fed back into the network that sees slices; for diagrams."""
+    passes: ClassVar[Mapping[str, float]] = {}
+    """Forward passes per image that a training step costs, by network; empty if not counted (``cost.py``)."""
 
     def __init__(self, config: dict[str, Any], seed: int = 0):
         super().__init__(name=self.key)
@@ -32,16 +58,16 @@ class GenerativeModel(keras.Model):
         self.noise_seed = keras.random.SeedGenerator(seed)
         self.trackers: dict[str, keras.metrics.Mean] = {}
         self.epochs_done = 0
-        """Epochs trained so far; saved with the model, so that a file always knows where it stands."""
+        """Epochs trained so far; saved with the model, so that a file knows its progress."""
 
-    # ==== Made from a preset ====
+    # ==== Construction from a preset ====
 
     @classmethod
     def from_preset(cls, name: str = "paper", *, image_size: int = 128, width: float = 1.0, seed: int = 0, **overrides):
         """Build and compile the model.
 
         Args:
-            name: ``"paper"``, ``"released"`` or ``"canonical"`` (see ``presets.py``).
+            name: of the preset; the kit's networks have ``"paper"``, ``"released"`` and ``"canonical"`` (``presets.py``).
             image_size: pixels along one side; a power of two from 32 up.
             width: multiplies the number of channels.
             seed: of the initial weights and of every random draw in training.
@@ -50,7 +76,7 @@ class GenerativeModel(keras.Model):
         Raises:
             InputError: unknown preset or override, or an impossible image_size.
         """
-        config = preset(cls.key, name, image_size, width, overrides)
+        config = preset(cls, name, image_size, width, overrides)
         keras.utils.set_random_seed(seed)
         model = cls(**config, seed=seed)
         model.compile()
@@ -70,11 +96,11 @@ class GenerativeModel(keras.Model):
         self.built = True
 
     def adam(self, variables: list) -> keras.optimizers.Adam:
-        """Adam with the preset's settings, built on ``variables``."""
-        rate = self.config["learning_rate"]
-        if self.config["decay"]:
-            rate = keras.optimizers.schedules.InverseTimeDecay(rate, decay_steps=1, decay_rate=self.config["decay"])
-        optimizer = kernels.Adam(rate, self.config["beta_1"], self.config.get("beta_2", 0.999))
+        """Adam with the preset's ``learning_rate``, ``decay``, ``beta_1`` and ``beta_2``, built on ``variables``."""
+        rate, decay = self.config["learning_rate"], self.config.get("decay", 0.0)
+        if decay:
+            rate = keras.optimizers.schedules.InverseTimeDecay(rate, decay_steps=1, decay_rate=decay)
+        optimizer = kernels.Adam(rate, self.config.get("beta_1", 0.9), self.config.get("beta_2", 0.999))
         optimizer.build(variables)
         return optimizer
 
@@ -83,8 +109,12 @@ class GenerativeModel(keras.Model):
         raise NotImplementedError
 
     def draw_noise(self, batch_size: int) -> dict[str, Any]:
-        """Every random draw of one training step, by name."""
+        """Every random draw of one training step, by name: arrays (batch_size, ...)."""
         raise NotImplementedError
+
+    def step_noise(self, images) -> dict[str, Any]:
+        """What ``draw_noise`` draws for these images, which may be one device's share of a batch."""
+        return distribution.draw(self.draw_noise, ops.shape(images)[0])
 
     def training_step(self, images) -> dict[str, Any]:
         """One step on a batch of images (B, H, W, 1) in [0, 1]; returns what the log shows."""
@@ -95,14 +125,19 @@ class GenerativeModel(keras.Model):
         return super().fit(*arguments, shuffle=shuffle, **settings)
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        """Nothing: the networks are built. (Keras would take a batch for it, and fail at that on several machines.)"""
+        """Do nothing: the networks are already built. (Keras would draw a batch, which fails on several machines.)"""
 
     def make_train_function(self, force: bool = False):
         """Called by the Keras trainer before the first step."""
+        with distribution.scope_of(self):
+            self.prepare_training()
         self.jit_compile = self.jit_compile or gradients.MUST_COMPILE
         if not gradients.CAN_CHAIN:
             self.steps_per_execution = 1
         return super().make_train_function(force)
+
+    def prepare_training(self) -> None:
+        """Load whatever else training needs, such as a frozen network; called before the first step."""
 
     def train_step(self, *arguments):
         """Called by the Keras trainer."""
@@ -119,22 +154,64 @@ class GenerativeModel(keras.Model):
         self.trackers = {name: keras.metrics.Mean(name=name) for name in names}
 
     def check_devices(self, devices: int, together: int = 1) -> None:
-        """Refuse several devices where they could not do what one does.
+        """Refuse several devices where they could not reproduce what one does.
 
         Args:
             devices: 2 or more.
-            together: slices of a batch that are compared with each other, which must be on one device.
+            together: size of a group of slices that are compared with each other and so must be on one device.
 
         Raises:
-            InputError: the batch cannot be dealt out in equal shares of whole groups.
+            InputError: the batch cannot be divided into equal shares of whole groups.
         """
         batch_size, wanted = self.config["batch_size"], devices * together
         if batch_size % wanted:
             groups = f" of whole groups of {together} slices, which the critic compares" if together > 1 else ""
             raise InputError(
-                f"{self.label}: a batch of {batch_size} has no {devices} equal shares{groups}. Choose a batch_size that "
+                f"{self.label}: {batch_size} slices do not make {devices} equal shares{groups}. Set a batch_size that "
                 f"{wanted} divides, or another number of devices."
             )
+
+    def ailing(self, recent: Sequence[Mapping[str, Any]]) -> str | None:
+        """Why training is no longer worth continuing, in one sentence with a remedy; None if it is worth it.
+
+        Args:
+            recent: the last epochs of the log (``training.health.PATIENCE``), each a mapping of terms.
+        """
+
+    # ==== Structure and cost ====
+
+    @property
+    def objective(self) -> str:
+        """What the loss compares, in a few words; for diagrams."""
+        return ""
+
+    def step_passes(self) -> dict[str, float]:
+        """``passes`` of this model as configured."""
+        return dict(self.passes)
+
+    def frozen_networks(self) -> dict[str, keras.Model]:
+        """Networks that a step runs but does not train, by their name in ``passes``; their weights do not matter."""
+        return {}
+
+    def image_network(self) -> keras.Model:
+        """The Keras model from latents to images.
+
+        Raises:
+            InputError: the model has none, so ``decode`` must be defined.
+        """
+        found = getattr(self, "decoder", None) or getattr(self, "generator", None)
+        if not isinstance(found, keras.Model):
+            raise InputError(f"{self.label} has no Keras model called decoder or generator: define decode and sampler.")
+        return found
+
+    def sampler(self) -> keras.Model:
+        """The network that draws samples: from named inputs to ``images`` (B, H, W, 1) in [0, 1].
+
+        The input is ``latents`` (B, latent_size), N(0, 1). Where moving averages of the weights were kept, they are used.
+        """
+        latents = keras.Input((self.latent_size,), name="latents")
+        images = self.image_network()(latents, training=False)
+        return keras.Model([latents], {"images": ops.clip(images, 0.0, 1.0)})
 
     # ==== Moving averages of the weights ====
 
@@ -148,7 +225,7 @@ class GenerativeModel(keras.Model):
         return average
 
     def follow(self, average: keras.Model, network: keras.Model, steps) -> None:
-        """Move an average toward its network, in the first steps faster than ``config["ema"]`` to forget the start."""
+        """Move an average toward its network, at first faster than ``config["ema"]`` says, to forget the initial weights."""
         steps = ops.cast(steps, "float32")
         decay = ops.minimum(self.config["ema"], (1.0 + steps) / (10.0 + steps))
         for slow, fast in zip(average.variables, network.variables):
@@ -158,7 +235,7 @@ class GenerativeModel(keras.Model):
 
     @property
     def sum_scale(self) -> float:
-        """Factor of losses that sum over pixels: they are defined at 128 x 128."""
+        """Factor for losses that sum over pixels, which are defined at 128 x 128."""
         return (128 / self.image_size) ** 2
 
     @property
@@ -173,7 +250,9 @@ class GenerativeModel(keras.Model):
 
     def decode(self, latents: np.ndarray) -> np.ndarray:
         """Images (n, H, W, 1) float32 in [0, 1] of latents (n, latent_size)."""
-        raise NotImplementedError
+        network = self.image_network()
+        images = in_batches(lambda z: network(z, training=False), np.asarray(latents, np.float32))
+        return np.clip(images, 0.0, 1.0)
 
     def draw_latents(self, n: int, seed: int = 0) -> np.ndarray:
         """Latents (n, latent_size) float32 from the prior N(0, 1), the same on every backend."""
@@ -190,20 +269,20 @@ class GenerativeModel(keras.Model):
         return self.compile_settings
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compile as the saved model was."""
+        """Compile as the saved model was compiled."""
         self.compile(**config)
 
     def _seed_states(self) -> list:
         return [v for v in self.non_trainable_variables if v.path.endswith("seed_generator_state")]
 
     def save_own_variables(self, store) -> None:
-        """Write the states of the random generators, which Keras leaves out of its files, and the epochs done."""
+        """Save the epochs done and the states of the random generators, which Keras leaves out of its files."""
         store["epochs_done"] = np.array(self.epochs_done)
         for index, variable in enumerate(self._seed_states()):
             store[f"seed_{index}"] = keras.ops.convert_to_numpy(variable)
 
     def load_own_variables(self, store) -> None:
-        """Read the states of the random generators and the epochs done."""
+        """Restore the epochs done and the states of the random generators."""
         self.epochs_done = int(np.array(store["epochs_done"]))
         for index, variable in enumerate(self._seed_states()):
             variable.assign(store[f"seed_{index}"])
@@ -224,44 +303,6 @@ def in_batches(fn, *arrays: np.ndarray, batch_size: int = SAMPLING_BATCH) -> np.
             blocks = [np.concatenate([block, np.repeat(block[-1:], missing, axis=0)]) for block in blocks]
         outputs.append(ops.convert_to_numpy(fn(*blocks)))
     return np.concatenate(outputs)[:n]
-
-
-def save(model: GenerativeModel, path: str | Path) -> None:
-    """Write a model with the state of its optimizers and random generators to ``path`` (.keras), whole or not at all."""
-    files.write(path, model.save)
-
-
-def load(path: str | Path, key: str | None = None, **expected) -> GenerativeModel:
-    """Read a model written by ``save``. Runs no code from the file (Keras safe mode).
-
-    Args:
-        path: a .keras file.
-        key: what the model must be, e.g. ``"vae"``; None takes any.
-        **expected: values that its config must have, e.g. ``image_size=64, preset="paper"``.
-
-    Raises:
-        InputError: no such file, a damaged one, or one that holds something else than expected.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"There is no model at {path}. Train one first, or give the path of a .keras file.")
-    try:
-        model = keras.saving.load_model(path, safe_mode=True)
-    except Exception as error:
-        raise InputError(
-            f"{path} cannot be read as a model ({type(error).__name__}: {error}). It is damaged or from another version: "
-            "delete it and train again, or use another copy."
-        ) from error
-    if not isinstance(model, GenerativeModel):
-        raise InputError(f"{path} holds a {type(model).__name__}, not one of the kit's models.")
-    found = {"key": model.key, **model.config}
-    for name, value in ({} if key is None else {"key": key}).items() | expected.items():
-        if found.get(name) != (tuple(value) if isinstance(value, list) else value):
-            raise InputError(
-                f"{path} holds a model with {name} {found.get(name)!r}, not {value!r}. Give the path of the other model, or "
-                "train it."
-            )
-    return model
 
 
 def check_images(images: np.ndarray, image_size: int) -> np.ndarray:

@@ -1,8 +1,8 @@
-"""Frozen networks whose features say how alike two images look (sec. 2.3).
+"""Frozen networks whose features measure how alike two images look (sec. 2.3).
 
 Either VGG trained on ImageNet, through ``keras.applications``; or, where that cannot be downloaded, the same three blocks,
-narrower, trained in about a minute on tasks that the slices label themselves: at which level of the head a slice lies, and
-how it was turned or mirrored (``train_pretext``).
+narrower, trained in about a minute on tasks for which the slices supply the labels: a slice's level in the head, and
+how it was rotated or mirrored (``train_pretext``).
 """
 
 import os
@@ -14,18 +14,17 @@ import numpy as np
 from keras import layers, ops
 
 from dwikit.common import files
-from dwikit.common.errors import InputError
-from dwikit.models.presets import choose
+from dwikit.common.errors import InputError, choose
 
 SERVER = "https://storage.googleapis.com/tensorflow/keras-applications"
 VGG = {"vgg16": keras.applications.VGG16, "vgg19": keras.applications.VGG19}
 CAFFE_MEAN = (103.939, 116.779, 123.68)
 BLOCKS = ((1, 2), (2, 2), (3, 3))
-"""VGG16's first blocks: number, and convolutions in it."""
+"""VGG16's first blocks: number of the block, and its convolutions."""
 
 
 class Extractor:
-    """Holds a feature network where Keras does not look for variables to train or to save."""
+    """Holds a feature network where Keras finds no variables to train or save."""
 
     network: keras.Model | None = None
 
@@ -36,16 +35,16 @@ def load(
     feature_network: str = "vgg16",
     feature_input: str = "unit",
 ) -> keras.Model:
-    """A frozen network from images (B, H, W, 1) in [0, 1] to a list of features, one (B, h, w, C) a layer.
+    """A frozen network from images (B, H, W, 1) in [0, 1] to a list of features, one (B, h, w, C) per layer.
 
     Args:
         features: ``"imagenet"``, or the path of a network written by ``train_pretext``.
         feature_layers: names of layers; their output after the ReLU is taken.
         feature_network: ``"vgg16"`` or ``"vgg19"``, with ``"imagenet"``.
-        feature_input: ``"unit"`` shows it images in [0, 1], ``"caffe"`` as ImageNet's were in training.
+        feature_input: ``"unit"`` feeds images in [0, 1], ``"caffe"`` images scaled as in its ImageNet training.
 
     Raises:
-        InputError: unknown layer or network, missing or damaged weights.
+        InputError: unknown layer or network; missing or damaged weights.
     """
     images = keras.Input((None, None, 1))
     if features == "imagenet":
@@ -72,11 +71,17 @@ def load(
     return extractor
 
 
+def imagenet_blocks(image_size: int) -> keras.Model:
+    """VGG16 up to the last layer whose features the DFC-VAE compares, with any weights, to count its cost."""
+    network = keras.applications.VGG16(include_top=False, weights=None, input_shape=(image_size, image_size, 3))
+    return keras.Model(network.inputs, network.get_layer("block3_conv1").output)
+
+
 def imagenet_weights(feature_network: str = "vgg16") -> Path:
     """The cached file of ImageNet weights, downloaded by Keras if it is not there yet.
 
     Raises:
-        InputError: neither cached nor to be downloaded; the message says which file belongs where.
+        InputError: neither cached nor downloadable; the message says which file belongs where.
     """
     choose(VGG, feature_network, "feature network")
     name = f"{feature_network}_weights_tf_dim_ordering_tf_kernels_notop.h5"
@@ -97,7 +102,7 @@ def imagenet_weights(feature_network: str = "vgg16") -> Path:
 
 
 def _read(reader, path):
-    """``reader()``, its errors in words."""
+    """``reader()``, with errors that explain themselves."""
     try:
         return reader()
     except Exception as error:
@@ -107,7 +112,7 @@ def _read(reader, path):
         ) from error
 
 
-# ==== A feature network that the slices train ====
+# ==== A feature network trained on slices ====
 
 
 def train_pretext(
@@ -120,25 +125,25 @@ def train_pretext(
     widths: tuple[int, int, int] = (16, 32, 64),
     feature_layers: tuple[str, ...] = ("block1_conv1", "block2_conv1", "block3_conv1"),
 ) -> dict[str, float]:
-    """Train VGG16's first three blocks to tell how a slice was turned and mirrored, and from which level it comes.
+    """Train VGG16's first three blocks to tell how a slice was rotated and mirrored, and which level it comes from.
 
-    The network that is written gives the features of ``feature_layers``, each divided by its standard deviation over the
-    slices, then all multiplied by one number that makes their mean squared distance from an even grey image, averaged over
-    layers, that of the pixels: an untrained decoder paints even grey, so that the VAE's weight of the reconstruction
-    starts at the same ratio to the KL divergence here.
+    The saved network gives the features of ``feature_layers``, each divided by its standard deviation over the
+    slices. All are then multiplied by one number, so that their mean squared distance from a uniform grey image, averaged over
+    layers, equals that of the pixels: an untrained decoder draws uniform grey, so the VAE's reconstruction weight
+    starts at the same ratio to the KL divergence.
 
     Args:
         images: training slices (N, H, W) uint8.
-        levels: (N,) the level of each in the stack.
-        path: where the network goes (.keras).
-        seed: of the first weights and of the order.
+        levels: (N,) level of each slice in the stack.
+        path: where the network is written (.keras).
+        seed: of the initial weights and the order.
         steps: optimizer steps; 400 of 16 slices take about a minute on two cores at 64 x 64.
-        batch_size: slices a step.
+        batch_size: slices per step.
         widths: channels of the three blocks (VGG16 has 64, 128, 256).
         feature_layers: names of the layers to keep.
 
     Returns:
-        How well it does on slices of the last tenth: ``orientation`` (share right; chance is 0.125) and ``level`` (mean
+        Its results on the last tenth of the slices: ``orientation`` (share correct; chance is 0.125) and ``level`` (mean
         absolute error, in levels).
 
     Raises:
@@ -153,11 +158,11 @@ def train_pretext(
     chosen = [choose(taps, name, "feature layer") for name in feature_layers]
     inputs = keras.Input((*images.shape[1:], 1))
     x = backbone(inputs)
-    x = layers.Flatten()(layers.AveragePooling2D(max(x.shape[1] // 4, 1))(x))  # 4 x 4: where things are tells how they lie
+    x = layers.Flatten()(layers.AveragePooling2D(max(x.shape[1] // 4, 1))(x))  # 4 x 4: position shows orientation
     network = keras.Model(inputs, [layers.Dense(8, name="orientation")(x), layers.Dense(1, name="height")(x)])
     cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     network.compile(keras.optimizers.Adam(1e-3), [cross_entropy, "mse"], loss_weights=[1.0, 10.0])
-    # Neighbouring slices belong to one patient: what is held out is the end, not a random draw
+    # Neighbouring slices belong to one person: hold out the end, not a random draw
     held_out = max(len(images) // 10, 1)
     network.fit(Orientations(images[:-held_out], heights[:-held_out], batch_size, steps, seed), shuffle=False, verbose=0)
     turned, (answers, tops) = _oriented(images[-held_out:], heights[-held_out:], np.random.default_rng(seed))
@@ -207,7 +212,7 @@ class Orientations(keras.utils.PyDataset):
 
 
 def _scaled(network: keras.Model, images: np.ndarray, names: tuple[str, ...], seed: int) -> keras.Model:
-    """The network with features of unit variance over the slices, then in the units of the pixels (``train_pretext``)."""
+    """The network with features scaled to unit variance over the slices, then to the pixels' units (``train_pretext``)."""
     chosen = np.random.default_rng(seed).permutation(len(images))[:256]
     batch = images[chosen, ..., None].astype(np.float32) / 255
     features = [ops.convert_to_numpy(output) for output in network(batch)]

@@ -6,7 +6,7 @@ import keras
 from keras import layers, ops
 
 from dwikit.backend import kernels
-from dwikit.models.presets import choose
+from dwikit.common.errors import choose
 
 register = keras.saving.register_keras_serializable("dwikit")
 
@@ -22,7 +22,7 @@ class Affine(layers.Layer):
     """
 
     def build(self, input_shape):
-        """Create one scale (1) and one offset (0) a channel."""
+        """Create one scale (1) and one offset (0) per channel."""
         self.scale = self.add_weight(shape=(input_shape[-1],), initializer="ones", name="scale")
         self.offset = self.add_weight(shape=(input_shape[-1],), initializer="zeros", name="offset")
 
@@ -56,7 +56,7 @@ def upsample_and_convolve(x, channels: int, upsampling: str, initializer: str):
     """(B, H, W, C) -> (B, 2 H, 2 W, channels).
 
     ``nearest`` and ``bilinear`` upsample before a 3 x 3 convolution; ``transposed`` is one 4 x 4 transposed convolution of
-    stride 2, which is faster on a CPU and may leave a trace of a chequerboard.
+    stride 2, which is faster on a CPU and may leave checkerboard artifacts.
     """
     choose(dict.fromkeys(UPSAMPLINGS), upsampling, "upsampling")
     if upsampling == "transposed":
@@ -68,7 +68,7 @@ def upsample_and_convolve(x, channels: int, upsampling: str, initializer: str):
 
 
 def blur(x):
-    """Smooth by the kernel [1, 2, 1] / 4 along both axes: two averages over 2 x 2 pixels give exactly that."""
+    """Smooth with the kernel [1, 2, 1] / 4 along both axes: exactly two averages over 2 x 2 pixels."""
     x = layers.ZeroPadding2D(1)(x)
     return layers.AveragePooling2D(2, strides=1)(layers.AveragePooling2D(2, strides=1)(x))
 
@@ -83,8 +83,8 @@ class LearnedConstant(layers.Layer):
     Args:
         size: S.
         channels: C.
-        kind: ``ones`` or ``normal`` (the first values), or ``dense``: the sum of a He normal map and a map of zeros, which
-            is what a dense layer of the number 1 amounts to in the released code.
+        kind: ``ones`` or ``normal`` (the initial values), or ``dense``: the sum of a He normal map and a map of zeros, which
+            is what the released code's dense layer applied to the number 1 amounts to.
     """
 
     def __init__(self, size: int, channels: int, kind: str = "ones", **kwargs):
@@ -122,10 +122,10 @@ class LearnedConstant(layers.Layer):
 
 @register
 class NoiseAndBias(layers.Layer):
-    """Adds noise (B, H, W, 1) times a learned weight a channel, and a bias.
+    """Adds noise (B, H, W, 1) times a learned weight per channel, and a bias.
 
     Args:
-        spread: standard deviation of the first weights; the biases begin at 0.
+        spread: standard deviation of the initial weights; the biases start at 0.
     """
 
     def __init__(self, spread: float = 0.0, **kwargs):
@@ -133,7 +133,7 @@ class NoiseAndBias(layers.Layer):
         self.spread = spread
 
     def build(self, x_shape, noise_shape):
-        """Create one weight and one bias a channel."""
+        """Create one weight and one bias per channel."""
         first = keras.initializers.RandomNormal(stddev=self.spread)
         self.weight = self.add_weight(shape=(x_shape[-1],), initializer=first, name="weight")
         self.bias = self.add_weight(shape=(x_shape[-1],), initializer="zeros", name="bias")
@@ -153,7 +153,7 @@ class NoiseAndBias(layers.Layer):
 
 @register
 class AdaIN(layers.Layer):
-    """Adaptive instance normalization (sec. 2.5): every channel of every image gets the mean and the spread of its style.
+    """Adaptive instance normalization (sec. 2.5): every channel of every image gets the mean and spread of its style.
 
     Inputs: x (B, H, W, C) and style (B, 2 C), the scale (as its difference from ``neutral``) and the offset.
     """
@@ -180,9 +180,9 @@ class AdaIN(layers.Layer):
 
 @register
 class MinibatchDeviation(layers.Layer):
-    """Appends one map with the mean standard deviation over groups of images: (B, H, W, C) -> (B, H, W, C + 1).
+    """Appends a map with the mean standard deviation over groups of images: (B, H, W, C) -> (B, H, W, C + 1).
 
-    It lets a critic see that all images of a batch look alike. The last batch of an epoch may be smaller than a group.
+    It lets a critic see when all images of a batch look alike. The last batch of an epoch may be smaller than a group.
     """
 
     def __init__(self, group: int = 4, **kwargs):
@@ -202,7 +202,7 @@ class MinibatchDeviation(layers.Layer):
         return ops.concatenate([x, ops.cast(maps, x.dtype)], axis=-1)
 
     def compute_output_shape(self, input_shape):
-        """One channel more."""
+        """The input's shape with one more channel."""
         return (*input_shape[:-1], input_shape[-1] + 1)
 
     def get_config(self):

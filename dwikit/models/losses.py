@@ -1,4 +1,4 @@
-"""The losses, one function an equation. Sums and means are said in each name or docstring, since papers rarely do.
+"""The losses, one function per equation. Each name or docstring says where it sums or averages; papers rarely do.
 
 Equation numbers repeat in the paper, so each is cited with its section. ``mean`` and ``log_variance`` are
 (B, latent_size); images are (B, H, W, 1) in [0, 1]; scores are (B, 1).
@@ -22,7 +22,7 @@ def kl_per_latent(mean, log_variance):
 
 
 def kl_mean(mean, log_variance):
-    """KL divergence averaged over latents and batch: the reading under which the paper's weights make sense."""
+    """KL divergence averaged over latents and batch: the reading that makes sense of the paper's weights."""
     return ops.mean(kl_per_latent(mean, log_variance))
 
 
@@ -61,7 +61,7 @@ def perceptual_mean(features: Sequence, others: Sequence):
 
 
 def hinge(margin: float, kl):
-    """[m - KL]+ of a KL divergence already averaged over the batch (sec. 2.4, eq. 8)."""
+    """[m - KL]+ for a KL divergence already averaged over the batch (sec. 2.4, eq. 8)."""
     return ops.relu(margin - kl)
 
 
@@ -69,12 +69,12 @@ def hinge(margin: float, kl):
 
 
 def wasserstein_critic(real, fake):
-    """E[f(fake)] - E[f(real)], minimized by the critic f (sec. 2.5, eq. 11; the sign is that of the WGAN paper)."""
+    """E[f(fake)] - E[f(real)], minimized by the critic f (sec. 2.5, eq. 11; sign as in the WGAN paper)."""
     return ops.mean(fake) - ops.mean(real)
 
 
 def wasserstein_generator(fake):
-    """- E[f(fake)], minimized by the generator (sec. 2.5, eq. 12; the sign is that of the WGAN paper)."""
+    """- E[f(fake)], minimized by the generator (sec. 2.5, eq. 12; sign as in the WGAN paper)."""
     return -ops.mean(fake)
 
 
@@ -84,7 +84,7 @@ def least_squares_critic(real, fake):
 
 
 def least_squares_generator(fake):
-    """Fake scores to 0, half way to real (released code)."""
+    """Fake scores to 0, halfway to real (released code)."""
     return ops.mean(ops.square(fake))
 
 
@@ -99,7 +99,7 @@ def logistic_generator(fake):
 
 
 def drift(real):
-    """Mean square of the real scores, which keeps a Wasserstein critic from drifting away from 0 (the PGGAN paper)."""
+    """Mean square of the real scores, which keeps a Wasserstein critic from drifting (the PGGAN paper)."""
     return ops.mean(ops.square(real))
 
 

@@ -1,6 +1,6 @@
-"""Is this training still worth its minutes? Each check looks at the log and names what to change.
+"""Is this training still worth continuing? Each check looks at the log and names what to change.
 
-A check returns None, or the reason to stop in one sentence with its remedy.
+A check returns None, or one sentence with the reason to stop and a remedy.
 """
 
 import math
@@ -12,29 +12,26 @@ Row = dict
 """One epoch of the log: the terms of the loss, ``variety`` (ISD of the watched samples over that of the data)."""
 
 COLLAPSED = 0.02
-"""Variety below which all samples are one image; a blurred VAE early in training has about 0.05, a good network 1."""
+"""Variety below which all samples are the same image; a blurred VAE early in training has about 0.05, a good network 1."""
 PATIENCE = 3
-"""Epochs in a row that must be bad before training stops."""
-ABOVE_MARGIN = 1.5
-"""KL divergence of fakes over the IntroVAE's margin; it swings about 1 while encoder and generator keep pace."""
-CRITIC_AHEAD = 1e3
-"""Difference of the critic's scores for real and fake; with a penalty that works it stays below about 100."""
+"""Training stops after this many bad epochs in a row."""
 
 
 class TrainingStopped(RuntimeError):
-    """A health check has ended the training; what was trained before is kept."""
+    """A health check has stopped the training; the epochs before are kept."""
 
 
 def finite(model: models.GenerativeModel, rows: Sequence[Row]) -> str | None:
     """No term of the loss is NaN or infinite."""
     bad = [name for name, value in rows[-1].items() if isinstance(value, float) and not math.isfinite(value)]
     if bad:
-        return f"{', '.join(bad)} is no longer a number: lower the learning rate (now {model.config['learning_rate']:g})."
+        rate = model.config.get("learning_rate")
+        return f"{', '.join(bad)} is no longer a number: lower the learning rate{f' (now {rate:g})' if rate else ''}."
     return None
 
 
 def varied(model: models.GenerativeModel, rows: Sequence[Row]) -> str | None:
-    """Samples differ from one another (after the first epochs, when no network draws anything yet)."""
+    """Samples differ from one another (checked after the first epochs, when no network draws anything yet)."""
     recent = [row["variety"] for row in rows[-PATIENCE:]]
     if len(rows) > 2 * PATIENCE and max(recent) < COLLAPSED:
         return (
@@ -44,34 +41,12 @@ def varied(model: models.GenerativeModel, rows: Sequence[Row]) -> str | None:
     return None
 
 
-def margin_held(model: models.GenerativeModel, rows: Sequence[Row]) -> str | None:
-    """IntroVAE: the generator still follows, so that the KL divergence of fakes does not stay above the margin."""
-    if "kl_fake" not in rows[-1] or len(rows) <= PATIENCE:
-        return None
-    margin = model.config["margin"]
-    if min(row["kl_fake"] for row in rows[-PATIENCE:]) > ABOVE_MARGIN * margin:
-        return (
-            f"the KL divergence of fakes has stayed at {rows[-1]['kl_fake']:.0f}, far above the margin m = {margin:g}, so the "
-            "generator no longer reaches the encoder and variety is being lost: lower the learning rate, raise "
-            "reconstruction_weight, or train the plain VAE longer first (warmup_steps)."
-        )
-    return None
+def well(model: models.GenerativeModel, rows: Sequence[Row]) -> str | None:
+    """The network's own check (``GenerativeModel.ailing``)."""
+    return model.ailing(rows[-PATIENCE:]) if len(rows) > PATIENCE else None
 
 
-def critic_in_reach(model: models.GenerativeModel, rows: Sequence[Row]) -> str | None:
-    """StyleGAN: the critic is not so far ahead that its slope says nothing."""
-    if "real_score" not in rows[-1]:
-        return None
-    ahead = [row["real_score"] - row["fake_score"] for row in rows[-PATIENCE:]]
-    if len(rows) > PATIENCE and min(map(abs, ahead)) > CRITIC_AHEAD:
-        return (
-            f"the critic tells real from fake by {ahead[-1]:.3g}, out of the generator's reach: raise penalty, or lower the "
-            "learning rate."
-        )
-    return None
-
-
-CHECKS: list[Callable[[models.GenerativeModel, Sequence[Row]], str | None]] = [finite, varied, margin_held, critic_in_reach]
+CHECKS: list[Callable[[models.GenerativeModel, Sequence[Row]], str | None]] = [finite, varied, well]
 
 
 def check(model: models.GenerativeModel, rows: Sequence[Row]) -> None:

@@ -1,8 +1,8 @@
 """The same model, slices and random state trained on one logical CPU device and on two, and how far apart they end.
 
-``python tests/backend/distribution_worker.py`` prints the table after two epochs of two steps, the model being saved in between: the
-largest relative deviation of a term of the loss, that of all variables together (Euclidean norms), and the variable that is
-furthest off for its size.
+``python tests/backend/distribution_worker.py`` prints the table after two epochs of two steps, the model being saved in
+between: the largest relative deviation of a term of the loss, that of all variables together (Euclidean norms), and the
+variable that is furthest off for its size.
 
 Adam's epsilon is raised, as in ``parity_worker.py``: its first steps are the learning rate times the sign of the gradient, and
 where a gradient is zero but for rounding (a bias before batch normalization) that sign is chance. What remains in single
@@ -130,7 +130,7 @@ def prepare(folder: Path, key: str) -> Path:
     if key == "dfc_vae":
         settings["features"] = str(folder / "pretext.keras")
         features.train_pretext(store().images, np.arange(48) % 26, folder / "pretext.keras", steps=1, widths=(8, 8, 16))
-    path, model = folder / f"{key}.keras", models.BY_KEY[key].from_preset("paper", **settings)
+    path, model = folder / f"{key}.keras", models.registry.network(key).from_preset("paper", **settings)
     if key == "intro_vae":  # its first images are flat, and the encoder's normalization would magnify their rounding
         model.fit(store().batches("train", 8, steps=40), verbose=0)
     models.save(model, path)

@@ -34,7 +34,7 @@ def main() -> None:
         print(json.dumps(deviations))
 
     with machines.scope(1):
-        devices = distribution.devices_of(models.BY_KEY["vae"].from_preset("paper", image_size=32, channels=(8, 16)))
+        devices = distribution.devices_of(models.registry.network("vae").from_preset("paper", image_size=32, channels=(8, 16)))
     told = {
         "first": machines.first,
         "devices": devices,

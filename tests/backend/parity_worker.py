@@ -63,7 +63,7 @@ def prepare(folder: Path) -> None:
     features.train_pretext(slices(32), np.arange(32), folder / "pretext.keras", steps=2, widths=(8, 8, 16))
     for case, (key, preset, overrides) in CASES.items():
         extra = {"features": str(folder / "pretext.keras")} if key == "dfc_vae" else {}
-        model = models.BY_KEY[key].from_preset(preset, **SIZE, **overrides, **extra)
+        model = models.registry.network(key).from_preset(preset, **SIZE, **overrides, **extra)
         models.save(model, folder / f"{case}.keras")
         draws = [model.draw_noise(8) for _ in range(draws_a_step(key))]
         arrays = [keras.ops.convert_to_numpy(array) for array in keras.tree.flatten(draws)]

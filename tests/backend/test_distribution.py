@@ -75,7 +75,7 @@ def test_groups_of_the_critic_stay_whole_when_slices_are_dealt_out():
 
 def test_more_devices_than_there_are(tmp_path):
     config = profiles.resolve("smoke")
-    with pytest.raises(InputError, match=r"99 devices were asked for, and TensorFlow has \d+: .*PU:0"):
+    with pytest.raises(InputError, match=r"99 devices were asked for, but TensorFlow has \d+: .*PU:0"):
         training.train("vae", config, store(), tmp_path / "vae", devices=99)
     with pytest.raises(InputError, match="at least 1, not 0"):
         training.train("vae", config, store(), tmp_path / "vae", devices=0)
@@ -83,19 +83,19 @@ def test_more_devices_than_there_are(tmp_path):
 
 def test_another_backend(monkeypatch):
     monkeypatch.setattr(distribution, "BACKEND", "jax")
-    with pytest.raises(InputError, match="need KERAS_BACKEND=tensorflow, and Keras runs on jax"):
+    with pytest.raises(InputError, match="need KERAS_BACKEND=tensorflow, but Keras runs on jax"):
         distribution.scope(2)
 
 
 @pytest.mark.parametrize(
     ("key", "preset", "batch_size", "message"),
     [
-        ("vae", "paper", 7, "VAE: a batch of 7 has no 2 equal shares. Choose a batch_size that 2 divides"),
-        ("style_gan", "paper", 4, "StyleGAN: a batch of 4 has no 2 equal shares of whole groups of 4 slices.* that 8 divides"),
-        ("style_gan", "released", 8, "critic's dropout of 0.6 falls on other values"),
+        ("vae", "paper", 7, "VAE: 7 slices do not make 2 equal shares. Set a batch_size that 2 divides"),
+        ("style_gan", "paper", 4, "StyleGAN: 4 slices do not make 2 equal shares of whole groups of 4 slices.* that 8 divides"),
+        ("style_gan", "released", 8, "critic's dropout of 0.6 drops other values"),
     ],
 )
 def test_batches_that_several_devices_cannot_share(key, preset, batch_size, message):
-    model = models.BY_KEY[key].from_preset(preset, image_size=32, width=0.1, batch_size=batch_size)
+    model = models.registry.network(key).from_preset(preset, image_size=32, width=0.1, batch_size=batch_size)
     with pytest.raises(InputError, match=message):
         model.check_devices(2)

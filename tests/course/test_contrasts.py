@@ -7,14 +7,15 @@ from scipy.optimize import minimize_scalar
 
 from dwikit.common.errors import InputError
 from dwikit.course import contrasts
-from dwikit.models import VAE, IntroVAE, losses
-from dwikit.models.presets import PRESETS
+from dwikit.models import VAE, IntroVAE, losses, registry
+from dwikit.models.presets import preset
 
 
-@pytest.mark.parametrize("key", PRESETS)
+@pytest.mark.parametrize("key", registry.keys())
 def test_the_table_has_a_row_for_every_setting_that_differs(key):
-    table, values = contrasts.differences(key), PRESETS[key]
-    differing = [e for e in values["paper"] if len({repr(values[name].get(e)) for name in values}) > 1]
+    network = registry.network(key)
+    table, values = contrasts.differences(key), {name: preset(network, name) for name in network.presets}
+    differing = [e for e in network.presets["paper"] if len({repr(values[name].get(e)) for name in values}) > 1]
     assert list(table.index) == differing
     assert (table["paper"] == table["released"]).sum() + sum(
         values["paper"][entry] != values["released"][entry] for entry in differing
@@ -31,7 +32,9 @@ def test_the_table_gives_values_and_their_sources():
         "logistic",
     ]
     assert contrasts.differences("vae").loc["channels", "paper"] == "32–64–128–256"
-    assert all("paper:" in source for key in PRESETS for source in contrasts.differences(key)["source"])
+    assert all(
+        "paper: " in source and "; " in source for key in registry.keys() for source in contrasts.differences(key)["source"]
+    )
     with pytest.raises(InputError, match="Did you mean 'vae'"):
         contrasts.differences("vea")
 
@@ -76,7 +79,7 @@ def test_feature_vectors_are_as_far_apart_as_the_perceptual_loss_says(mean, loss
 def test_small_slices_are_means_of_blocks_and_keep_the_split(volumes, tmp_path):
     from dwikit import slices
 
-    store = slices.build(volumes, tmp_path / "slices", image_size=64)
+    store = slices.build(volumes, tmp_path / "slices", slices.SliceSettings(image_size=64))
     small = contrasts.small(store)
     assert small.image_size == 32 and small.images.dtype == np.uint8
     block = store.images[5, 20:22, 30:32].astype(float)

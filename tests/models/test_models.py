@@ -14,7 +14,7 @@ from keras import ops
 
 from dwikit import models
 from dwikit.common.errors import InputError
-from dwikit.models import features, layers, losses, presets
+from dwikit.models import features, layers, losses, presets, registry
 from dwikit.models.style_gan import networks
 
 REFERENCE = json.loads((Path(__file__).parents[1] / "reference.json").read_text())["trainable_parameters_at_128"]
@@ -49,7 +49,7 @@ def small(pretext):
             "style_gan": {**STYLE, "preset": "released", "noise": "normal", "ema": 0.9, "mixing": 0.5, "penalty_interval": 2},
         }[key] | changes
         name = settings.pop("preset", "paper")
-        return models.BY_KEY[key].from_preset(name, **{**SMALL, **settings})
+        return registry.network(key).from_preset(name, **{**SMALL, **settings})
 
     return build
 
@@ -61,12 +61,14 @@ def small(pretext):
 def test_parameter_counts_at_128_pixels(entry):
     key, name = entry.split("/")
     name, *override = name.split(", ")
-    config = presets.preset(key, name, 128, 1.0, {k: int(v) for k, v in (text.split("=") for text in override)})
+    config = presets.preset(
+        registry.network(key), name, overrides={k: int(v) for k, v in (text.split("=") for text in override)}
+    )
     if key == "style_gan":
         mapping, synthesis = networks.mapping_network(config), networks.synthesis_network(config)
         found = {"generator": count(mapping) + count(synthesis), "critic": count(networks.critic_network(config))}
     else:
-        model = models.BY_KEY[key](**config)
+        model = registry.network(key)(**config)
         found = {"encoder": count(model.encoder), "decoder": count(model.decoder)}
     assert found == {part: REFERENCE[entry][part] for part in found}
 
@@ -75,22 +77,28 @@ def count(network):
     return sum(int(np.prod(v.shape)) for v in network.trainable_variables)
 
 
-@pytest.mark.parametrize("key", models.BY_KEY)
+@pytest.mark.parametrize("key", registry.keys())
 @pytest.mark.parametrize("name", ["paper", "released", "canonical"])
 @pytest.mark.parametrize("size", [32, 64, 256])
 def test_every_preset_makes_images_of_every_size(key, name, size, pretext):
     extra = {"features": pretext} if key == "dfc_vae" else {}
-    model = models.BY_KEY[key].from_preset(name, image_size=size, width=0.0625, **extra)
+    model = registry.network(key).from_preset(name, image_size=size, width=0.0625, **extra)
     images = model.sample(2)
     assert images.shape == (2, size, size, 1) and images.dtype == np.float32
     assert images.min() >= 0 and images.max() <= 1
 
 
 def test_every_value_of_a_preset_is_json():
-    for key, by_name in presets.PRESETS.items():
-        names = [set(values) for values in by_name.values()]
-        assert names[0] == names[1] == names[2], key
-        json.dumps(by_name)
+    for key, network in registry.networks().items():
+        found = [presets.preset(network, name) for name in network.presets]
+        assert len(found) == 3 and set(found[0]) == set(found[1]) == set(found[2]), key
+        json.dumps(found)
+
+
+def test_every_value_of_a_preset_has_its_source():
+    for network in registry.networks().values():
+        for name in network.presets:
+            assert all(setting.source for setting in presets.settings(network, name).values()), (network.key, name)
 
 
 def test_the_quick_recipes_can_be_expressed():
@@ -116,7 +124,7 @@ def test_the_quick_recipes_can_be_expressed():
 
 
 def test_the_first_samples_do_not_depend_on_how_many_are_drawn(small):
-    for key in models.BY_KEY:
+    for key in registry.keys():
         model = small(key)
         assert np.allclose(model.sample(2, seed=3), model.sample(5, seed=3)[:2], atol=1e-6)
         assert not np.allclose(model.sample(2, seed=3), model.sample(2, seed=4))
@@ -232,7 +240,7 @@ def test_the_generator_learns_only_in_its_own_step(small):
     assert any(not np.array_equal(a, b) for a, b in zip(average, before["synthesis"]))
 
 
-@pytest.mark.parametrize("key", models.BY_KEY)
+@pytest.mark.parametrize("key", registry.keys())
 def test_training_goes_on_after_loading_as_if_nothing_had_happened(key, small, tmp_path):
     model = small(key)
     if key != "style_gan":
@@ -336,7 +344,7 @@ def test_images_that_are_none(images, words, small):
 )
 def test_settings_that_do_not_exist(key, settings, words):
     with pytest.raises(InputError, match=words):
-        models.BY_KEY[key].from_preset(**{**SMALL, **settings})
+        registry.network(key).from_preset(**{**SMALL, **settings})
 
 
 def test_samplers_that_do_not_exist(small):

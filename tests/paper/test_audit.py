@@ -69,9 +69,8 @@ def test_a_training_step_costs_what_the_audit_counts():
         node = nodes.pop()
         counted += node.float_ops if node.name.startswith(("Conv2D", "MatMul")) else 0
         nodes.extend(node.children)
-    passes = cost.PASSES["vae"]
     parts = architecture.networks(model)
-    assert counted == sum(count * architecture.flops(parts[name]) for name, count in passes.items())
+    assert counted == sum(count * architecture.flops(parts[name]) for name, count in model.passes.items())
 
 
 class Untracked(contextlib.nullcontext):
@@ -86,14 +85,14 @@ def test_a_training_step_costs_what_pytorch_counts(key, monkeypatch):
     torch = pytest.importorskip("torch")
     from torch.utils.flop_counter import FlopCounterMode
 
-    from dwikit import models
+    from dwikit.models import registry
     from dwikit.models.presets import preset
 
     monkeypatch.syspath_prepend(paths.project() / "benchmarks")
     import torch_models
 
-    config = preset(key, "paper", 32, 0.5, {})
-    found = cost.operations(models.BY_KEY[key](**config))
+    config = preset(registry.network(key), "paper", 32, 0.5)
+    found = cost.operations(registry.network(key)(**config))
     other = torch_models.build(key, config, "eager")
     batch = torch.rand(4, 1, 32, 32)
     counter = FlopCounterMode(display=False)

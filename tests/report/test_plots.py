@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dwikit import evaluation, metrics
-from dwikit.models import architecture
+from dwikit.models import architecture, registry
 from dwikit.report import plots
 from dwikit.report.plots import diagrams
 
@@ -66,7 +66,7 @@ def test_maps_show_collapse_and_blur_where_they_are(store):
 
 @pytest.fixture(scope="module")
 def models():
-    return {key: architecture.build(key, image_size=32) for key in architecture.BY_KEY}
+    return {key: architecture.build(key, image_size=32) for key in registry.keys()}
 
 
 def test_diagrams_are_of_the_networks_that_were_built(models):
@@ -74,8 +74,19 @@ def test_diagrams_are_of_the_networks_that_were_built(models):
     assert shown.count("VAE, DFC-VAE") == 1 and "IntroVAE" in shown, "networks that are alike share a row"
     assert {"32×32×1", "16×16×32", "8×8×64", "200", "4×4×128", "256"} <= set(shown)
     assert any("at least 110" in text for text in shown) and any("409.6" in text for text in shown)
+    assert [line for text in shown for line in text.splitlines() if line.startswith("DFC-VAE: KL")] == [
+        "DFC-VAE: KL + 2e-9 × squared error of features of VGG16 (block1_conv1, block2_conv1, block3_conv1)"
+    ]
     other = architecture.build("vae", image_size=64)
     assert "VAE" in texts(diagrams.autoencoders([other, models["dfc_vae"]]))
+
+
+@pytest.mark.parametrize("key", registry.keys())
+def test_the_diagram_of_any_network_has_a_box_a_stage(models, key):
+    figure = diagrams.chains(models[key])
+    stages = [stage for part in architecture.networks(models[key]).values() for stage in architecture.stages(part)]
+    assert len([patch for patch in figure.axes[0].patches if type(patch).__name__ == "Rectangle"]) == len(stages)
+    assert {*architecture.networks(models[key]), models[key].label, models[key].objective} - {""} <= set(texts(figure))
 
 
 def test_the_style_diagram_has_a_box_a_stage(models):

@@ -7,6 +7,7 @@ import pytest
 
 from dwikit import cli, models
 from dwikit.common.errors import InputError
+from dwikit.models import presets, registry
 from dwikit.training.weights import export
 
 ort = pytest.importorskip("onnxruntime", reason="pip install -e '.[export]'")
@@ -26,8 +27,8 @@ def randomized(case):
     """A model whose every weight matters: none zero, averages unlike their networks."""
     settings = dict(SETTINGS[case])
     key = case.split()[0]
-    config = models.presets.preset(key, settings.pop("preset", "paper"), SMALL["image_size"], SMALL["width"], settings)
-    model = models.BY_KEY[key](**config)
+    config = presets.preset(registry.network(key), settings.pop("preset", "paper"), **SMALL, overrides=settings)
+    model = registry.network(key)(**config)
     rng = np.random.default_rng(0)
     for variable in model.weights:
         if "seed" not in variable.path:

@@ -2,9 +2,9 @@
 
 import keras
 
-from dwikit.backend import distribution
 from dwikit.models import features, losses
-from dwikit.models.vae import VAE
+from dwikit.models.dfc_vae.presets import PRESETS
+from dwikit.models.vae.model import VAE
 
 REDUCTIONS = {"sum": losses.perceptual_sum, "mean": losses.perceptual_mean}
 
@@ -15,12 +15,15 @@ class DFCVAE(VAE):
 
     The loss is ``KL + weight * perceptual loss`` (sec. 2.3, eq. 6-7, and sec. 3.2). The feature network is ImageNet's VGG16
     (``features="imagenet"``) or one trained on the slices themselves (``features=<path>``, made by
-    ``features.train_pretext``). It is no part of the model: not among its variables, not in its file, and not needed to
+    ``features.train_pretext``). It is not part of the model: not among its variables, not in its file, and not needed to
     sample from it; training looks for it where ``config["features"]`` says.
     """
 
     key = "dfc_vae"
     label = "DFC-VAE"
+    section = "2.3"
+    presets = PRESETS
+    passes = VAE.passes | {"features": 3}  # forward twice, and the gradients of the inputs once: it learns nothing
 
     def __init__(self, *, seed: int = 0, **config):
         super().__init__(seed=seed, **config)
@@ -29,10 +32,10 @@ class DFCVAE(VAE):
 
     @classmethod
     def from_preset(cls, name: str = "paper", **settings):
-        """As of every model; also finds the feature network.
+        """As in the base class; also checks that the feature network is there.
 
         Raises:
-            InputError: also where the feature network is missing, or has no layer of a given name.
+            InputError: also if the feature network is missing or lacks a layer named in the config.
         """
         model = super().from_preset(name, **settings)
         model.find_features()
@@ -44,19 +47,37 @@ class DFCVAE(VAE):
         return self.config["features"] != "imagenet"
 
     def find_features(self) -> None:
-        """Load the feature network, unless that is done."""
+        """Load the feature network, unless it is loaded."""
         if self.extractor.network is None:
             names = ("features", "feature_layers", "feature_network", "feature_input")
             self.extractor.network = features.load(*(self.config[name] for name in names))
 
-    def make_train_function(self, force: bool = False):
-        """Called by the Keras trainer before the first step, outside of it: the place to load a network."""
-        with distribution.scope_of(self):
-            self.find_features()
-        return super().make_train_function(force)
+    def prepare_training(self) -> None:
+        """Load the feature network."""
+        self.find_features()
+
+    def frozen_networks(self) -> dict[str, keras.Model]:
+        """The feature network, at the size of the images.
+
+        Raises:
+            InputError: the network is missing.
+        """
+        if not self.pretext:
+            return {"features": features.imagenet_blocks(self.image_size)}
+        self.find_features()
+        (network,) = (layer for layer in self.extractor.network.layers if isinstance(layer, keras.Model))
+        images = keras.Input((self.image_size, self.image_size, 1))
+        return {"features": keras.models.clone_model(network, input_tensors=images)}
+
+    @property
+    def objective(self) -> str:
+        """What the loss compares, in a few words."""
+        network, names = self.config["feature_network"].upper(), ", ".join(self.config["feature_layers"])
+        weight = f"{self.config['feature_weight']:.0e}".replace("e-0", "e-")
+        return f"{self.label}: KL + {weight} × squared error of features of {network} ({names})"
 
     def reconstruction_terms(self, images, reconstruction) -> dict:
-        """The weighted perceptual loss (sec. 2.3, eq. 6-7); the mean squared error of the pixels is only watched."""
+        """The weighted perceptual loss (sec. 2.3, eq. 6-7); the mean squared error of the pixels is only logged."""
         pair = self.extractor.network(images, training=False), self.extractor.network(reconstruction, training=False)
         if self.pretext:
             perceptual, weight = losses.perceptual_mean(*pair) / len(pair[0]), self.config["pretext_weight"]

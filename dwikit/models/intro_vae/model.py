@@ -1,23 +1,29 @@
 """The introspective variational autoencoder (sec. 2.4)."""
 
+from collections.abc import Mapping, Sequence
+
 import keras
 from keras import ops
 
-from dwikit.backend import distribution
-from dwikit.backend.gradients import isolated, update_in_turn
+from dwikit.backend.gradients import update_in_turn
+from dwikit.backend.steps import batch_mean, from_step, without_statistics
+from dwikit.common.errors import choose
 from dwikit.models import losses
 from dwikit.models.autoencoder import Autoencoder
 from dwikit.models.intro_vae.networks import intro_decoder, intro_encoder
-from dwikit.models.presets import choose
+from dwikit.models.intro_vae.presets import PRESETS
 from dwikit.models.vae.networks import vae_decoder, vae_encoder
+
+ABOVE_MARGIN = 1.5
+"""KL divergence of fakes over the margin; it swings about 1 while encoder and generator keep pace."""
 
 
 @keras.saving.register_keras_serializable("dwikit")
 class IntroVAE(Autoencoder):
     """A VAE whose encoder is also the critic of its decoder, called the generator (sec. 2.4, eq. 8-9).
 
-    The encoder gives real slices a small KL divergence from N(0, 1) and fake ones at least the margin; the generator tries
-    to make fakes of a small one. Both keep reconstructing. Symbols:
+    The encoder gives real slices a small KL divergence from N(0, 1) and fakes at least the margin; the generator tries to
+    make fakes with a small one. Both keep reconstructing. Symbols:
 
     * ``kl_real``, ``kl_rec``, ``kl_fake``: KL divergence of the encoder's answer to real slices, to reconstructions, and to
       images of latents from the prior; summed over latents, averaged over the batch
@@ -31,6 +37,15 @@ class IntroVAE(Autoencoder):
 
     key = "intro_vae"
     label = "IntroVAE"
+    section = "2.4"
+    notebook = "03_train_introvae"
+    presets = PRESETS
+    draws = ("generator",)
+    chains = (("encoder", "generator"),)
+    returns = True
+    # The encoder sees three images and learns from them (9), then two fakes whose gradients it passes on (4); the generator
+    # draws two images and passes on the gradients of one (3), then draws two and learns from them (6).
+    passes = {"encoder": 13, "generator": 9}
 
     def __init__(self, *, seed: int = 0, **config):
         super().__init__(config, seed)
@@ -52,8 +67,13 @@ class IntroVAE(Autoencoder):
 
     @property
     def decoder(self) -> keras.Model:
-        """What images are sampled with: the generator, or the moving average of it."""
+        """The network that draws samples: the generator, or its moving average."""
         return self.average_generator or self.generator
+
+    @property
+    def objective(self) -> str:
+        """What the loss compares, in a few words."""
+        return f"images go back: the encoder gives slices a small KL, fakes one of at least {self.config['margin']:g}"
 
     def build_optimizers(self) -> list:
         """One Adam for each network."""
@@ -72,38 +92,27 @@ class IntroVAE(Autoencoder):
         """Squared error summed over the pixels of an image, at 128 x 128 (sec. 2.4)."""
         return self.sum_scale * losses.squared_error_sum(images, reconstructions)
 
-    def as_judged(self, fake):
-        """A fake as it reaches the encoder's step: a constant, which the encoder judges and does not improve."""
-        return ops.stop_gradient(fake)
-
     def kl_of_fakes(self, reconstruction, fake, step):
         """KL divergence of the encoder's answers to a reconstruction and to an image of latents from the prior.
 
-        Its statistics stay as they are. In the first ``warmup_steps`` steps, when the model is a plain VAE, both are the
+        Its batch statistics are not updated. In the first ``warmup_steps`` steps, when the model is a plain VAE, both equal the
         margin.
         """
 
         def divergences():
-            with isolated():
-                return tuple(losses.kl_sum(*self.encoder(images, training=True)) for images in (reconstruction, fake))
+            return tuple(losses.kl_sum(*without_statistics(self.encoder, images)) for images in (reconstruction, fake))
 
         margin = ops.convert_to_tensor(self.config["margin"], dtype="float32")
-        return self.after_warmup(step, divergences, lambda: (margin, margin))
+        return from_step(self.config["warmup_steps"], step, divergences, lambda: (margin, margin))
 
-    def after_warmup(self, step, then, before):
-        """``then()`` from step ``config["warmup_steps"]`` on, until there ``before()``."""
-        warmup = self.config["warmup_steps"]
-        if not warmup:
-            return then()
-        if distribution.replicas() > 1:  # devices cannot exchange statistics inside of a branch: both are computed
-            return keras.tree.map_structure(lambda new, old: ops.where(step >= warmup, new, old), then(), before())
-        return ops.cond(step >= warmup, then, before)
+    def kl_of_constant_fakes(self, reconstruction, fake, step):
+        """The same in the encoder's step, where the fakes are constants: it judges them but does not improve them."""
+        return self.kl_of_fakes(ops.stop_gradient(reconstruction), ops.stop_gradient(fake), step)
 
     def encoder_loss(self, kl_real, kl_rec, kl_fake, rec):
-        """Eq. 8 of sec. 2.4: small for real slices, up to the margin for fakes, on the average over the whole batch."""
+        """Eq. 8 of sec. 2.4: small for real slices, up to the margin for fakes, averaged over the whole batch."""
         weights, margin = self.config, self.config["margin"]
-        kl_rec, kl_fake = distribution.average((kl_rec, kl_fake))
-        fakes = losses.hinge(margin, kl_rec) + losses.hinge(margin, kl_fake)
+        fakes = losses.hinge(margin, batch_mean(kl_rec)) + losses.hinge(margin, batch_mean(kl_fake))
         weighted = weights["real_weight"] * kl_real + weights["adversarial_weight"] * fakes
         return weighted + weights["reconstruction_weight"] * rec
 
@@ -116,27 +125,26 @@ class IntroVAE(Autoencoder):
 
     def training_step(self, images) -> dict:
         """One step of the encoder, then one of the generator against the new encoder, with the same images of both."""
-        noise = distribution.draw(self.draw_noise, ops.shape(images)[0])
-        step = self.encoder_optimizer.iterations + 0  # a copy, since the optimizer counts on
+        noise = self.step_noise(images)
+        step = self.encoder_optimizer.iterations + 0  # a copy, since the optimizer keeps counting
 
-        def generate_fakes():
-            with isolated():  # the generator's statistics are those of reconstructions
-                return self.generator(noise["prior"], training=True)
+        def generate_fakes():  # the generator's batch statistics are those of reconstructions
+            return without_statistics(self.generator, noise["prior"])
 
         def draw() -> tuple:
             mean, log_variance = self.encoder(images, training=True)
             reconstruction = self.generator(self.reparameterize(mean, log_variance, noise["z"]), training=True)
-            fake = self.after_warmup(step, generate_fakes, lambda: ops.zeros_like(images))
+            fake = from_step(self.config["warmup_steps"], step, generate_fakes, lambda: ops.zeros_like(images))
             return mean, log_variance, reconstruction, fake
 
         # 1 Encoder (sec. 2.4, eq. 8)
         def encoder_loss(mean, log_variance, reconstruction, fake) -> dict:
-            kl_rec, kl_fake = self.kl_of_fakes(self.as_judged(reconstruction), self.as_judged(fake), step)
+            kl_rec, kl_fake = self.kl_of_constant_fakes(reconstruction, fake, step)
             kl_real, rec = losses.kl_sum(mean, log_variance), self.reconstruction_error(images, reconstruction)
             loss = self.encoder_loss(kl_real, kl_rec, kl_fake, rec)
             return {"loss": loss, "kl_real": kl_real, "kl_rec": kl_rec, "kl_fake": kl_fake, "rec": rec}
 
-        # 2 Generator (sec. 2.4, eq. 9), of the same latents, against the new encoder
+        # 2 Generator (sec. 2.4, eq. 9), from the same latents, against the new encoder
         def generator_loss(mean, log_variance, reconstruction, fake) -> dict:
             kl_rec, kl_fake = self.kl_of_fakes(reconstruction, fake, step)
             return {"loss": self.generator_loss(kl_rec, kl_fake, self.reconstruction_error(images, reconstruction))}
@@ -147,7 +155,18 @@ class IntroVAE(Autoencoder):
             (generator_loss, self.generator.trainable_variables, self.generator_optimizer),
         )
 
-        # 3 Moving average of the generator, where asked for
+        # 3 Moving average of the generator, if configured
         if self.average_generator is not None:
             self.follow(self.average_generator, self.generator, step)
         return self.track({"encoder_loss": terms.pop("loss"), "generator_loss": generator_terms["loss"], **terms})
+
+    def ailing(self, recent: Sequence[Mapping]) -> str | None:
+        """The generator no longer keeps up, so the KL divergence of fakes stays above the margin."""
+        margin = self.config["margin"]
+        if min(row["kl_fake"] for row in recent) <= ABOVE_MARGIN * margin:
+            return None
+        return (
+            f"the KL divergence of fakes has stayed at {recent[-1]['kl_fake']:.0f}, far above the margin m = {margin:g}, so "
+            "the generator can no longer keep up with the encoder and variety is being lost: lower the learning rate, raise "
+            "reconstruction_weight, or train the plain VAE longer first (warmup_steps)."
+        )

@@ -2,15 +2,16 @@
 
 Two kinds of residual block are offered. ``released``: the authors' code, where a 1 x 1 convolution with normalization and
 ReLU comes first and the sum is activated. ``canonical``: the cited original, where the second normalization follows the
-sum, and a 1 x 1 convolution stands on the shortcut only where the number of channels changes.
+sum, and the shortcut has a 1 x 1 convolution only where the number of channels changes.
 """
 
 import keras
 from keras import layers
 
 from dwikit.backend import kernels
+from dwikit.common.errors import choose
 from dwikit.models.layers import normalize
-from dwikit.models.presets import base_size, choose
+from dwikit.models.presets import base_size
 
 
 def _convolve(x, channels: int, size: int, bias: bool = True, initializer: str = "he_normal"):
@@ -49,7 +50,7 @@ BLOCKS = {"released": _released_block, "canonical": _canonical_block}
 
 
 def _levels(channels: tuple[int, ...], block: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Channels from the image inwards, of the encoder and of the decoder."""
+    """Channels from the image inwards, of the encoder and the decoder."""
     if block == "canonical":  # it repeats its widest level at 4 x 4, and its narrowest at full size
         return (*channels, channels[-1]), (channels[0], *channels)
     return channels, channels

@@ -2,12 +2,12 @@
 
 from typing import Any
 
+import keras
 import numpy as np
-from keras import ops
+from keras import layers, ops
 
-from dwikit.common.errors import InputError
+from dwikit.common.errors import InputError, choose
 from dwikit.models import base
-from dwikit.models.presets import choose
 from dwikit.models.style_gan import networks
 
 NOISES = ("normal", "uniform")
@@ -24,6 +24,17 @@ class StyleGenerator(base.GenerativeModel):
         self.average_mapping, self.average_synthesis = self.average_of(self.mapping), self.average_of(self.synthesis)
         self.map_sizes = networks.map_sizes(self.config)
 
+    def sampler(self) -> keras.Model:
+        """As in the base class; inputs are ``latents`` and ``noise_0``, ``noise_1``, ... (B, S, S, 1), one per styled layer.
+
+        Draw the noise as ``noise_map`` does.
+        """
+        latents = keras.Input((self.latent_size,), name="latents")
+        maps = [keras.Input((size, size, 1), name=f"noise_{i}") for i, size in enumerate(self.map_sizes)]
+        styles = layers.RepeatVector(len(maps))((self.average_mapping or self.mapping)(latents))
+        images = (self.average_synthesis or self.synthesis)([styles, *maps], training=False)
+        return keras.Model([latents, *maps], {"images": ops.clip(images, 0.0, 1.0)})
+
     def repeat_styles(self, styles):
         """One style (B, W) for all layers: (B, layers, W)."""
         return ops.repeat(styles[:, None], len(self.map_sizes), axis=1)
@@ -34,7 +45,7 @@ class StyleGenerator(base.GenerativeModel):
         return image[:, edge : edge + size, edge : edge + size]
 
     def styles(self, latents: np.ndarray) -> np.ndarray:
-        """Styles (n, mapping_width) of latents (n, latent_size), by the moving average of the mapping if there is one."""
+        """Styles (n, mapping_width) of latents (n, latent_size), by the mapping's moving average if it has one."""
         return base.in_batches(self.average_mapping or self.mapping, np.asarray(latents, np.float32))
 
     def decode(self, latents: np.ndarray, truncation: float = 1.0, noise_seed: int = 0) -> np.ndarray:
@@ -42,7 +53,7 @@ class StyleGenerator(base.GenerativeModel):
 
         Args:
             latents: (n, latent_size).
-            truncation: how far from the mean style, 1 is the whole way; less gives more typical images.
+            truncation: distance from the mean style as a share of the full distance; below 1, images are more typical.
             noise_seed: of the noise in the layers.
         """
         styles = self.styles(latents)
@@ -56,7 +67,7 @@ class StyleGenerator(base.GenerativeModel):
         return self.decode(self.draw_latents(n, seed), truncation, noise_seed=seed)
 
     def mix(self, coarse: np.ndarray, fine: np.ndarray, crossover: int, noise_seed: int = 0) -> np.ndarray:
-        """Images (n, H, W, 1) in [0, 1] with two latents each: one sets the styles of the first layers, one of the others.
+        """Images (n, H, W, 1) in [0, 1] from two latents each: one styles the first layers, one the others.
 
         Args:
             coarse: latents (n, latent_size) of the layers before ``crossover``.
@@ -67,13 +78,13 @@ class StyleGenerator(base.GenerativeModel):
         Raises:
             InputError: latents of different shapes, or no such layer.
         """
-        layers = len(self.map_sizes)
-        if np.shape(coarse) != np.shape(fine) or not 0 <= crossover <= layers:
+        n = len(self.map_sizes)
+        if np.shape(coarse) != np.shape(fine) or not 0 <= crossover <= n:
             raise InputError(
-                f"Mixing needs latents of one shape and a crossover from 0 to {layers}, not {np.shape(coarse)}, "
+                f"Mixing needs latents of one shape and a crossover from 0 to {n}, not {np.shape(coarse)}, "
                 f"{np.shape(fine)} and {crossover}."
             )
-        first = (np.arange(layers) < crossover)[None, :, None]
+        first = (np.arange(n) < crossover)[None, :, None]
         return self.draw(np.where(first, self.styles(coarse)[:, None], self.styles(fine)[:, None]), noise_seed)
 
     def draw(self, styles: np.ndarray, noise_seed: int = 0) -> np.ndarray:

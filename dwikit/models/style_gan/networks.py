@@ -1,6 +1,6 @@
 """The style-based generator and its critics (sec. 2.5 and 3.2), as Keras functional models made from a model's config.
 
-With equalized learning rate a kernel begins as N(0, 1), and its inputs, not the kernel, are multiplied by
+With equalized learning rate a kernel starts as N(0, 1), and its inputs, not the kernel, are multiplied by
 gain / sqrt(fan in): the same function with the same gradients as scaling the kernel at run time.
 """
 
@@ -11,9 +11,9 @@ import keras
 from keras import layers
 
 from dwikit.backend import kernels
-from dwikit.common.errors import InputError
+from dwikit.common.errors import InputError, choose
 from dwikit.models.layers import AdaIN, LearnedConstant, MinibatchDeviation, NoiseAndBias, blur
-from dwikit.models.presets import base_size, choose
+from dwikit.models.presets import base_size
 
 GAIN = math.sqrt(2)
 """Gain before a rectified activation; elsewhere 1."""
@@ -69,7 +69,7 @@ def map_sizes(config: dict[str, Any]) -> list[int]:
 
 
 def synthesis_network(config: dict[str, Any]) -> keras.Model:
-    """Styles (B, layers, mapping_width) and one noise map (B, S, S, 1) a layer -> images (B, H, W, 1).
+    """Styles (B, layers, mapping_width) and one noise map (B, S, S, 1) per layer -> images (B, H, W, 1).
 
     Raises:
         InputError: fewer ``channels`` than levels, or an unknown upsampling, order, constant or output.
@@ -78,7 +78,7 @@ def synthesis_network(config: dict[str, Any]) -> keras.Model:
     levels = (config["image_size"] // config["constant_size"]).bit_length()
     if len(config["channels"]) < levels:
         raise InputError(
-            f"A generator from {config['constant_size']} to {config['image_size']} pixels needs {levels} channels, one a "
+            f"A generator from {config['constant_size']} to {config['image_size']} pixels needs {levels} channels, one per "
             f"level from the image inwards; {len(config['channels'])} were given."
         )
     choose(dict.fromkeys(("nearest", "bilinear")), config["upsampling"], "upsampling")
@@ -108,8 +108,8 @@ def synthesis_network(config: dict[str, Any]) -> keras.Model:
     x = layers.Activation("linear", dtype="float32")(_convolve(x, 1, 1, equalized, gain=1.0))
     outputs = {
         "sigmoid": layers.Activation("sigmoid", dtype="float32"),
-        "dark_sigmoid": lambda x: layers.Activation("sigmoid")(layers.Rescaling(2.0, -1.0)(x)),  # begins at 0.27: dark
-        "linear": layers.Rescaling(0.5, 0.5, dtype="float32"),  # from [-1, 1], where the original works
+        "dark_sigmoid": lambda x: layers.Activation("sigmoid")(layers.Rescaling(2.0, -1.0)(x)),  # starts at 0.27: dark
+        "linear": layers.Rescaling(0.5, 0.5, dtype="float32"),  # from [-1, 1], the original's range
     }
     images = choose(outputs, config["output"], "output")(x)
     return keras.Model([styles, *maps], images, name="synthesis")
@@ -138,7 +138,7 @@ def _activate(x, config: dict[str, Any]):
 
 
 def _progressive(x, config: dict[str, Any]):
-    """PGGAN's discriminator: two 3 x 3 convolutions a level, halved in between; with ``blur``, StyleGAN's."""
+    """PGGAN's discriminator: two 3 x 3 convolutions per level, halved in between; with ``blur``, StyleGAN's."""
     channels, equalized = config["critic_channels"], config["equalized"]
     x = _activate(_convolve(x, channels[0], 1, equalized), config)
     for n, following in zip(channels, channels[1:]):
@@ -149,7 +149,7 @@ def _progressive(x, config: dict[str, Any]):
 
 
 def _strided(x, config: dict[str, Any]):
-    """One 4 x 4 convolution of stride 2 a level: a third of the work, for a CPU."""
+    """One 4 x 4 convolution of stride 2 per level: a third of the work, for a CPU."""
     for n in config["critic_channels"]:
         x = _activate(_convolve(x, n, 4, config["equalized"], strides=2), config)
     return _head(x, config)

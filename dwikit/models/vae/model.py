@@ -1,14 +1,13 @@
 """The variational autoencoder (sec. 2.2)."""
 
 import keras
-from keras import ops
 
-from dwikit.backend import distribution
 from dwikit.backend.gradients import update
+from dwikit.common.errors import choose
 from dwikit.models import losses
 from dwikit.models.autoencoder import Autoencoder
-from dwikit.models.presets import choose
 from dwikit.models.vae.networks import vae_decoder, vae_encoder
+from dwikit.models.vae.presets import PRESETS
 
 KL = {"mean": losses.kl_mean, "sum": losses.kl_sum}
 
@@ -32,6 +31,12 @@ class VAE(Autoencoder):
 
     key = "vae"
     label = "VAE"
+    section = "2.2"
+    notebook = "02_train_vae"
+    presets = PRESETS
+    draws = ("decoder",)
+    chains = (("encoder", "decoder"),)
+    passes = {"encoder": 3, "decoder": 3}  # forward, and the gradients of weights and inputs
 
     def __init__(self, *, seed: int = 0, **config):
         super().__init__(config, seed)
@@ -46,6 +51,11 @@ class VAE(Autoencoder):
         self.encoder = vae_encoder(**sizes)
         self.decoder = vae_decoder(**sizes, upsampling=self.config["upsampling"])
 
+    @property
+    def objective(self) -> str:
+        """What the loss compares, in a few words."""
+        return f"{self.label}: KL + {self.config['reconstruction_weight']:g} × mean squared error of the pixels"
+
     def build_optimizers(self) -> list:
         """One Adam for both networks."""
         self.adam_optimizer = self.adam(self.trainable_variables)
@@ -56,13 +66,13 @@ class VAE(Autoencoder):
         return {"z": keras.random.normal((batch_size, self.latent_size), seed=self.noise_seed)}
 
     def reconstruction_terms(self, images, reconstruction) -> dict:
-        """The weighted ``reconstruction`` loss, and beside it what the log shows (sec. 3.2)."""
+        """The weighted ``reconstruction`` loss, and what the log shows besides (sec. 3.2)."""
         mse = losses.squared_error_mean(images, reconstruction)
         return {"reconstruction": self.config["reconstruction_weight"] * mse, "mse": mse}
 
     def training_step(self, images) -> dict:
         """Encode, draw, decode, and step down the gradient of KL + weighted reconstruction loss."""
-        noise = distribution.draw(self.draw_noise, ops.shape(images)[0])
+        noise = self.step_noise(images)
 
         def loss() -> dict:
             mean, log_variance = self.encoder(images, training=True)

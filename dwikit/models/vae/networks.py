@@ -36,7 +36,7 @@ def vae_decoder(
 ) -> keras.Model:
     """(B, latent_size) -> (B, H, W, 1) in [0, 1]: a dense layer, then each level twice as large as the one before it.
 
-    ``channels`` are the encoder's, and are walked backwards. The last convolution has a sigmoid and no normalization.
+    ``channels`` are the encoder's, taken in reverse order. The last convolution has a sigmoid and no normalization.
     """
     base = base_size(image_size, len(channels))
     latents = x = keras.Input((latent_size,), name="latents")

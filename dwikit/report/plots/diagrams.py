@@ -1,4 +1,4 @@
-"""Figures 1 and 2: diagrams of the four models, drawn from the layers of their built networks."""
+"""Diagrams of networks, drawn from their layers: any network (``chains``), and figures 1 and 2."""
 
 from collections.abc import Sequence
 
@@ -12,22 +12,45 @@ from dwikit.models.architecture import Stage
 from dwikit.report.plots.style import bare, finished
 
 STEP, WIDTH = 0.72, 0.32
-"""Inches from one stage to the next, and of one."""
+"""Inches from one stage to the next, and width of a stage."""
 TEXT = {"fontsize": 7, "ha": "center", "linespacing": 1.2}
 HALF = 0.72
 """Half the height of the tallest stage, in inches."""
 
 
-def autoencoders(models: Sequence[GenerativeModel]) -> Figure:
-    """Figure 1: the three autoencoders: encoder, latents, decoder, and what the loss compares.
+def chains(model: GenerativeModel) -> Figure:
+    """Any network: a row for each chain of Keras models named by its class, and below them what the loss compares.
 
-    Models whose networks are the same share a row.
+    Raises:
+        InputError: a model that is not functional, so the order of its layers is unknown.
+    """
+    rows = architecture.chains(model)
+    longest = max(sum(len(stages) for stages in row.values()) for row in rows)
+    figure, axis = _sheet(longest * STEP + 0.95, 2.9 * len(rows) + 0.5)
+    for i, row in enumerate(rows):
+        x, y, end = 0.45, 2.9 * (len(rows) - i) - 1.2, None
+        for name, stages in row.items():
+            places = _chain(axis, stages, x, y, STEP)
+            axis.text(places[0] - 0.3, y + 1.1, name, fontsize=10, fontweight="bold", va="center")
+            if end is not None:
+                _arrow(axis, (end + WIDTH / 2, y), (places[0] - WIDTH / 2, y), linestyle=":")
+            x, end = places[-1] + STEP, places[-1]
+    axis.text(0.15, 0.2, model.objective, fontsize=8, color="0.2")
+    axis.text(0.15, 2.9 * len(rows) + 0.3, model.label, fontsize=11, fontweight="bold", va="center")
+    return finished(figure)
+
+
+def autoencoders(models: Sequence[GenerativeModel]) -> Figure:
+    """Figure 1: autoencoders: encoder, latents, decoder, and what the loss compares.
+
+    Models with the same networks share a row.
     """
     rows: list[tuple[list, list[GenerativeModel]]] = []
     for model in models:
-        chains = [architecture.stages(network) for network in architecture.networks(model).values()]
-        same = [members for shown, members in rows if shown == chains]
-        same[0].append(model) if same else rows.append((chains, [model]))
+        (row,) = architecture.chains(model)
+        pair = list(row.values())
+        same = [members for shown, members in rows if shown == pair]
+        same[0].append(model) if same else rows.append((pair, [model]))
     length = (max(len(encoder) + len(decoder) for (encoder, decoder), _ in rows) - 2) * STEP
     figure, axis = _sheet(length + 0.95, 3.15 * len(rows))
     for row, ((encoder, decoder), members) in enumerate(rows):
@@ -35,21 +58,9 @@ def autoencoders(models: Sequence[GenerativeModel]) -> Figure:
         places = _chain(axis, [*encoder, *decoder[1:]], 0.45, y, step=length / (len(encoder) + len(decoder) - 2))
         axis.text(0.05, y + 1.48, ", ".join(model.label for model in members), fontsize=10, fontweight="bold", va="center")
         axis.text(places[len(encoder) - 1], y + 0.6, "mean,\nvariance", **TEXT, va="bottom", color="0.35")
-        objectives = [_objective(model) for model in members]
-        _back(axis, places[0], places[-1], y + 0.95, [text for text, _ in objectives], any(back for _, back in objectives))
+        objectives, returns = [model.objective for model in members], any(model.returns for model in members)
+        _back(axis, places[0], places[-1], y + 0.95, objectives, returns)
     return finished(figure)
-
-
-def _objective(model: GenerativeModel) -> tuple[str, bool]:
-    """What the loss compares, in words, and whether images go back into the encoder."""
-    config = model.config
-    if model.key == "vae":
-        return f"VAE: KL + {config['reconstruction_weight']:g} × mean squared error of the pixels", False
-    if model.key == "dfc_vae":
-        network, names = config["feature_network"].upper(), ", ".join(config["feature_layers"])
-        weight = f"{config['feature_weight']:.0e}".replace("e-0", "e-")
-        return f"DFC-VAE: KL + {weight} × squared error of features of {network} ({names})", False
-    return f"images go back: the encoder gives slices a small KL, fakes one of at least {config['margin']:g}", True
 
 
 def style_gan(model: GenerativeModel) -> Figure:
@@ -95,12 +106,12 @@ def _tallest(chain: Sequence[Stage]) -> int:
 
 
 def _half(stage: Stage, tallest: int) -> float:
-    """Half the height of a stage, which goes with the logarithm of its side; vectors are all alike."""
+    """Half the height of a stage, which grows with the logarithm of its side; all vectors have the same."""
     return HALF * stage.size[0].bit_length() / tallest if stage.size else 0.42
 
 
 def _chain(axis: Axes, chain: Sequence[Stage], x: float, y: float, step: float, below: float = 0.08) -> list[float]:
-    """Stages from left to right, their operations under them; returns where they stand."""
+    """Stages from left to right, with their operations below; returns their positions."""
     places = [x + i * step for i in range(len(chain))]
     for i, (place, stage) in enumerate(zip(places, chain)):
         half, width = _half(stage, _tallest(chain)), WIDTH if stage.size else 0.1

@@ -5,64 +5,45 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from keras import layers, ops
+from keras import ops
 
 from dwikit.common import files
 from dwikit.common.errors import InputError
-from dwikit.models import GenerativeModel, StyleGAN
+from dwikit.models import GenerativeModel
 
 TOLERANCE = 1e-4
-"""How far a pixel of the exported network may lie from Keras's, of a range of 1."""
-
-
-def generator(model: GenerativeModel) -> keras.Model:
-    """What samples are made with, as one network with images (B, H, W, 1) in [0, 1] as output ``images``.
-
-    Inputs are ``latents`` (B, latent_size), N(0, 1); and for the StyleGAN ``noise_0``, ``noise_1``, ... (B, S, S, 1), one a
-    styled layer, drawn as ``StyleGenerator.noise_map`` does. Where moving averages of the weights were kept, they are used.
-    """
-    latents = keras.Input((model.latent_size,), name="latents")
-    if not isinstance(model, StyleGAN):
-        return keras.Model([latents], _clipped(model.decoder(latents, training=False)))
-    maps = [keras.Input((size, size, 1), name=f"noise_{i}") for i, size in enumerate(model.map_sizes)]
-    styles = layers.RepeatVector(len(maps))((model.average_mapping or model.mapping)(latents))
-    images = (model.average_synthesis or model.synthesis)([styles, *maps], training=False)
-    return keras.Model([latents, *maps], _clipped(images))
-
-
-def _clipped(images):
-    return {"images": ops.clip(images, 0.0, 1.0)}
+"""Largest difference allowed between a pixel of the exported network and Keras's, of a range of 1."""
 
 
 def to_onnx(model: GenerativeModel, path: str | Path, seed: int = 0) -> float:
     """Write the generator of a model as ONNX and compare it with Keras on random inputs.
 
-    The batch is free. onnxruntime runs the file in Python, C++, JavaScript and others: its inputs and output are those of
-    ``generator``.
+    The batch size is free. onnxruntime runs the file in Python, C++, JavaScript and others: its inputs and output are those of
+    the model's ``sampler``.
 
     Args:
         model: trained, float32.
         path: of the file (.onnx).
-        seed: of the inputs that both are run on.
+        seed: of the inputs on which both are run.
 
     Returns:
-        The largest difference between a pixel of ONNX's and of Keras's.
+        The largest difference between ONNX's and Keras's pixels.
 
     Raises:
         InputError: the packages of ``dwikit[export]`` are missing, Keras does not run on TensorFlow, or the file does not
-            give what Keras gives; then none is written.
+            reproduce Keras's output; then no file is written.
     """
     try:
         import onnxruntime
-        import tf2onnx  # noqa: F401  (Keras exports by it)
+        import tf2onnx  # noqa: F401  (Keras's export uses it)
     except ImportError as error:
         raise InputError(f"Export needs {error.name}, which is not installed: pip install -e '.[export]'.") from None
     if keras.backend.backend() != "tensorflow":
         raise InputError(
-            f"Export needs Keras on TensorFlow, and it runs on {keras.backend.backend()}: set KERAS_BACKEND=tensorflow. The "
+            f"Export needs Keras on TensorFlow, but it runs on {keras.backend.backend()}: set KERAS_BACKEND=tensorflow. The "
             "model's file can be loaded there, whichever backend trained it."
         )
-    network = generator(model)
+    network = model.sampler()
     rng = np.random.default_rng(seed)
     inputs = [rng.standard_normal((3, *tensor.shape[1:]), np.float32) for tensor in network.inputs]
     expected = ops.convert_to_numpy(network(inputs)["images"])

@@ -1,6 +1,7 @@
 """What several tests share: a small simulated cohort as slices, and the folders of the real data."""
 
 import os
+import signal
 from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -11,6 +12,9 @@ import pytest
 from dwikit import slices
 from dwikit.cohorts import phantom
 
+SMALL = slices.SliceSettings(image_size=32, fov_mm=233.0, interpolator="linear", percentile=95.0)
+"""A head that fills the few pixels, and the paper's percentile."""
+
 
 @pytest.fixture(autouse=True)
 def figures_beside_runs(monkeypatch):
@@ -18,16 +22,24 @@ def figures_beside_runs(monkeypatch):
     monkeypatch.delenv("DWIKIT_FIGURES", raising=False)
 
 
+@pytest.fixture
+def interruptible():
+    """What a test starts can be stopped by Ctrl-C, even where the tests themselves cannot (nohup, a background job)."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture(scope="session")
 def volumes():
-    """Twelve simulated cases on the target grid."""
-    return list(phantom.simulate_volumes(12, seed=3))
+    """Twelve simulated people on the target grid."""
+    return list(phantom.simulate_volumes(12, seed=3, settings=SMALL))
 
 
 @pytest.fixture(scope="session")
 def store(volumes, tmp_path_factory):
     """The same as slices of 32 x 32 pixels."""
-    return slices.build(volumes, tmp_path_factory.mktemp("store") / "slices", image_size=32)
+    return slices.build(volumes, tmp_path_factory.mktemp("store") / "slices", SMALL)
 
 
 def _folder(variable: str, what: str) -> Path:

@@ -1,1 +1,1 @@
-"""Where cases come from: the simulated cohort, BIDS folders, hospital archives and public data sets."""
+"""Sources of scans: the simulated cohort, BIDS folders, hospital archives and public data sets."""

@@ -30,14 +30,14 @@ EXTRAS = {
     "export": ("generators as ONNX", ["onnx", "onnxruntime", "tf2onnx"]),
     "gpu": ("TensorFlow on NVIDIA cards", ["nvidia-cudnn-cu12"]),
 }
-"""Extras of pyproject.toml: what each is for, and packages that it brings."""
+"""Extras of pyproject.toml: the purpose and packages of each."""
 BACKENDS = {"tensorflow": "tensorflow", "torch": "torch", "jax": "jax"}
 FREE_GB = 5
-LIBRARIES = ("keras", "tensorflow", "jax", "torch", "numpy", "scipy", "scikit-learn", "antspyx")
+LIBRARIES = ("keras", "tensorflow", "jax", "torch", "numpy", "scipy", "scikit-learn", "antspyx", "opencv-python-headless")
 
 
 def report() -> tuple[str, bool]:
-    """A text for the terminal, and whether everything needed is there."""
+    """A text for the terminal, and whether everything needed is installed."""
     lines, healthy = [f"Python {platform.python_version()} on {platform.platform()}, {os.cpu_count()} cores"], True
     for name in NEEDED:
         found = _version(name)
@@ -64,12 +64,12 @@ def report() -> tuple[str, bool]:
     lines.append(
         f"Notebooks: {'found' if (paths.notebooks() / '01_preprocess.ipynb').is_file() else 'not here; clone the repository'}"
     )
-    lines.append("All that is needed is here." if healthy else "Something is missing: see the lines in capitals.")
+    lines.append("Everything needed is here." if healthy else "Something is missing: see the lines in capitals.")
     return "\n".join(lines), healthy
 
 
 def versions() -> dict[str, str | None]:
-    """Of the libraries that decide a number; None where one is not installed."""
+    """Versions of the libraries that affect results; None if not installed."""
     return {name: _version(name) for name in LIBRARIES}
 
 
@@ -81,7 +81,7 @@ def _version(name: str) -> str | None:
 
 
 def graphics_cards(backend: str) -> list[str]:
-    """Names of the GPUs that a backend, which is installed, sees."""
+    """Names of the GPUs that an installed backend sees."""
     if backend == "tensorflow":
         import tensorflow as tf
 
@@ -97,7 +97,7 @@ def graphics_cards(backend: str) -> list[str]:
 
 
 def machine() -> str:
-    """What Keras computes on here, in words: GPUs if it sees any, and CPU cores."""
+    """The hardware that Keras uses here, in words: GPUs if it sees any, and CPU cores."""
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     return ", ".join([*graphics_cards(backend), f"{os.cpu_count()} CPU cores ({platform.machine()})"])
 

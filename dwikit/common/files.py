@@ -1,8 +1,9 @@
-"""Files that are either whole or not there: written under a temporary name, then renamed; and what reads them back."""
+"""Files that are either whole or not there: written under a temporary name, then renamed; and their readers."""
 
 import contextlib
 import json
 import os
+import shutil
 import struct
 import tokenize
 import zipfile
@@ -21,18 +22,18 @@ def write(path: str | Path, writer: Callable[[Path], Any]) -> None:
     """Let ``writer`` fill a temporary file beside ``path`` (of the same suffix), then put it in its place.
 
     Raises:
-        InputError: the folder cannot be written or the disk is full; a file that stood there before is unharmed.
+        InputError: the folder cannot be written or the disk is full; an earlier file is unharmed.
     """
     write_together({Path(path): writer})
 
 
 def write_together(writers: dict[Path, Callable[[Path], Any]]) -> None:
-    """The same for files that belong together: none takes its place before all are written.
+    """The same for files that belong together: none is put in place before all are written.
 
-    The last is their seal: it is away while the others change, so that a process killed just then leaves no seal on a mixture.
+    The last marks them as complete: it is removed while the others change, so a killed process never leaves a marked mixture.
 
     Raises:
-        InputError: one cannot be written; all that stood there before is unharmed.
+        InputError: one cannot be written; earlier files are unharmed.
     """
     partials = {path: path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}") for path in writers}
     try:
@@ -45,21 +46,56 @@ def write_together(writers: dict[Path, Callable[[Path], Any]]) -> None:
         for path, partial in partials.items():
             os.replace(partial, path)
     except OSError as error:
-        raise InputError(
-            f"{path} could not be written ({error.strerror or error}); what stood there before is unharmed. Free some space "
-            "or choose another folder, then run the same again: it goes on where it stopped."
-        ) from error
+        raise _not_written(path, error) from error
     finally:
         for partial in partials.values():
             with contextlib.suppress(OSError):
                 partial.unlink()
 
 
+def write_folder(path: str | Path, writer: Callable[[Path], Any]) -> None:
+    """The same for a folder: ``writer`` fills a new one beside ``path``, which then replaces the old one.
+
+    Raises:
+        InputError: it cannot be written; an earlier folder is unharmed.
+    """
+    path = Path(path)
+    partial, old = (path.with_name(f".{path.stem}.{os.getpid()}.{kind}{path.suffix}") for kind in ("partial", "old"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_remains(path)
+        partial.mkdir()
+        writer(partial)
+        if path.exists():
+            os.replace(path, old)
+        os.replace(partial, path)
+    except OSError as error:
+        raise _not_written(path, error) from error
+    finally:
+        if old.exists() and not path.exists():
+            os.replace(old, path)
+        for remains in (partial, old):
+            shutil.rmtree(remains, ignore_errors=True)
+
+
+def _not_written(path: Path, error: OSError) -> InputError:
+    return InputError(
+        f"{path} could not be written ({error.strerror or error}); what was there before is unharmed. Free some space "
+        "or choose another folder, then run the same again: it resumes where it stopped."
+    )
+
+
 def _remove_remains(path: Path) -> None:
-    """Delete partial files that processes left behind which were killed while they wrote ``path``."""
-    for remains in path.parent.glob(f".{path.stem}.*.partial{path.suffix}"):
-        pid = remains.name.split(".")[-3 if path.suffix else -2]
-        if not pid.isdigit() or not _alive(int(pid)):
+    """Delete the remains of processes killed while writing ``path``; first restore a folder that was moved aside."""
+    for remains in path.parent.glob(f".{path.stem}.*.*{path.suffix}"):
+        pid, kind = remains.name.removesuffix(path.suffix).split(".")[-2:]
+        if kind not in ("partial", "old") or (pid.isdigit() and int(pid) != os.getpid() and _alive(int(pid))):
+            continue
+        if kind == "old" and not path.exists():
+            os.replace(remains, path)
+        elif remains.is_dir():
+            shutil.rmtree(remains)
+        else:
             remains.unlink(missing_ok=True)
 
 
@@ -84,17 +120,17 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def as_text(text: str) -> Callable[[Path], Any]:
-    """A writer of text (UTF-8)."""
+    """A function that writes text (UTF-8)."""
     return lambda partial: partial.write_text(text, encoding="utf-8")
 
 
 def as_json(value: Any) -> Callable[[Path], Any]:
-    """A writer of plain values as JSON."""
+    """A function that writes plain values as JSON."""
     return as_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_json(path: str | Path) -> Any:
-    """Plain values of a JSON file, or None where there is no readable one."""
+    """Plain values of a JSON file, or None if it is missing or unreadable."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -102,13 +138,13 @@ def read_json(path: str | Path) -> Any:
 
 
 def read_object(path: str | Path) -> dict[str, Any]:
-    """The names and values of a JSON file, none where there is no readable one or it holds something else."""
+    """The names and values of a JSON file; empty if it is missing, unreadable or holds something else."""
     value = read_json(path)
     return value if isinstance(value, dict) else {}
 
 
 class _Plain(yaml.SafeLoader):
-    """Values as they stand: no tags that make objects, and no aliases, through which a value can contain itself."""
+    """Plain values only: no tags that make objects, and no aliases, through which a value can contain itself."""
 
     def compose_node(self, parent, index):
         if self.check_event(yaml.AliasEvent):
@@ -120,16 +156,16 @@ def read_yaml(path: str | Path, like: str | Path) -> dict[str, Any]:
     """The names and values of a YAML file of plain values; nothing in it can run code.
 
     Args:
-        path: of the file.
-        like: a file that shows how it should look, for the message.
+        path: path of the file.
+        like: a file to compare with, for the message.
 
     Raises:
-        InputError: it cannot be read, is no YAML, or holds something else than ``key: value`` lines.
+        InputError: it cannot be read, is not YAML, or does not hold ``key: value`` lines.
     """
     try:
         value = _Plain(Path(path).read_text(encoding="utf-8")).get_single_data() or {}
     except (OSError, yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        reason = str(error) or type(error).__name__  # dates, numbers and tags that are none raise many kinds
+        reason = str(error) or type(error).__name__  # invalid dates, numbers and tags raise many types
         raise InputError(f"{path} is not readable as YAML: {reason[:500]}. Compare it with {like}.") from error
     if not isinstance(value, dict):
         raise InputError(f"{path} must hold 'key: value' lines, like {like}.")
@@ -143,7 +179,7 @@ def write_array(path: str | Path, array: np.ndarray) -> None:
     def writer(partial: Path) -> None:
         with open(partial, "wb") as file:
             write_header(file, array.shape, array.dtype)
-            file.write(array.tobytes())  # numpy's own writing forgets why it failed
+            file.write(array.tobytes())  # numpy's own writer loses the reason of a failure
 
     write(path, writer)
 
@@ -164,7 +200,7 @@ DAMAGED = (
     RuntimeError,
     OverflowError,
 )
-"""What numpy lets through from the libraries below it, besides OSError and ValueError."""
+"""Errors besides OSError and ValueError that numpy passes on from the libraries below it."""
 
 
 def read_array(path: str | Path) -> np.ndarray:
@@ -184,17 +220,17 @@ def read_arrays(path: str | Path, only: str | None = None) -> dict[str, np.ndarr
     """The arrays of a .npz file by name; Python objects in it are not read, since they could run code.
 
     Args:
-        path: of the file.
-        only: read this array alone, if there is one of that name.
+        path: path of the file.
+        only: read only this array, if there is one of that name.
 
     Raises:
-        ValueError: it is damaged, or no such file; the message says how.
+        ValueError: it is damaged or not an archive; the message says how.
         OSError: it cannot be opened.
     """
     try:
         found = np.load(path, allow_pickle=False)
         if isinstance(found, np.ndarray):
-            raise ValueError("it holds one array and no archive of several")
+            raise ValueError("it holds one array, not an archive of several")
         with found:
             names = [only] if only in found.files else found.files
             arrays = {name: found[name] for name in names}
@@ -203,5 +239,5 @@ def read_arrays(path: str | Path, only: str | None = None) -> dict[str, np.ndarr
     except MemoryError as error:
         raise ValueError("it claims to hold more than fits into memory") from error
     if strange := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
-        raise ValueError(f"{strange[0]!r} in it is no array")
+        raise ValueError(f"{strange[0]!r} in it is not an array")
     return arrays

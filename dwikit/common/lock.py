@@ -16,14 +16,14 @@ except ImportError:  # Windows: nothing is locked there
 
 @contextlib.contextmanager
 def alone(path: str | Path, task: str) -> Iterator[None]:
-    """Hold a lock file while inside; whoever comes second is refused at once.
+    """Hold a lock file while inside; a second process is refused at once.
 
-    The lock is the kernel's (flock), so it ends with the process that holds it, however that ends: the empty file that a
-    killed process leaves keeps nobody out. File systems without such locks (some network ones) lock nothing.
+    The lock is the kernel's (flock), so it ends with the process that holds it, however that ends: the file that a
+    killed process leaves blocks nobody. File systems without such locks (some network ones) lock nothing.
 
     Args:
         path: of the lock file; it is gone afterwards.
-        task: what the holder does, for the message of the second.
+        task: what the holder does, for the second process's message.
 
     Raises:
         InputError: another process holds the lock, or the folder cannot be written.
@@ -52,7 +52,7 @@ def _acquire(path: Path) -> int:
     """Descriptor of the locked file.
 
     Raises:
-        BlockingIOError: it is locked already.
+        BlockingIOError: it is already locked.
     """
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -65,7 +65,7 @@ def _acquire(path: Path) -> int:
         except OSError:
             pass  # no locks on this file system
         if _is(path, handle):
-            with contextlib.suppress(OSError):  # a full disk: the message will lack the number
+            with contextlib.suppress(OSError):  # on a full disk the message lacks the number
                 os.truncate(handle, 0)
                 os.write(handle, f"{os.getpid()} on {platform.node()}".encode())
             return handle

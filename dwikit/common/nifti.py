@@ -1,4 +1,4 @@
-"""NIfTI files as they come from anywhere: opened with suspicion, read volume by volume, their geometry checked."""
+"""NIfTI files from any source: opened with suspicion, read volume by volume, with their geometry checked."""
 
 import math
 import zlib
@@ -11,9 +11,9 @@ import numpy as np
 from dwikit.common.errors import InputError
 
 SMALLEST_AXIS = 8
-"""Voxels: an image with fewer along any axis is no volume that an affine map could be fitted to."""
+"""Voxels; an image with fewer along any axis is too small to fit an affine map."""
 DEFLATE = 1032
-"""How many times larger than its file an image packed with gzip can be at most."""
+"""Most times that a gzipped image can be larger than its file."""
 VOXEL_MM = (0.2, 20.0)
 """Voxel sizes of any brain scan; others come from headers in the wrong unit."""
 ORTHOGONAL = 0.01
@@ -28,11 +28,11 @@ READ_ERRORS = (
     OverflowError,
     zlib.error,
 )
-"""What nibabel and gzip raise at damaged files."""
+"""Errors that nibabel and gzip raise on damaged files."""
 
 
 class Refused(InputError):
-    """A case that cannot be used. `flag` is its flag in the quality report, empty if none fits."""
+    """A scan that cannot be used. `flag` is its flag in the quality report, empty if none fits."""
 
     def __init__(self, message: str, flag: str = ""):
         super().__init__(message)
@@ -58,13 +58,13 @@ def open_image(path: Path) -> nib.Nifti1Image:
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
     if len(shape) < 3 or shape[2] == 1:
-        raise Refused(f"{path} is a 2-D image, shape {image.shape}. Hand over the whole volume, all slices in one file.")
+        raise Refused(f"{path} is a 2-D image, shape {image.shape}. Provide the whole volume, all slices in one file.")
     if len(shape) > 4:
         raise Refused(f"{path} has {len(shape)} axes, shape {image.shape}. Write one series as x, y, z, volume.")
     if min(shape[:3]) < SMALLEST_AXIS:
         raise Refused(
             f"{path} has shape {image.shape}; with fewer than {SMALLEST_AXIS} voxels along an axis it cannot be"
-            " registered. Hand over the whole volume."
+            " registered. Provide the whole volume."
         )
     try:
         return image if shape == image.shape else image.slicer[(..., *[0] * (image.ndim - len(shape)))]
@@ -73,12 +73,12 @@ def open_image(path: Path) -> nib.Nifti1Image:
 
 
 def _check_size(image: nib.Nifti1Image, path: Path) -> None:
-    """Refuses a header that claims more voxels than the file can hold, before memory is asked for them."""
+    """Refuses a header that claims more voxels than the file can hold, before memory is allocated."""
     wanted = math.prod(image.shape) * image.get_data_dtype().itemsize
     size = path.stat().st_size
     if min(image.shape, default=0) < 1 or wanted > size * (DEFLATE if path.suffix == ".gz" else 1):
         claim = " x ".join(map(str, image.shape))
-        raise unreadable(path, f"its header claims {claim} voxels, {wanted} bytes, and the file has {size}")
+        raise unreadable(path, f"its header claims {claim} voxels, {wanted} bytes, but the file has {size}")
 
 
 def _load(path: Path) -> nib.Nifti1Image:
@@ -95,9 +95,9 @@ def _load(path: Path) -> nib.Nifti1Image:
 
 
 def unreadable(path: Path, error: Exception | str) -> Refused:
-    """The error for a file that is no whole NIfTI image."""
+    """The error for a file that is not a complete NIfTI image."""
     return Refused(
-        f"{path} cannot be read as NIfTI ({str(error) or type(error).__name__}). It is truncated, damaged or of another"
+        f"{path} cannot be read as NIfTI ({str(error) or type(error).__name__}). It is truncated, damaged or in another"
         " format: copy it again from its source, or convert it again with dcm2niix."
     )
 
@@ -106,7 +106,7 @@ def world_affine(header: nib.Nifti1Header, path: Path) -> np.ndarray:
     """Voxel-to-world affine (4, 4) of a header: the sform if it is set and valid, else the qform.
 
     Raises:
-        InputError: no valid one; or its voxel sizes or angles are no scanner's.
+        InputError: neither is valid; or no scanner has its voxel sizes or angles.
     """
     candidates = []
     if header["sform_code"] > 0:
@@ -134,7 +134,7 @@ def world_affine(header: nib.Nifti1Header, path: Path) -> np.ndarray:
         )
     if np.abs(cosines).max() > ORTHOGONAL:
         raise Refused(
-            f"{path} has voxel axes that are not at right angles, as images have after a registration. Hand over the"
+            f"{path} has voxel axes that are not at right angles, as in images after a registration. Provide the"
             " image as the scanner wrote it."
         )
     return matrix
@@ -145,7 +145,7 @@ def _is_affine(matrix: np.ndarray) -> bool:
 
 
 def volumes(image: nib.Nifti1Image, path: Path) -> Iterator[np.ndarray]:
-    """Volumes (X, Y, Z) float32 one after the other, each checked to be finite; the file is read once."""
+    """Volumes (X, Y, Z) float32 one after another, each checked to be finite; the file is read once."""
     for number in range(image.shape[3] if image.ndim == 4 else 1):
         try:
             volume = image.dataobj[..., number] if image.ndim == 4 else image.dataobj[...]

@@ -1,4 +1,4 @@
-"""Where things are: the project, its notebooks and data, and the folder that a run writes to."""
+"""Paths: the project, its notebooks and data, and the folder that a run writes to."""
 
 import os
 from pathlib import Path
@@ -24,5 +24,5 @@ def figures() -> Path:
 
 
 def runs(profile: str) -> Path:
-    """Folder of everything that one profile computes: ``$DWIKIT_RUNS/<profile>``, by default ``runs/<profile>``."""
+    """Folder of everything computed with a profile: ``$DWIKIT_RUNS/<profile>``, by default ``runs/<profile>``."""
     return Path(os.environ.get("DWIKIT_RUNS") or project() / "runs") / profile

@@ -1,11 +1,11 @@
 """From raw diffusion-weighted volumes to registered ones: trace image, affine map to MNI152, target grid, quality report.
 
-    trace (read one case) -> register (ANTs), refine -> quality -> derivative (a case's files)
-    run (many cases) -> pool, or cluster (Dask) -> worker: a process that does `derivative`
+    trace (read one scan) -> register (ANTs), refine -> quality -> derivative (a scan's files)
+    run (many scans) -> pool, or cluster (Dask) -> worker: a process that does `derivative`
 
-This package imports ants in worker processes only.
+Only worker processes import ants.
 """
 
-from dwikit.preprocess.run import preprocess, read_derivatives
+from dwikit.preprocess.run import preprocess
 
-__all__ = ["preprocess", "read_derivatives"]
+__all__ = ["preprocess"]

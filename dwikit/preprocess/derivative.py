@@ -1,4 +1,4 @@
-"""One case from raw image to its files in the BIDS derivatives dataset; what a worker process does."""
+"""One scan from raw image to its files in the BIDS derivatives dataset; the work of a worker process."""
 
 import gzip
 import hashlib
@@ -13,31 +13,36 @@ import numpy as np
 
 from dwikit.cohorts.bids import Case
 from dwikit.common import files
-from dwikit.common.errors import InputError
-from dwikit.common.nifti import Refused, open_image, volumes
 from dwikit.preprocess import quality, refine, register
 from dwikit.preprocess.template import load_template
 from dwikit.preprocess.trace import read_trace
 from dwikit.slices import grid
 from dwikit.slices.histogram import histogram, to_text
+from dwikit.slices.registered import SPACE, read_sidecar
 
 VERSION = 1
-"""Of the method. Raise it when results change, so that older ones are made again."""
-SPACE = "MNI152"
+"""Version of the method. Raise it when results change, so that older ones are recomputed."""
 
 
 class Settings(NamedTuple):
-    """What a user can choose; with `method_settings`, what decides whether a finished case is still valid."""
+    """What a user can choose; with `method_settings`, it decides whether a finished scan is still valid.
 
-    b_value: float = 1000.0
-    tolerance: float = 600.0
-    interpolator: str = "linear"
-    image_size: int = grid.IMAGE_SIZE
-    fov_mm: float = grid.FOV_MM
+    Attributes:
+        b_value, tolerance: wanted b-value and largest accepted distance from it, s/mm2.
+        interpolator: key of `INTERPOLATORS`.
+        image_size: pixels along one side of the target grid.
+        fov_mm: its in-plane field of view.
+    """
+
+    b_value: float
+    tolerance: float
+    interpolator: str
+    image_size: int
+    fov_mm: float
 
 
 class Outputs(NamedTuple):
-    """Files of one case. The sidecar is written last: a case with a sidecar is complete."""
+    """Files of one scan. The sidecar is written last: a scan with a sidecar is complete."""
 
     image: Path
     transform: Path
@@ -46,7 +51,7 @@ class Outputs(NamedTuple):
 
 
 def outputs(case: Case, out: Path) -> Outputs:
-    """Where the files of a case belong."""
+    """Paths of a scan's files."""
     folder = out / case.subject / (case.session or "") / "dwi"
     return Outputs(
         folder / f"{case.name}_space-{SPACE}_dwi.nii.gz",
@@ -86,53 +91,8 @@ def fingerprint(case: Case) -> str:
     return digest.hexdigest()[:32]
 
 
-def read_sidecar(path: Path) -> dict[str, Any] | None:
-    """A sidecar that `write` wrote; None where there is none, a damaged one, or one of another program."""
-    sidecar = files.read_object(path)
-    try:
-        chosen, flags, measures = sidecar["Settings"], sidecar["Flags"], sidecar["Quality"]
-        sound = (
-            all(isinstance(sidecar[name], str) for name in ("Case", "Subject"))
-            and _numeric(sidecar["Age"])
-            and sidecar["Sex"] in ("F", "M", None)
-            and _numeric(sidecar["BValue"])
-            and isinstance(sidecar["NumberOfDirections"], int)
-            and isinstance(chosen["image_size"], int)
-            and isinstance(chosen["fov_mm"], float)
-            and isinstance(flags, list)
-            and set(flags) <= set(quality.FLAGS)
-            and set(measures) == set(quality.Quality._fields)
-            and all(isinstance(value, float) for value in measures.values())
-        )
-    except (KeyError, TypeError, AttributeError):
-        return None
-    return sidecar if sound else None
-
-
-def _numeric(value: Any) -> bool:
-    """Whether a value is a finite number or None."""
-    return value is None or (isinstance(value, int | float) and math.isfinite(value))
-
-
-def read_image(path: Path, image_size: int) -> np.ndarray:
-    """A registered image (image_size, image_size, 40) float32, finite.
-
-    Raises:
-        InputError: it is damaged, or of another size.
-    """
-    shape = (image_size, image_size, grid.N_SLICES)
-    try:
-        image = open_image(path)
-        if image.shape != shape:
-            raise Refused(f"its shape is {image.shape}, not {shape}")
-        return next(volumes(image, path))
-    except Refused as error:
-        reason = error.__cause__ or error
-        raise InputError(f"{path} is damaged ({reason}). Delete it, then run the preprocessing again.") from error
-
-
 def finished(case: Case, out: Path, settings: Settings) -> dict[str, Any] | None:
-    """Sidecar of a case that is complete and was made from this input with these settings; else None."""
+    """Sidecar of a scan if it is complete and was made from this input with these settings; else None."""
     paths = outputs(case, out)
     sidecar = read_sidecar(paths.sidecar)
     if sidecar is None or not all(path.is_file() for path in paths):
@@ -145,19 +105,19 @@ def finished(case: Case, out: Path, settings: Settings) -> dict[str, Any] | None
 
 
 def remove(case: Case, out: Path) -> None:
-    """Removes the files of a case, the sidecar first, so that no older result passes for a new one."""
+    """Removes the files of a scan, the sidecar first, so that no older result passes for a new one."""
     for path in reversed(outputs(case, out)):
         path.unlink(missing_ok=True)
 
 
 def compute(case: Case, settings: Settings) -> tuple[register.Registered, dict[str, Any]]:
-    """Registers and measures one case; writes nothing.
+    """Registers and measures one scan; writes nothing.
 
     Returns:
-        the registered case, and its sidecar.
+        the registered scan, and its sidecar.
 
     Raises:
-        InputError: the case cannot be used.
+        InputError: the scan cannot be used.
     """
     trace = read_trace(case, settings.b_value, settings.tolerance)
     grid_settings = settings.image_size, settings.fov_mm
@@ -186,7 +146,7 @@ def compute(case: Case, settings: Settings) -> tuple[register.Registered, dict[s
 
 
 def write(case: Case, out: Path, settings: Settings, registered: register.Registered, sidecar: dict[str, Any]) -> None:
-    """Writes the files of a case, all of them or none, the sidecar last.
+    """Writes the files of a scan, all of them or none, the sidecar last.
 
     Raises:
         InputError: the folder cannot be written or is full.
@@ -207,7 +167,7 @@ def write(case: Case, out: Path, settings: Settings, registered: register.Regist
 
 
 def versions() -> dict[str, str]:
-    """Versions of what the result depends on."""
+    """Versions of the packages that the result depends on."""
     from dwikit import __version__
 
     names = ("antspyx", "nilearn", "nibabel", "numpy", "scipy")
@@ -215,7 +175,7 @@ def versions() -> dict[str, str]:
 
 
 def to_plain(case: Case) -> dict[str, Any]:
-    """A case as values that JSON can hold."""
+    """A scan as values that JSON can hold."""
     values = {name: str(value) if isinstance(value, Path) else value for name, value in vars(case).items()}
     return values | {"age": None if math.isnan(case.age) else case.age}
 
@@ -228,7 +188,7 @@ def from_plain(values: dict[str, Any]) -> Case:
 
 
 def warm_up() -> None:
-    """Loads what every case needs, so that a missing library shows before the first case."""
+    """Loads what every scan needs, so that a missing library shows before the first scan."""
     import ants  # noqa: F401
 
     load_template()

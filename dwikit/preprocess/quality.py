@@ -1,4 +1,4 @@
-"""What can be said about a registered case without looking at it, and which flags follow.
+"""Measures of a registered scan, and the flags that follow from them.
 
 Every threshold was set between the real scans that came out right and scans with a known fault (cut, shifted by
 25 mm, turned upside down, pure noise).
@@ -6,7 +6,6 @@ Every threshold was set between the real scans that came out right and scans wit
 
 import math
 from functools import cache
-from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -15,24 +14,25 @@ from dwikit.preprocess.register import Registered
 from dwikit.preprocess.template import load_template, on_grid
 from dwikit.preprocess.trace import Trace
 from dwikit.slices import grid
+from dwikit.slices.registered import FLAGS, Quality
 
 COVERAGE = 0.97
-"""Smallest share of the template's brain in the field of view. Whole-brain scans reach 0.987 to 1, one with a box tilted
-by 20 degrees among them; scans of a part of the brain 0.56 to 0.80, and 0.96 if the upper 20 mm are missing."""
+"""Smallest share of the template's brain in the field of view. Whole-brain scans reach 0.987 to 1, including one tilted
+by 20 degrees; scans of a part of the brain 0.56 to 0.80, and 0.96 if the upper 20 mm are missing."""
 OVERLAP = 0.9
-"""Smallest Dice overlap of the bright foreground with the template's brain: right scans have 0.91 to 0.96, scans with a
+"""Smallest Dice overlap of the bright foreground with the template's brain: correct scans have 0.91 to 0.96, scans with a
 wrong header (back to front, upside down, axes swapped) 0.86 to 0.89, a shift of 25 mm 0.79, noise 0.42."""
 SIMILARITY = 0.55
-"""Smallest correlation with the contrast a DWI should have: right scans have 0.75 to 0.87 (0.60 at b = 2500), a shift of
+"""Smallest correlation with the contrast a DWI should have: correct scans have 0.75 to 0.87 (0.60 at b = 2500), a shift of
 25 mm 0.40, noise 0.00."""
 SCALES = (0.65, 1.6)
 """Brain over template size along any axis: adults lie between 0.8 and 1.1, newborns near 0.7."""
 SHEAR = 0.25
 """Largest shear (tangent of an angle of 14 degrees); heads differ by less than 0.1."""
 ROTATION_DEG = 50.0
-"""Largest turn between scanner and template; a head fits into a head coil to about 35 degrees."""
+"""Largest rotation between scanner and template; a head coil allows about 35 degrees."""
 B_VALUE = 300.0
-"""s/mm2 off the wanted b-value from which the contrast is visibly another one: 800 still looks like 1000, 1500 does
+"""s/mm2 from the wanted b-value at which the contrast is visibly different: 800 still looks like 1000, 1500 does
 not."""
 FOREGROUND = 0.4
 """Foreground is brighter than this share of the median brain: fluid and scalp are darker, see the README of the real
@@ -43,34 +43,9 @@ CONTRAST = (1.0, 0.87, 0.35)
 """Expected brightness of grey matter, white matter and fluid at b = 1000 (median of whole-brain scans at b 800 to
 1000)."""
 
-FLAGS = ("partial_coverage", "implausible_affine", "low_overlap", "empty", "b_value")
-EXCLUDING = frozenset({"partial_coverage", "implausible_affine", "low_overlap", "empty"})
-"""Flags that leave a case out by default. `b_value` does not: who widened the tolerance wants the case."""
-
-
-class Quality(NamedTuple):
-    """Measures of one registered case.
-
-    Attributes:
-        coverage: share of the template's brain, in the kept slices, that lies inside the scan's field of view.
-        overlap: Dice overlap, within the field of view, of the scan's bright foreground with the template's brain.
-        similarity: correlation with the template's tissues in DWI contrast, -1 to 1.
-        scale_min, scale_max: size of the scanned brain over that of the template, smallest and largest along an axis.
-        shear: largest shear between two axes.
-        rotation_deg: turn between the scanner's axes and the template's.
-    """
-
-    coverage: float
-    overlap: float
-    similarity: float
-    scale_min: float
-    scale_max: float
-    shear: float
-    rotation_deg: float
-
 
 def measure(trace: Trace, registered: Registered, image_size: int, fov_mm: float) -> Quality:
-    """Measures a registered case."""
+    """Measures a registered scan."""
     brain, near, contrast = _expected(image_size, fov_mm)
     covered = _covered(trace, registered.matrix, image_size, fov_mm)
     image = registered.image[..., grid.KEPT]
@@ -133,7 +108,7 @@ def overlap(image: np.ndarray, brain: np.ndarray, covered: np.ndarray) -> float:
 
 
 def similarity(image: np.ndarray, contrast: np.ndarray, counted: np.ndarray) -> float:
-    """Correlation of the image, its brightest 2 % clipped, with the expected contrast; 0 where it has none."""
+    """Correlation of the image, its brightest 2 % clipped, with the expected contrast; 0 if the image has no contrast."""
     if np.count_nonzero(counted) < 2:
         return 0.0
     values, expected = image[counted].astype(float), contrast[counted].astype(float)
@@ -158,12 +133,12 @@ def decompose(matrix: np.ndarray) -> tuple[float, float, float, float]:
 
 
 def flags(quality: Quality, trace_b_value: float, b_value: float) -> list[str]:
-    """Flags of a case, in the order of `FLAGS`.
+    """Flags of a scan, in the order of `FLAGS`.
 
     Args:
         quality: from `measure`.
-        trace_b_value: the case's own, s/mm2; nan (a ready trace image) is not flagged.
-        b_value: the wanted one.
+        trace_b_value: b-value of the scan, s/mm2; nan (a ready trace image) is not flagged.
+        b_value: wanted b-value, s/mm2.
     """
     raised = {
         "partial_coverage": quality.coverage < COVERAGE,

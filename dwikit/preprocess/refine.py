@@ -1,7 +1,7 @@
-"""Refines an affine map to the one that fits all of the brain: the least-squares affine of a smooth deformation.
+"""Refines an affine map to fit the whole brain: the least-squares affine of a smooth deformation.
 
 No two brains differ by an affine map alone. An affine registration by image similarity then follows the edges with the
-strongest contrast, about 2 mm off the affine map that fits all brain voxels best. So a smooth deformation (affine plus a
+strongest contrast, about 2 mm off the affine map that best fits all brain voxels. So a smooth deformation (affine plus a
 few cosines along each axis) is fitted first, and its least-squares affine over the brain is the result.
 
 The deformation u minimizes sum w (I(T(p + u(p))) - S(p))^2 + penalty(u). The image S expected at template point p is a
@@ -18,25 +18,25 @@ from scipy import ndimage
 
 from dwikit.preprocess.template import VOXEL_MM, load_template
 
-# Measured on 8 undistorted and 8 distorted simulated cases with a warp of 3.5 mm: mean of the cases' median error 0.38 and
-# 0.61 mm, 0.6 s a case, after an ANTs affine with 2.0 mm. Lattice of 5 mm: 0.37 and 0.62 mm, but twice the time; 7 mm: 0.43
+# Measured on 8 undistorted and 8 distorted simulated scans with a warp of 3.5 mm: mean of the scans' median error 0.38 and
+# 0.61 mm, 0.6 s per scan, after an ANTs affine with 2.0 mm. Lattice of 5 mm: 0.37 and 0.62 mm, but twice the time; 7 mm: 0.43
 # and 0.63 mm; cosines (6, 7, 6): no better than (5, 6, 5), (4, 5, 4): a quarter worse; penalty 1000: 0.55 and 0.82 mm, 10:
 # 0.44 and 0.61 mm; blur 9 mm: 0.75 and 0.97 mm. `benchmarks/preprocess.py` measures the error of the whole.
 LATTICE_MM = 6
-"""Distance of the template points that are compared; even, as the maps have 2 mm voxels."""
+"""Spacing of the template points that are compared; even, as the maps have 2 mm voxels."""
 COSINES = (5, 6, 5)
-"""Cosines along x, y, z, the constant among them: the finest has a wave of about 70 mm."""
+"""Cosines along x, y, z, including the constant: the finest has a wavelength of about 70 mm."""
 PENALTY = 100.0
-"""Weight of the deformation's squared curvature, mm2 a voxel, against squared residuals in units of their scale."""
+"""Weight of the deformation's squared curvature, mm2 per voxel, against squared residuals in units of their scale."""
 BLUR_MM = 6.0
 """Full width at half maximum to which scan and maps are smoothed: slices of clinical scans are 5 to 6 mm apart."""
 RIM_MM = 6.0
 """Template points up to this far outside the brain count: the dark rim around the brain shows where it ends."""
 STEPS = 10
 STOP_MM = 0.1
-"""Ends when a step moves no point farther."""
+"""The fit ends when no point moves farther than this in a step."""
 FEWEST_POINTS = 500
-"""Brain points in the scan without which there is nothing to refine; a whole brain has some 8,000."""
+"""Fewest brain points in the scan needed to refine; a whole brain has some 8,000."""
 _FWHM = 2.355  # of a Gaussian, in standard deviations
 
 
@@ -96,11 +96,11 @@ def refine(image: np.ndarray, affine: np.ndarray, start: np.ndarray) -> np.ndarr
 
     Args:
         image: (X, Y, Z) trace-weighted.
-        affine: (4, 4) its voxel to world, millimetres.
-        start: (4, 4) map from MNI152 to world, millimetres, good to about a centimetre.
+        affine: (4, 4) voxel to world, millimetres.
+        start: (4, 4) map from MNI152 to world, millimetres, accurate to about a centimetre.
 
     Returns:
-        (4, 4) map from MNI152 to world, millimetres; `start` itself where the scan shows too little of the brain.
+        (4, 4) map from MNI152 to world, millimetres; `start` itself if the scan shows too little of the brain.
     """
     lattice = _lattice()
     smooth = _smoothed(image, affine)
@@ -134,10 +134,10 @@ def _smoothed(image: np.ndarray, affine: np.ndarray) -> np.ndarray:
 
 
 def _compare(lattice: _Lattice, seen: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """Fits the tissues' brightness to the intensities seen.
+    """Fits the tissues' brightness to the observed intensities.
 
     Returns:
-        residual (N,) seen minus expected; slope (N, 3) of the expected image, 1/mm; robust weight (N,); residuals' scale.
+        residual (N,) observed minus expected; slope (N, 3) of the expected image, 1/mm; robust weight (N,); residuals' scale.
     """
     n_terms = lattice.shading.shape[1]
     parts = [lattice.tissues[:, [kind]] * lattice.shading for kind in range(3)]

@@ -1,7 +1,7 @@
 """Affine registration of a trace-weighted image to MNI152, and its resampling to the target grid.
 
 ANTs finds the affine map, `refine` makes it the least-squares fit over the whole brain. For results that repeat bit for
-bit, ITK must run on one thread from its first moment: call this in a process that was started with `ONE_THREAD` in its
+bit, ITK must run on one thread from the start: call this in a process started with `ONE_THREAD` in its
 environment, as `dwikit.preprocess.run` does.
 """
 
@@ -18,6 +18,7 @@ from dwikit.preprocess.refine import refine
 from dwikit.preprocess.template import block_affine, block_mean, load_template
 from dwikit.preprocess.trace import Trace
 from dwikit.slices import grid
+from dwikit.slices.settings import INTERPOLATORS
 
 ONE_THREAD = {
     "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": "1",
@@ -28,8 +29,8 @@ ONE_THREAD = {
 """Environment that a registering process must start with."""
 SEED = 1
 
-# Measured on 6 to 8 simulated cases, mean of the cases' median error and processor time for one case:
-# `type_of_transform="Affine"` as it comes, with the 2 mm template, 3.6 s; the same with template and metric cut to the
+# Measured on 6 to 8 simulated scans, mean of the scans' median error and processor time per scan:
+# default `type_of_transform="Affine"`, with the 2 mm template, 3.6 s; the same with template and metric cut to the
 # brain and half the samples 0.9 s, error no larger (a mask drops the air's samples); 4 mm voxels as here 0.5 s, error 0.1
 # mm larger, which `refine` makes up for. Matching a template of DWI contrast by correlation or squared differences was
 # slower and no better than mutual information with T1.
@@ -46,15 +47,12 @@ ANTS_SETTINGS = {
 }
 COARSE_MM = 1.6
 """Finer voxels are averaged in blocks of about this size for registration; the final image comes from the full matrix."""
-INTERPOLATORS = {"linear": 1, "nearest": 0, "cubic": 3}
-"""Order of the spline that resamples to the target grid. Linear never rings; a clinical slice of 5 mm gains nothing from
-more."""
 
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # ITK's world axes seen from NIfTI's, and back
 
 
 class Registered(NamedTuple):
-    """A registered case.
+    """A registered scan.
 
     Attributes:
         image: (image_size, image_size, 40) float32 on `dwikit.slices.grid`, arbitrary units, 0 outside the scan.
@@ -65,14 +63,12 @@ class Registered(NamedTuple):
     matrix: np.ndarray
 
 
-def register(
-    trace: Trace, interpolator: str = "linear", image_size: int = grid.IMAGE_SIZE, fov_mm: float = grid.FOV_MM
-) -> Registered:
+def register(trace: Trace, interpolator: str, image_size: int, fov_mm: float) -> Registered:
     """Registers a trace-weighted image to MNI152 and resamples it to the target grid.
 
     Args:
         trace: from `read_trace`.
-        interpolator: "linear", "nearest" or "cubic".
+        interpolator: key of `INTERPOLATORS`.
         image_size: pixels along one side of the target grid.
         fov_mm: its in-plane field of view.
 
@@ -93,7 +89,7 @@ def ants_affine(image: np.ndarray, affine: np.ndarray) -> np.ndarray:
         affine: (4, 4) voxel to world.
 
     Raises:
-        InputError: ANTs gave up, as it does where scan and template hardly overlap.
+        InputError: ANTs gave up, as it does if scan and template hardly overlap.
     """
     import ants
     from ants.config import set_ants_deterministic
@@ -140,7 +136,7 @@ def to_ants(image: np.ndarray, affine: np.ndarray):
         np.ascontiguousarray(image, np.float32),
         origin=matrix[:3, 3].tolist(),
         spacing=spacing.tolist(),
-        direction=left @ right,  # the nearest right-angled axes; ITK refuses what rounding left
+        direction=left @ right,  # the nearest right-angled axes; ITK refuses rounding errors
     )
 
 

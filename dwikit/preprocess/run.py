@@ -1,8 +1,8 @@
-"""From a BIDS dataset to registered volumes: many cases, worker processes, a report; goes on where it was interrupted."""
+"""From a BIDS dataset to registered volumes: many scans, worker processes, a report; resumes after an interruption."""
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,12 @@ from dwikit.cohorts.bids import Case, find_cases
 from dwikit.common import files, lock
 from dwikit.common.errors import InputError
 from dwikit.preprocess import derivative, sheet
-from dwikit.preprocess.derivative import SPACE, Settings
-from dwikit.preprocess.quality import EXCLUDING, Quality
-from dwikit.preprocess.register import INTERPOLATORS
+from dwikit.preprocess.derivative import Settings
 from dwikit.preprocess.workers import cluster
 from dwikit.preprocess.workers.pool import run_jobs
 from dwikit.slices import grid
+from dwikit.slices.registered import EXCLUDING, Quality, grid_of, read_sidecar
+from dwikit.slices.settings import CALIBRATED, SliceSettings
 
 COLUMNS = [
     "case", "subject", "session", "status", "flags", "used", "b_value", "n_directions", "age", "sex",
@@ -31,59 +31,57 @@ def preprocess(
     bids_dir: str | Path,
     out_dir: str | Path,
     workers: int | None = None,
+    settings: SliceSettings = CALIBRATED,
     b_value: float = 1000.0,
     tolerance: float = 600.0,
-    interpolator: str = "linear",
-    image_size: int = grid.IMAGE_SIZE,
-    fov_mm: float = grid.FOV_MM,
+    grid_size: int = grid.IMAGE_SIZE,
     only: Sequence[str] | None = None,
     progress: bool = True,
     scheduler: str | None = None,
 ) -> pd.DataFrame:
-    """Registers every case of a BIDS dataset to MNI152 on the target grid (paper, sec. 3.1) and reports on their quality.
+    """Registers every scan of a BIDS dataset to MNI152 on the target grid (paper, sec. 3.1) and reports on their quality.
 
-    Writes a BIDS derivatives dataset: for each case the trace-weighted image (float32, 40 slices, not normalized), a
-    sidecar, the transform and a histogram; `quality.tsv` and `quality.png` at the top. A case that was finished with the
-    same settings is not done again. A case that cannot be used becomes a row with status "failed" and its reason; the
-    others go on. A second run into the same folder at the same time is refused.
+    Writes a BIDS derivatives dataset: for each scan the trace-weighted image (float32, 40 slices, not normalized), a
+    sidecar, the transform and a histogram; `quality.tsv` and `quality.png` at the top. A scan finished with the
+    same settings is not repeated. A scan that cannot be used becomes a row with status "failed" and its reason; the
+    others continue. A second run into the same folder at the same time is refused.
 
     Args:
         bids_dir: folder of the dataset.
         out_dir: folder of the derivatives.
-        workers: processes; None takes one for each processor. Results do not depend on it.
+        workers: processes; None uses one per processor. Results do not depend on it.
+        settings: settings of the slices to make; registration uses their field of view and interpolator.
         b_value: wanted b-value, s/mm2; the nearest shell is used.
         tolerance: largest accepted distance from it, s/mm2.
-        interpolator: "linear", "nearest" or "cubic".
-        image_size: pixels along one side of a slice.
-        fov_mm: in-plane field of view.
-        only: subjects ("sub-0001") or cases ("sub-0001_run-2") to preprocess; None takes all.
+        grid_size: pixels along one side of the target grid; slices of a smaller size are means of blocks of them.
+        only: subjects ("sub-0001") or scans ("sub-0001_run-2") to preprocess; None means all.
         progress: shows a progress bar.
         scheduler: address of a Dask scheduler ("tcp://10.0.0.1:8786") whose workers do the work instead of processes on this
-            machine, with the same result. Both folders must lie where all its workers see them under the same path.
+            machine, with the same result. All its workers must see both folders under the same path.
 
     Returns:
-        One row a case, sorted by name: `COLUMNS`. `flags` are parted by commas (`dwikit.preprocess.quality.FLAGS`);
-        `used` says whether `read_derivatives` yields the case by default.
+        One row per scan, sorted by name: `COLUMNS`. `flags` are separated by commas (`dwikit.slices.registered.FLAGS`);
+        `used` says whether `dwikit.slices.read_derivatives` yields the scan by default.
 
     Raises:
-        InputError: a setting is impossible, there is no case, the cluster cannot do the work, or `out_dir` cannot be written
+        InputError: a setting is impossible, there is no scan, the cluster cannot do the work, or `out_dir` cannot be written
             or is being written by another process.
     """
-    settings = Settings(float(b_value), float(tolerance), interpolator, int(image_size), float(fov_mm))
+    method = Settings(float(b_value), float(tolerance), settings.interpolator, int(grid_size), float(settings.fov_mm))
     raw, out = Path(bids_dir), Path(out_dir)
     if scheduler is not None:
         raw, out = raw.absolute(), out.absolute()
-    _check(settings, workers, scheduler, raw, out)
+    _check(method, workers, scheduler, raw, out)
     cases = find_cases(raw)
     chosen = _choose(cases, only)
     with lock.alone(out / ".lock", f"preprocesses into {out}"):
         _prepare(raw, out)
-        results = {case.name: derivative.finished(case, out, settings) for case in chosen}
+        results = {case.name: derivative.finished(case, out, method) for case in chosen}
         todo = [case for case in chosen if results[case.name] is None]
         workers = workers or _processors()
         bar = tqdm(total=len(chosen), initial=len(chosen) - len(todo), desc="Registering", unit="case", disable=not progress)
         try:
-            shared = {"out": str(out.absolute()), "settings": settings._asdict()}
+            shared = {"out": str(out.absolute()), "settings": method._asdict()}
             jobs = [{"case": derivative.to_plain(case), **shared} for case in todo]
             answers = run_jobs(jobs, workers) if scheduler is None else cluster.run_jobs(jobs, scheduler, raw, out)
             for number, answer in answers:
@@ -98,37 +96,27 @@ def preprocess(
         finally:
             bar.close()
             _clean(out)
-        results = _earlier(cases, out, settings) | results
+        results = _earlier(cases, out, method) | results
         report = pd.DataFrame([_row(case, results[case.name]) for case in cases if case.name in results], columns=COLUMNS)
-        _write_report(report, cases, out, settings, redraw=bool(todo))
+        _write_report(report, cases, out, method, redraw=bool(todo))
         return report[report["case"].isin([case.name for case in chosen])].reset_index(drop=True)
 
 
 def _earlier(cases: list[Case], out: Path, settings: Settings) -> dict[str, dict[str, Any]]:
-    """Sidecars of the cases that earlier runs finished on the same grid; cases left out by `only` stay in the report."""
+    """Sidecars of scans that earlier runs finished on the same grid; scans left out by `only` stay in the report."""
     paths = {case.name: derivative.outputs(case, out) for case in cases}
-    sidecars = {name: derivative.read_sidecar(path.sidecar) for name, path in paths.items() if path.image.is_file()}
-    return {name: sidecar for name, sidecar in sidecars.items() if sidecar and _grid(sidecar) == settings[-2:]}
-
-
-def _grid(sidecar: dict[str, Any]) -> tuple[int, float]:
-    """Image size and field of view of a finished case."""
-    return sidecar["Settings"]["image_size"], sidecar["Settings"]["fov_mm"]
+    sidecars = {name: read_sidecar(path.sidecar) for name, path in paths.items() if path.image.is_file()}
+    return {name: sidecar for name, sidecar in sidecars.items() if sidecar and grid_of(sidecar) == settings[-2:]}
 
 
 def _check(settings: Settings, workers: int | None, scheduler: str | None, raw: Path, out: Path) -> None:
     """Refuses impossible settings."""
-    if settings.interpolator not in INTERPOLATORS:
-        raise InputError(f"interpolator must be one of {', '.join(INTERPOLATORS)}, not {settings.interpolator!r}.")
     if not (settings.b_value > 0 and settings.tolerance >= 0):
         raise InputError(
             f"b_value must be above 0 and tolerance at least 0, not {settings.b_value:g} and {settings.tolerance:g}."
         )
-    if not (8 <= settings.image_size <= 1024 and 100 <= settings.fov_mm <= 500):
-        raise InputError(
-            f"image_size must lie between 8 and 1024 and fov_mm between 100 and 500, not {settings.image_size} and"
-            f" {settings.fov_mm:g}."
-        )
+    if not 8 <= settings.image_size <= 1024:
+        raise InputError(f"grid_size must lie between 8 and 1024, not {settings.image_size}.")
     if workers is not None and workers < 1:
         raise InputError(f"workers must be at least 1, not {workers}.")
     if workers is not None and scheduler is not None:
@@ -138,19 +126,19 @@ def _check(settings: Settings, workers: int | None, scheduler: str | None, raw: 
 
 
 def _choose(cases: list[Case], only: Sequence[str] | None) -> list[Case]:
-    """Cases named in `only`."""
+    """Scans named in `only`."""
     if only is None:
         return cases
     wanted = {only} if isinstance(only, str) else set(only)
     unknown = wanted - {name for case in cases for name in (case.subject, case.name)}
     if unknown or not wanted:
         names = ", ".join(sorted(unknown)) or "nothing"
-        raise InputError(f"only names {names}, which is no subject or case of the dataset. quality.tsv lists them.")
+        raise InputError(f"only names {names}, which is not a subject or scan of the dataset. quality.tsv lists them.")
     return [case for case in cases if {case.subject, case.name} & wanted]
 
 
 def _prepare(raw: Path, out: Path) -> None:
-    """Makes the derivatives dataset, refuses a folder of something else, and removes what a killed run left.
+    """Creates the derivatives dataset, refuses a folder of something else, and removes what a killed run left.
 
     Raises:
         InputError: the folder cannot be written, or holds another dataset.
@@ -214,37 +202,3 @@ def _write_report(report: pd.DataFrame, cases: list[Case], out: Path, settings: 
     done = set(report.loc[report["status"] == "done", "case"])
     images = {case.name: derivative.outputs(case, out).image for case in cases if case.name in done}
     sheet.draw_sheet(report, images, out / "quality.png", settings.image_size, settings.fov_mm)
-
-
-def read_derivatives(path: str | Path, include_flagged: bool = False) -> Iterator[grid.Volume]:
-    """Reads what `preprocess` wrote, one case after the other, sorted by name.
-
-    Args:
-        path: folder of the derivatives.
-        include_flagged: also yields cases with partial coverage, an implausible affine, low overlap or an empty image;
-            where the scan ends, they are black.
-
-    Yields:
-        `dwikit.slices.grid.Volume` with origin "registered".
-
-    Raises:
-        InputError: the folder holds no finished case, cases of different grids, or a damaged file.
-    """
-    root = Path(path)
-    sidecars = sorted(root.glob(f"sub-*/**/dwi/*_space-{SPACE}_dwi.json"), key=lambda file: file.name)
-    if not sidecars:
-        raise InputError(f"{root} holds no registered case. Make them with dwikit.preprocess.preprocess first.")
-    grids: set[tuple[int, float]] = set()
-    for file in sidecars:
-        sidecar = derivative.read_sidecar(file)
-        if sidecar is None:
-            raise InputError(f"{file} is no sidecar of dwikit's. Delete it, then run the preprocessing again.")
-        grids.add(_grid(sidecar))
-        if EXCLUDING & set(sidecar["Flags"]) and not include_flagged:
-            continue
-        if len(grids) > 1:
-            raise InputError(f"{root} holds cases on different grids. Run the preprocessing again for all of them.")
-        image = derivative.read_image(file.with_suffix(".nii.gz"), sidecar["Settings"]["image_size"])
-        yield grid.Volume(
-            sidecar["Case"], sidecar["Subject"], sidecar["Age"], sidecar["Sex"], "registered", grid.to_slices(image)
-        )

@@ -1,4 +1,4 @@
-"""The picture sheet of the quality report: one row of levels a case, with the outline of the template's brain."""
+"""The picture sheet of the quality report: one row of levels per scan, with the outline of the template's brain."""
 
 import textwrap
 from pathlib import Path
@@ -9,14 +9,14 @@ import pandas as pd
 from scipy import ndimage
 
 from dwikit.common import files
-from dwikit.preprocess.derivative import read_image
 from dwikit.preprocess.template import load_template, on_grid
 from dwikit.slices import grid
+from dwikit.slices.registered import read_image
 
 LEVELS = (1, 5, 9, 13, 17, 20, 23)
 """Kept levels shown, from below."""
 MOST_ROWS = 60
-"""A sheet shows no more cases: those that failed or are flagged first, then others evenly over the cohort."""
+"""Most scans on a sheet: first those that failed or are flagged, then others spread evenly over the cohort."""
 LABEL_PIXELS = 260
 OUTLINE = (1.0, 0.25, 0.2)
 
@@ -25,8 +25,8 @@ def draw_sheet(report: pd.DataFrame, images: dict[str, Path], path: Path, image_
     """Draws the sheet as a PNG.
 
     Args:
-        report: one row a case, from `preprocess`.
-        images: registered image of each case that has one.
+        report: one row per scan, from `preprocess`.
+        images: registered image of each scan that has one.
         path: of the PNG.
         image_size: pixels along one side of the images.
         fov_mm: their field of view.

@@ -1,4 +1,4 @@
-"""The MNI152 template as registration and quality report need it: nilearn's maps, cut to the brain, on 2 mm voxels."""
+"""The MNI152 template for registration and quality report: nilearn's maps, cut to the brain, on 2 mm voxels."""
 
 from functools import cache
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from dwikit.slices import grid
 
 VOXEL_MM = 2
 MARGIN_MM = 16
-"""Left around the brain: scalp and air stay out, which makes registration faster and no less accurate."""
+"""Margin around the brain: without scalp and air, registration is faster and no less accurate."""
 
 
 class Template(NamedTuple):
@@ -31,7 +31,7 @@ class Template(NamedTuple):
 
 @cache
 def load_template() -> Template:
-    """The template; nilearn ships it, nothing is downloaded."""
+    """The template; it comes with nilearn, nothing is downloaded."""
     from nilearn import datasets
 
     mask = datasets.load_mni152_brain_mask(resolution=1)

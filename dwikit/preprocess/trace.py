@@ -1,4 +1,4 @@
-"""Trace-weighted image of one case: what a scanner would show as its DWI, whatever the file holds."""
+"""Trace-weighted image of one scan: what a scanner would show as its DWI, whatever the file holds."""
 
 import math
 from collections.abc import Iterator
@@ -33,9 +33,9 @@ class Trace(NamedTuple):
 
 
 def read_trace(case: Case, b_value: float = 1000.0, tolerance: float = 600.0) -> Trace:
-    """Reads a case as its trace-weighted image: the geometric mean over the directions of one shell.
+    """Reads a scan as its trace-weighted image: the geometric mean over the directions of one shell.
 
-    The shell is the one nearest to `b_value`. A 3-D image without b-table is taken for a trace image as it is.
+    The shell is the one nearest to `b_value`. A 3-D image without b-values is taken as a trace image.
 
     Args:
         case: from `find_cases`.
@@ -51,15 +51,15 @@ def read_trace(case: Case, b_value: float = 1000.0, tolerance: float = 600.0) ->
     if case.bval is None:
         if n_volumes > 1:
             raise Refused(
-                f"{case.image} holds {n_volumes} volumes and has no b-values. Put its .bval file beside it"
-                " (dcm2niix writes one), or hand over a 3-D trace image."
+                f"{case.image} holds {n_volumes} volumes but has no b-values. Put its .bval file beside it"
+                " (dcm2niix writes one), or provide a 3-D trace image."
             )
         return Trace(_checked(next(volumes(image, case.image)), case.image), affine, math.nan, 1, ())
     bvals = read_bvals(case.bval)
     if len(bvals) != n_volumes:
         raise Refused(
             f"{case.bval} lists {len(bvals)} b-values, but {case.image} holds {n_volumes} volumes. Convert the series"
-            " again, or hand over the table that belongs to it."
+            " again, or provide the table that belongs to it."
         )
     shell = select_shell(bvals, b_value, tolerance, case.bval)
     mean = geometric_mean(volumes(image, case.image), shell)
@@ -68,7 +68,7 @@ def read_trace(case: Case, b_value: float = 1000.0, tolerance: float = 600.0) ->
 
 
 def read_bvals(path: Path) -> np.ndarray:
-    """b-values (N,) of a .bval file, s/mm2, parted by blanks, tabs, commas or new lines.
+    """b-values (N,) of a .bval file, s/mm2, separated by blanks, tabs, commas or new lines.
 
     Raises:
         InputError: not a list of numbers >= 0.
@@ -77,14 +77,14 @@ def read_bvals(path: Path) -> np.ndarray:
     try:
         bvals = np.array([_number(word) for word in text.split()])
     except ValueError as error:
-        raise Refused(f"{path} is not a list of numbers ({error}). Write one b-value a volume, in s/mm2.") from error
+        raise Refused(f"{path} is not a list of numbers ({error}). Write one b-value per volume, in s/mm2.") from error
     if not len(bvals) or not np.isfinite(bvals).all() or bvals.min() < 0:
-        raise Refused(f"{path} must hold one b-value >= 0 a volume, in s/mm2; it holds {text.strip()[:80]!r}.")
+        raise Refused(f"{path} must hold one b-value >= 0 per volume, in s/mm2; it holds {text.strip()[:80]!r}.")
     return bvals
 
 
 def _number(word: str) -> float:
-    """A number as tables have it; Python alone also takes 1_000."""
+    """A number as written in tables; Python would also accept 1_000."""
     try:
         return float(word.replace("_", "?"))
     except ValueError:
@@ -105,7 +105,7 @@ def select_shell(bvals: np.ndarray, b_value: float, tolerance: float, path: Path
         found = ", ".join(f"{value}" for value in sorted({round(b) for b in bvals.tolist()}))
         raise Refused(
             f"{path} has no volume within {tolerance:g} of b = {b_value:g} s/mm2; its b-values are {found}. Leave the"
-            " case out, or set b_value and tolerance (for the command line: --tolerance) to accept another contrast.",
+            " scan out, or set b_value and tolerance (for the command line: --tolerance) to accept another contrast.",
             flag="b_value",
         )
     return (np.abs(bvals - nearest) <= SHELL_WIDTH) & (bvals >= 50)
@@ -114,8 +114,8 @@ def select_shell(bvals: np.ndarray, b_value: float, tolerance: float, path: Path
 def geometric_mean(volumes: Iterator[np.ndarray], chosen: np.ndarray) -> np.ndarray:
     """Geometric mean of the chosen volumes, voxel by voxel, one volume in memory at a time.
 
-    A value <= 0 counts as half the smallest positive value of its volume: an integer 0 says "below 1/2". Where no chosen
-    volume is positive, the result is 0. A volume without a positive value, as of a direction that was lost, is left out.
+    A value <= 0 counts as half the smallest positive value of its volume: an integer 0 says "below 1/2". If no chosen
+    volume is positive, the result is 0. A volume without a positive value, such as a lost direction, is left out.
 
     Args:
         volumes: (X, Y, Z) each; all are read, so that damage anywhere in the file is found.
@@ -136,7 +136,7 @@ def geometric_mean(volumes: Iterator[np.ndarray], chosen: np.ndarray) -> np.ndar
 
 
 def _checked(image: np.ndarray, path: Path) -> np.ndarray:
-    """Refuses an image without content; negative values become 0."""
+    """Refuses an empty image; negative values become 0."""
     if image.max() <= 0 or image.max() == image.min():
         raise Refused(
             f"{path} is empty: every voxel is {'zero' if image.max() == image.min() == 0 else 'the same or negative'}."

@@ -1,8 +1,8 @@
 """The target grid in MNI152 space: 128 x 128 pixels, 40 slices, of which 26 are kept (paper, sec. 3.1).
 
 The paper gives the matrix (128 x 128 x 40) and what it drops (6 slices at the top, 8 at the bottom). The field of view is
-our choice: a square of 233 mm, the anterior-posterior extent of the MNI152 template, and 189 mm from foot to head, the
-template's extent along z.
+our choice: a square in the plane (`dwikit.slices.SliceSettings`), and 189 mm from foot to head, the MNI152 template's extent
+along z.
 """
 
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 IMAGE_SIZE = 128
-FOV_MM = 233.0
+"""Pixels along one side of the target grid; smaller slices are means of blocks of them."""
 CENTRE_MM = (0.0, -18.0)
 """In-plane centre of the field of view (x, y) in MNI152 millimetres: the middle of the template."""
 Z_BOTTOM_MM = -72.0
@@ -19,10 +19,10 @@ N_SLICES = 40
 DROPPED_BOTTOM, DROPPED_TOP = 8, 6
 KEPT = slice(DROPPED_BOTTOM, N_SLICES - DROPPED_TOP)
 N_LEVELS = N_SLICES - DROPPED_BOTTOM - DROPPED_TOP
-"""26 levels a volume; 2,029 volumes make the paper's 52,754 slices."""
+"""26 levels per volume; 2,029 volumes make the paper's 52,754 slices."""
 
 
-def affine(image_size: int = IMAGE_SIZE, fov_mm: float = FOV_MM) -> np.ndarray:
+def affine(image_size: int, fov_mm: float) -> np.ndarray:
     """Voxel-to-MNI152 affine (4 x 4, millimetres, RAS+) of the grid of shape (image_size, image_size, 40)."""
     pixel = fov_mm / image_size
     first = -fov_mm / 2 + pixel / 2
@@ -44,15 +44,19 @@ def to_slices(volume: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(volume[::-1, ::-1, KEPT].transpose(2, 1, 0))
 
 
+OLDEST = 130
+"""Years, the oldest age on record; a larger number is not an age."""
+
+
 class Volume(NamedTuple):
-    """One case on the target grid.
+    """One scan on the target grid.
 
     Attributes:
-        case: name of the series, such as sub-0001.
-        subject: the person's label; several cases may share one.
+        case: name of the scan, such as sub-0001.
+        subject: the person's label; several scans may share one.
         age: in years, or None.
         sex: F, M or None.
-        origin: where the case comes from, such as "simulated".
+        origin: where the scan comes from, such as "simulated".
         image: (26, H, W) float32 in the scanner's units, not normalized, as `to_slices` orders it.
         labels: (26, H, W) uint8 tissue (0 none, 1 grey, 2 white, 3 fluid) where it is known, else None.
     """

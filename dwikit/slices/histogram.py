@@ -1,6 +1,6 @@
 """Sparse histograms on a logarithmic scale: percentiles of a cohort without its voxels in memory.
 
-Bins are 0.1 % wide, so a percentile read from the sum of 2,029 histograms is right to 0.05 %. A histogram is a
+Bins are 0.1 % wide, so a percentile read from the sum of 2,029 histograms is accurate to 0.05 %. A histogram is a
 `collections.Counter` from bin number to voxel count; `+` adds two, `sum(histograms, Counter())` adds many.
 """
 
@@ -13,9 +13,9 @@ import numpy as np
 from dwikit.common.errors import InputError
 
 RATIO = 1.001
-"""Upper over lower edge of a bin: bin k holds RATIO**k <= value < RATIO**(k + 1)."""
+"""Ratio of a bin's upper to its lower edge: bin k holds RATIO**k <= value < RATIO**(k + 1)."""
 NOT_POSITIVE = -(10**6)
-"""Bin of every value that is zero or negative; below the bin of the smallest float."""
+"""Bin of all values that are zero or negative; below the bin of the smallest float."""
 
 
 def histogram(image: np.ndarray) -> Counter[int]:
@@ -37,12 +37,12 @@ def histogram(image: np.ndarray) -> Counter[int]:
 
 
 def bin_value(number: int) -> float:
-    """Value that stands for a bin: the geometric middle of its edges, 0 for `NOT_POSITIVE`."""
+    """Value that stands for a bin: the geometric mean of its edges, 0 for `NOT_POSITIVE`."""
     return 0.0 if number == NOT_POSITIVE else RATIO ** (number + 0.5)
 
 
 def percentile(counts: Counter[int], q: float) -> float:
-    """Smallest value that at least q percent of the voxels do not exceed, right to half a bin.
+    """Smallest value that at least q percent of the voxels do not exceed, accurate to half a bin.
 
     Args:
         counts: from `histogram`, or a sum of several.
@@ -61,7 +61,7 @@ def percentile(counts: Counter[int], q: float) -> float:
 
 
 def to_text(counts: Counter[int]) -> str:
-    """The histogram as tab-separated text: one line a bin, `bin`, `value` (its middle) and `count`."""
+    """The histogram as tab-separated text: one line per bin, `bin`, `value` (its middle) and `count`."""
     rows = (f"{number}\t{bin_value(number):.6g}\t{counts[number]}\n" for number in sorted(counts))
     return "bin\tvalue\tcount\n" + "".join(rows)
 
@@ -76,7 +76,7 @@ def read_histogram(path: str | Path) -> Counter[int]:
         rows = [line.split("\t") for line in Path(path).read_text(encoding="utf-8").splitlines()[1:]]
         counts = Counter({int(number): int(count) for number, _, count in rows})
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} is no histogram ({error}). Run the preprocessing of its case again.") from error
+        raise InputError(f"{path} is not a histogram ({error}). Run the preprocessing of its scan again.") from error
     if min(counts.values(), default=0) < 0:
-        raise InputError(f"{path} is no histogram: it holds a negative count. Run the preprocessing of its case again.")
+        raise InputError(f"{path} is not a histogram: it holds a negative count. Run the preprocessing of its scan again.")
     return counts

@@ -44,8 +44,8 @@ def simulated(tmp_path_factory):
     shares = {1: 0.65, 2: 0.35}  # of a GE and a Siemens protocol
     protocols = tuple(replace(phantom.PROTOCOLS[n], share=share, matrix=64, reconstructed=64) for n, share in shares.items())
     path = tmp_path_factory.mktemp("simulated") / "bids"
-    settings = phantom.Settings(protocols=protocols)
-    bids = phantom.write_cohort(path, 2, seed=5, workers=1, settings=settings, progress=False)
+    physics = phantom.Settings(protocols=protocols)
+    bids = phantom.write_cohort(path, 2, seed=5, workers=1, physics=physics, progress=False)
     cases = {}
     for case in find_cases(bids):
         vendor = "Siemens" if '"Siemens"' in case.sidecar.read_text() else "GE"
@@ -250,19 +250,19 @@ def test_refusals(small, tmp_path):
     assert not (tmp_path / "bids").exists()
     run(tmp_path)
     assert (tmp_path / "key").stat().st_mode & 0o077 == 0
-    with pytest.raises(InputError, match="other does not exist.*needs the one that it was made with"):
+    with pytest.raises(InputError, match="other does not exist.*needs the key that it was made with"):
         import_dicom(tmp_path / "dicom", tmp_path / "bids", tmp_path / "other", progress=False)
     assert not (tmp_path / "other").exists()
     (tmp_path / "other").write_text("0" * 64)
     with pytest.raises(InputError, match="another key"):
         import_dicom(tmp_path / "dicom", tmp_path / "bids", tmp_path / "other", progress=False)
     for out in ("dicom", "dicom/bids", "."):
-        with pytest.raises(InputError, match="lie in one another. Choose a folder"):
+        with pytest.raises(InputError, match="are nested. Choose a folder"):
             run(tmp_path, out=out)
     with pytest.raises(InputError, match="lies in the folder of DICOM. Keep it elsewhere"):
         import_dicom(tmp_path / "dicom", tmp_path / "new", tmp_path / "dicom" / "key")
     for out in ("other", "other/bids"):
-        with pytest.raises(InputError, match="other is a file, and the data set needs a folder"):
+        with pytest.raises(InputError, match="other is a file, but the data set needs a folder"):
             run(tmp_path, out=out)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").touch()
@@ -279,7 +279,7 @@ def test_refusals(small, tmp_path):
     report.unlink()
     assert list(run(tmp_path)["result"]) == ["there already"]
     (tmp_path / "key").write_text("secret")
-    with pytest.raises(InputError, match="is no key"):
+    with pytest.raises(InputError, match="is not a key"):
         run(tmp_path)
     (tmp_path / "empty").mkdir()
     (tmp_path / "key").unlink()

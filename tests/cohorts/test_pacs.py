@@ -26,7 +26,7 @@ from pynetdicom import AE, evt  # noqa: E402
 from pynetdicom import sop_class as sop  # noqa: E402
 
 pytest.importorskip("dcm2niix", reason="pip install -e '.[acquire]'")
-from dwikit.cohorts import pacs
+from dwikit.cohorts import pacs  # noqa: E402
 from dwikit.cohorts.dicom import import_dicom  # noqa: E402
 from dwikit.cohorts.pacs import store  # noqa: E402
 from dwikit.cohorts.pacs.archive import Pace  # noqa: E402
@@ -210,7 +210,7 @@ def test_broken_off_refused_and_continued(orthanc, tmp_path, monkeypatch, capsys
 SLOWLY = """
 import sys, time
 from dwikit import cli
-from dwikit.cohorts import pacs_store
+from dwikit.cohorts.pacs import store
 
 keep = store.Store.keep
 
@@ -232,31 +232,33 @@ def interrupted(arguments, begun):
             begun(process)
             process.send_signal(signal.SIGINT)
             start = time.monotonic()
-            return process.wait(30), time.monotonic() - start, process.stderr.read()
+            return process.wait(120), time.monotonic() - start, process.stderr.read()
         finally:
             process.kill()
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("method", ["get", "move"])
 def test_ctrl_c_in_the_middle_of_a_series(orthanc, tmp_path, method):
     pacs.write_wanted(pacs.find(orthanc.archive, dates="20130401", per_minute=1e6), tmp_path / "wanted.tsv")
     where = ["--host", "127.0.0.1", "--port", orthanc.port, "--title", "ARCHIVE", "--receive-at", orthanc.ours]
     arguments = ["cohort", "pacs", "fetch", tmp_path / "wanted.tsv", tmp_path / "out", *where, "--method", method]
     status, seconds, said = interrupted(arguments, lambda process: [process.stdout.readline() for _ in range(6)])
-    assert status == 130 and "run the same command again" in said and seconds < 3  # the archive's own wait is 30 s and more
+    assert status == 130 and "run the same command again" in said and seconds < 20  # the archive's own wait is 30 s and more
     row = store.Ledger(tmp_path / "out").latest().iloc[-1]
     assert row["result"] == "incomplete" and row["reason"] == "broken off" and 5 <= arrived(tmp_path / "out")["two"] < 24
     ledger = pacs.fetch(orthanc.archive, pacs.read_wanted(tmp_path / "wanted.tsv"), tmp_path / "out", **FAST)
     assert list(ledger["result"]) == ["arrived"] and arrived(tmp_path / "out")["two"] == 24
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_while_nobody_answers(tmp_path):
     calls = []
     with socket.create_server(("127.0.0.1", 0)) as silent:
         where = ["--host", "127.0.0.1", "--port", silent.getsockname()[1], "--title", "ARCHIVE"]
         arguments = ["cohort", "pacs", "find", tmp_path / "wanted.tsv", *where]
         status, seconds, said = interrupted(arguments, lambda process: calls.append(silent.accept()))
-    assert status == 130 and "Traceback" not in said and seconds < 3
+    assert status == 130 and "Traceback" not in said and seconds < 20
 
 
 def test_duplicates_change_nothing(orthanc, tmp_path):
@@ -277,7 +279,7 @@ def test_wrong_titles(orthanc, tmp_path):
     stranger = pacs.Archive("127.0.0.1", orthanc.port, "NOBODY", timeout_s=15)
     with pytest.raises(InputError, match="NOBODY at 127.0.0.1:.* turns us away .called ae title not recogni[sz]ed.*DWIKIT"):
         pacs.find(stranger)
-    with pytest.raises(InputError, match="'A MUCH TOO LONG AE TITLE' is no AE title"):
+    with pytest.raises(InputError, match="'A MUCH TOO LONG AE TITLE' is not an AE title"):
         pacs.find(pacs.Archive("127.0.0.1", orthanc.port, "A MUCH TOO LONG AE TITLE"))
     unknown = pacs.Archive("127.0.0.1", orthanc.port, "ARCHIVE", own_title="STRANGER", timeout_s=15)
     with pytest.raises(InputError, match="broke off while it searched.*whether it knows us, STRANGER"):
@@ -308,10 +310,10 @@ def test_no_such_host_or_port(tmp_path):
     with pytest.raises(InputError, match="finds no host"):
         pacs.find(pacs.Archive("pacs..hospital", 104, "ARCHIVE"))  # no name at all
     for port in (0, 99999):
-        with pytest.raises(InputError, match=f"{port} is no port: it must lie between 1 and 65535"):
+        with pytest.raises(InputError, match=f"{port} is not a port: it must lie between 1 and 65535"):
             pacs.Archive("127.0.0.1", port, "ARCHIVE")
         wanted = pd.DataFrame({"study": ["1.2.3"], "series": ["1.2.3.4"], "images": [1]})
-        with pytest.raises(InputError, match=f"{port} is no port"):
+        with pytest.raises(InputError, match=f"{port} is not a port"):
             pacs.fetch(pacs.Archive("127.0.0.1", 104, "ARCHIVE"), wanted, tmp_path, "move", port, **FAST)
 
 
@@ -437,11 +439,11 @@ def test_wanted_lists(tmp_path):
     wanted = pd.DataFrame({"study": ["1.2"], "series": ["1.2.3"], "images": [4]})
     pacs.write_wanted(wanted, tmp_path / "wanted.tsv")
     assert pacs.read_wanted(tmp_path / "wanted.tsv").equals(wanted)
-    with pytest.raises(InputError, match="wanted.tsv is there already.*Delete it, or choose another name"):
+    with pytest.raises(InputError, match="wanted.tsv already exists.*Delete it, or choose another name"):
         pacs.write_wanted(wanted[:0], tmp_path / "wanted.tsv")
     assert pacs.read_wanted(tmp_path / "wanted.tsv").equals(wanted)
     (tmp_path / "bad.tsv").write_text("study\tseries\timages\n1.2\t../../etc\t1\n")
-    with pytest.raises(InputError, match="'../../etc', which is no UID"):
+    with pytest.raises(InputError, match="'../../etc', which is not a UID"):
         pacs.read_wanted(tmp_path / "bad.tsv")
     (tmp_path / "bad.tsv").write_text("study\tname\n1.2\tx\n")
     with pytest.raises(InputError, match="no column series, images"):
@@ -461,7 +463,7 @@ def test_from_the_command_line(orthanc, tmp_path, capsys):
     assert cli.main(["cohort", "pacs", "fetch", wanted, out, *where, "--per-minute", "600"]) == 0
     assert "arrived    1" in capsys.readouterr().out and arrived(tmp_path / "out")["four"] == 8
     assert cli.main(["cohort", "pacs", "find", wanted, *where[:-1], "NOBODY"]) == 2  # says so before it asks
-    assert f"{wanted} is there already" in capsys.readouterr().err
+    assert f"{wanted} already exists" in capsys.readouterr().err
     other = str(tmp_path / "other.tsv")
     assert cli.main(["cohort", "pacs", "find", other, *where, "--dates", "18951108", "--per-minute", "6000"]) == 0
     assert "No series matches" in capsys.readouterr().out and not Path(other).exists()

@@ -144,7 +144,7 @@ def test_recipes_are_complete():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("title: x", "is no recipe"),
+        ("title: x", "is not a recipe"),
         ("title: x\nkind: ixi\nurl: u\nlicense: l\ncite: c\nsize: 3", "unexpected keyword argument 'size'"),
         ("title: x\nkind: ftp\nurl: u\nlicense: l\ncite: c", "kind must be one of openneuro, ixi, not 'ftp'"),
         ("[", "is not readable as YAML"),
@@ -173,7 +173,7 @@ def test_a_download_goes_on_in_a_later_run(server, tmp_path):
     content = bytes(range(256)) * 40
     server.files["a"], server.busy["a"] = content, 3
     (tmp_path / ".a.part").write_bytes(content[:700])
-    with pytest.raises(InputError, match="HTTP 503.*run the same again: it goes on"):
+    with pytest.raises(InputError, match="HTTP 503.*run the same again to resume"):
         fetch_file(f"{server.url}/a", tmp_path / "a")
     assert not (tmp_path / "a").exists()
     fetch_file(f"{server.url}/a", tmp_path / "a")
@@ -219,7 +219,7 @@ def test_no_network(server, tmp_path, capsys, monkeypatch):
     server.files["a"] = bytes(1000)
     server.break_after["a"] = 300
     monkeypatch.setattr(download, "WAITS_S", ())
-    with pytest.raises(InputError, match="^No connection to 127.0.0.1: it broke off.*it goes on"):
+    with pytest.raises(InputError, match="^No connection to 127.0.0.1: it broke off.*to resume"):
         fetch_file(f"{server.url}/a", tmp_path / "a")
     assert (tmp_path / ".a.part").stat().st_size == 300
 
@@ -289,7 +289,7 @@ def test_another_snapshot_or_no_data_set_is_refused(server, tmp_path):
     with pytest.raises(InputError, match="holds no data set ds009999"):
         public.fetch(dataclasses.replace(recipe, dataset="ds009999"), tmp_path, progress=False)
     server.files["ds002790/sub-0015/../../dwi/evil.json"] = b"{}"
-    with pytest.raises(InputError, match="outside of its data set"):
+    with pytest.raises(InputError, match="outside its data set"):
         public.fetch(dataclasses.replace(recipe, doi="10.18112/openneuro.ds002790.v3.0.0"), tmp_path / "in", progress=False)
     with pytest.raises(InputError, match="No connection to 127.0.0.1"):
         public.fetch(dataclasses.replace(recipe, url="http://127.0.0.1:9"), tmp_path, progress=False)

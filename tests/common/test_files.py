@@ -1,6 +1,7 @@
 """Files are whole or not there, and what killed processes left behind is cleared away."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -35,6 +36,39 @@ def test_remains_of_dead_processes_go_and_those_of_living_ones_stay(tmp_path, na
     assert [remain.exists() for remain in remains] == [False, True]
 
 
+def test_a_folder_is_whole_or_what_it_was(tmp_path):
+    path = tmp_path / "store"
+    files.write_folder(path, lambda partial: (partial / "a").write_text("old"))
+
+    def fail(partial):
+        (partial / "a").write_text("half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(InputError, match="store could not be written .No space left on device.; .*unharmed"):
+        files.write_folder(path, fail)
+    with pytest.raises(KeyboardInterrupt):
+        files.write_folder(path, lambda partial: signal.raise_signal(signal.SIGINT))
+    assert (path / "a").read_text() == "old" and [entry.name for entry in tmp_path.iterdir()] == ["store"]
+    files.write_folder(path, lambda partial: (partial / "b").write_text("new"))
+    assert [entry.name for entry in path.iterdir()] == ["b"] and [entry.name for entry in tmp_path.iterdir()] == ["store"]
+
+
+def test_a_folder_set_aside_by_a_killed_process_comes_back(tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    path = tmp_path / "store"
+    for kind in ("old", "partial"):  # killed between the two renamings
+        (tmp_path / f".store.{dead.pid}.{kind}").mkdir()
+        (tmp_path / f".store.{dead.pid}.{kind}" / kind).write_text("x")
+
+    def fail(partial):
+        raise InputError("nothing to write")
+
+    with pytest.raises(InputError, match="nothing to write"):
+        files.write_folder(path, fail)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["store"] and (path / "old").read_text() == "x"
+
+
 def test_round_trips(tmp_path):
     files.write_json(tmp_path / "deep" / "a.json", {"b": [1, "ü"]})
     assert files.read_json(tmp_path / "deep" / "a.json") == {"b": [1, "ü"]}
@@ -46,7 +80,7 @@ def test_round_trips(tmp_path):
 DISK = """
 import resource, signal, sys
 import numpy as np
-from dwikit import files
+from dwikit.common import files
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
 try:

@@ -15,7 +15,7 @@ from dwikit.preprocess import preprocess
 
 HOLD = """
 import sys, time
-from dwikit import lock
+from dwikit.common import lock
 with lock.alone(sys.argv[1], "holds it"):
     print("held", flush=True)
     time.sleep(60)
@@ -68,11 +68,11 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 
 RACE = """
 import sys, time
-from dwikit import lock
+from dwikit.common import lock
 from dwikit.common.errors import InputError
 wins = 0
-end = time.time() + 1.5
-while time.time() < end:
+end = time.monotonic() + 240
+while wins < 100 and time.monotonic() < end:
     try:
         with lock.alone(sys.argv[1] + "/.lock", "races"):
             inside = open(sys.argv[1] + "/inside", "x")  # fails if another is inside
@@ -89,9 +89,9 @@ def test_never_two_inside_however_often_it_is_taken_and_given_back(tmp_path):
         subprocess.Popen([sys.executable, "-c", RACE, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(3)
     ]
-    ends = [racer.communicate(timeout=60) for racer in racers]
+    ends = [racer.communicate(timeout=300) for racer in racers]
     assert [racer.returncode for racer in racers] == [0, 0, 0], ends
-    assert sum(int(out) for out, _ in ends) > 100
+    assert [int(out) for out, _ in ends] == [100, 100, 100]
 
 
 def test_every_stage_that_takes_long_refuses_company(tmp_path, hold, store, volumes):
@@ -99,7 +99,7 @@ def test_every_stage_that_takes_long_refuses_company(tmp_path, hold, store, volu
     phantom.write_cohort(tmp_path / "bids", 1, workers=1, progress=False)
     stages = {
         tmp_path / "out" / ".lock": lambda: preprocess(tmp_path / "bids", tmp_path / "out", progress=False),
-        tmp_path / ".slices.lock": lambda: slices.build(volumes, tmp_path / "slices", image_size=32),
+        tmp_path / ".slices.lock": lambda: slices.build(volumes, tmp_path / "slices", slices.SliceSettings(image_size=32)),
         tmp_path / ".vae.lock": lambda: training.train("vae", profiles.resolve("smoke"), store, tmp_path / "vae"),
     }
     for path, stage in stages.items():
@@ -107,4 +107,4 @@ def test_every_stage_that_takes_long_refuses_company(tmp_path, hold, store, volu
         before, start = sorted(tmp_path.rglob("*")), time.perf_counter()
         with pytest.raises(InputError, match="Another process .* Wait until it has ended"):
             stage()
-        assert time.perf_counter() - start < 5 and sorted(tmp_path.rglob("*")) == before
+        assert time.perf_counter() - start < 60 and sorted(tmp_path.rglob("*")) == before

@@ -21,13 +21,13 @@ import pytest
 from dwikit.cohorts import phantom
 from dwikit.cohorts.bids import Case
 from dwikit.common.errors import InputError
-from dwikit.preprocess import preprocess, read_derivatives
+from dwikit.preprocess import preprocess
 from dwikit.preprocess.quality import decompose
 from dwikit.preprocess.register import read_transform, write_transform
 from dwikit.preprocess.template import load_template
 from dwikit.preprocess.trace import geometric_mean, read_trace, select_shell
 from dwikit.preprocess.workers import pool
-from dwikit.slices import grid
+from dwikit.slices import CALIBRATED, SliceSettings, build, grid, read_derivatives
 from dwikit.slices.histogram import NOT_POSITIVE, histogram, percentile, read_histogram, to_text
 
 SEED = 5
@@ -212,8 +212,8 @@ def test_no_volume_near_1000(write):
 @pytest.mark.parametrize(
     ("case", "message"),
     [
-        (dict(data=volumes(1, 2)), "holds 2 volumes and has no b-values.*bval"),
-        (dict(data=volumes(1, 2), bvals=["0", "b1000"]), "is not a list of numbers.*one b-value a volume"),
+        (dict(data=volumes(1, 2)), "holds 2 volumes but has no b-values.*bval"),
+        (dict(data=volumes(1, 2), bvals=["0", "b1000"]), "is not a list of numbers.*one b-value per volume"),
         (dict(data=volumes(1, 2), bvals=[-5, 1000]), "one b-value >= 0"),
         (dict(data=volumes(1) * (1 + 1j)), "complex64, not real numbers.*magnitude"),
         (dict(data=volumes(1, 2).reshape(10, 11, 12, 1, 2)), "has 5 axes"),
@@ -298,7 +298,7 @@ def test_derivatives(derived):
     folder = out / "sub-0001/dwi"
     image = nib.load(folder / "sub-0001_space-MNI152_dwi.nii.gz")
     assert image.shape == (128, 128, 40) and image.get_data_dtype() == np.float32
-    np.testing.assert_allclose(image.affine, grid.affine(), atol=1e-4)
+    np.testing.assert_allclose(image.affine, grid.affine(grid.IMAGE_SIZE, CALIBRATED.fov_mm), atol=1e-4)
     counts = read_histogram(folder / "sub-0001_space-MNI152_desc-histogram.tsv")
     kept = image.get_fdata()[..., grid.KEPT]
     assert percentile(counts, 95) == pytest.approx(np.percentile(kept, 95), rel=2e-3)
@@ -331,7 +331,7 @@ def test_finished_cases_are_kept_and_other_settings_redo_them(cohort, derived, t
     assert [job["case"]["name"] for job in done] == ["sub-0003"]
     done.clear()
     with pytest.raises(Exception):  # noqa: B017
-        preprocess(cohort, out, only="sub-0001", interpolator="nearest", progress=False)
+        preprocess(cohort, out, only="sub-0001", settings=SliceSettings(interpolator="linear"), progress=False)
     assert [job["case"]["name"] for job in done] == ["sub-0001"]
 
 
@@ -343,8 +343,16 @@ def test_flagged_cases_are_left_out(derived, tmp_path):
     path.write_text(json.dumps(sidecar | {"Flags": ["partial_coverage"]}))
     assert [volume.case for volume in read_derivatives(out)] == ["sub-0001", "sub-0003"]
     assert len(list(read_derivatives(out, include_flagged=True))) == 3
-    with pytest.raises(InputError, match="holds no registered case"):
+    with pytest.raises(InputError, match="holds no registered scan"):
         next(read_derivatives(tmp_path))
+
+
+@pytest.mark.parametrize(("name", "value"), [("fov_mm", 233.0), ("interpolator", "linear")])
+def test_slices_of_other_settings_than_the_registration_are_refused(derived, tmp_path, name, value):
+    made = getattr(CALIBRATED, name)
+    with pytest.raises(InputError, match=f"{name} {made}.*{name} {value} are wanted.*again with {value}.*with {made}"):
+        build(derived[0], tmp_path / "slices", SliceSettings(**{name: value}))
+    assert not list(tmp_path.iterdir())
 
 
 def test_bad_cases_are_reported_and_the_rest_goes_on(cohort, tmp_path):
@@ -388,10 +396,9 @@ def test_bad_cases_are_reported_and_the_rest_goes_on(cohort, tmp_path):
     ("settings", "message"),
     [
         (dict(workers=0), "workers must be at least 1"),
-        (dict(interpolator="spline"), "interpolator must be one of linear"),
         (dict(tolerance=-1), "tolerance"),
-        (dict(image_size=4), "image_size"),
-        (dict(only=["sub-9999"]), "sub-9999, which is no subject"),
+        (dict(grid_size=4), "grid_size"),
+        (dict(only=["sub-9999"]), "sub-9999, which is not a subject"),
     ],
 )
 def test_impossible_settings(cohort, tmp_path, settings, message):
@@ -446,7 +453,7 @@ def test_a_killed_run_continues_to_the_same_bytes(cohort, tmp_path):
     preprocess(raw, undisturbed, workers=2, progress=False)
 
     process = subprocess.Popen([sys.executable, "-c", RUN, str(raw), str(disturbed)], env=ENVIRONMENT)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while len(list(disturbed.glob("sub-*/dwi/*.json"))) < 4 and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)

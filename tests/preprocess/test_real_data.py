@@ -2,16 +2,19 @@
 
 import pytest
 
-from dwikit.preprocess import preprocess, read_derivatives
+from dwikit.preprocess import preprocess
+from dwikit.slices import SliceSettings, read_derivatives
 
 ACCEPTED = {"sub-canon_acq-APortho", "sub-canon_acq-PAtilted", "sub-phienh", "sub-strokecase0009", "sub-toshiba_acq-ortho"}
+TIGHT = SliceSettings(fov_mm=233.0, interpolator="linear")
+"""The grid on which the thresholds of the quality report were set."""
 PARTIAL = {"sub-phidwi", "sub-uihA_acq-PArot", "sub-uihB_acq-AP"}
 
 
 @pytest.fixture(scope="session")
 def derived(real_data, tmp_path_factory):
     out = tmp_path_factory.mktemp("real") / "derivatives"
-    return out, preprocess(real_data, out, workers=2, progress=False).set_index("case")
+    return out, preprocess(real_data, out, workers=2, settings=TIGHT, progress=False).set_index("case")
 
 
 def test_every_series_has_a_row(derived):
@@ -56,7 +59,7 @@ def test_b2500_is_refused_with_its_reason_and_accepted_on_demand(derived, real_d
     row = derived[1].loc["sub-xa30_acq-AP"]
     assert (row["status"], row["flags"]) == ("failed", "b_value")
     assert "no volume within 600 of b = 1000" in row["message"] and "0, 2500" in row["message"]
-    wide = preprocess(real_data, tmp_path, workers=1, tolerance=1600, only=["sub-xa30"], progress=False).iloc[0]
+    wide = preprocess(real_data, tmp_path, workers=1, settings=TIGHT, tolerance=1600, only=["sub-xa30"], progress=False).iloc[0]
     assert wide["status"] == "done" and wide["flags"] == "b_value" and wide["used"]
 
 

@@ -69,7 +69,7 @@ def finished(out: Path) -> int:
     return len(list(out.glob("sub-*/dwi/*_dwi.json")))
 
 
-def wait_for(condition, seconds=60):
+def wait_for(condition, seconds=600):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never came"
@@ -163,7 +163,7 @@ def test_a_worker_that_does_not_see_the_folders(raw, workers, tmp_path, monkeypa
     marked = tmp_path / "elsewhere"
     original = cluster._mark
     monkeypatch.setattr(cluster, "_mark", lambda out: original(marked))
-    with pytest.raises(InputError, match="does not see the folder .*out of the machine that asks.*file system"):
+    with pytest.raises(InputError, match="does not see the folder .*out of the calling machine.*file system"):
         preprocess(raw, tmp_path / "out", scheduler=workers.scheduler_address, progress=False)
     assert not list(marked.iterdir())
 

@@ -1,5 +1,6 @@
 """Normalization, the split by patient, the store on disk and its batches."""
 
+import inspect
 import json
 import subprocess
 import sys
@@ -8,14 +9,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dwikit import slices
+from dwikit import cli, slices
+from dwikit.cohorts import phantom
 from dwikit.common.errors import InputError
+from dwikit.preprocess import preprocess
 from dwikit.slices import grid
+
+SMALL = slices.SliceSettings(image_size=32)
 
 
 def test_clip_and_scale_follow_the_paper(volumes, tmp_path):
     """Clipped at the 95th percentile of all voxels of the cohort, divided by it, 26 levels a case."""
-    store = slices.build(volumes, tmp_path / "s")
+    store = slices.build(volumes, tmp_path / "s", slices.SliceSettings(percentile=95.0))
     stack = np.stack([volume.image for volume in volumes])
     cap = np.percentile(stack, 95)
     assert store.settings["clip"] == pytest.approx(cap, rel=1e-3)
@@ -27,11 +32,16 @@ def test_clip_and_scale_follow_the_paper(volumes, tmp_path):
 
 
 def test_scope_volume_clips_each_case_by_itself(volumes, tmp_path):
+    settings = slices.SliceSettings(percentile=95.0, scope="volume")
     louder = [volume._replace(image=volume.image * (1 + i)) for i, volume in enumerate(volumes)]
-    one, other = (slices.build(v, tmp_path / str(i), scope="volume") for i, v in enumerate([volumes, louder]))
+    one, other = (slices.build(v, tmp_path / str(i), settings) for i, v in enumerate([volumes, louder]))
     assert np.abs(one.images.astype(int) - other.images).max() <= 1
     shares = [np.mean(one.images[i * 26 : (i + 1) * 26] == 255) for i in range(len(volumes))]
     np.testing.assert_allclose(shares, 0.05, atol=0.005)
+
+
+def test_grey_levels_are_the_nearest_and_do_not_wrap():
+    assert slices.to_uint8([-0.1, 0, 0.49 / 255, 0.51 / 255, 0.5, 1, np.float32(1.01)]).tolist() == [0, 0, 0, 1, 128, 255, 255]
 
 
 def test_smaller_slices_are_block_means(volumes):
@@ -51,7 +61,7 @@ def test_split_is_by_patient_and_depends_on_nothing_else():
 
 def test_two_series_of_a_patient_stay_together(volumes, tmp_path):
     twins = [v._replace(case=f"{v.subject}_acq-{a}") for v in volumes for a in "AB"]
-    store = slices.build(twins, tmp_path / "s", image_size=32)
+    store = slices.build(twins, tmp_path / "s", SMALL)
     assert store.table.groupby("subject")["split"].nunique().max() == 1
 
 
@@ -67,18 +77,40 @@ def test_a_patient_in_two_splits_is_refused(store, tmp_path):
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"scope": "scanner"}, "scope"), ({"percentile": 5}, "percentile"), ({"image_size": 100}, "divide 128")],
+    [
+        ({"scope": "scanner"}, "scope must be one of cohort, volume, not 'scanner'"),
+        ({"interpolator": ["nearest"]}, "interpolator must be one of nearest, linear, cubic"),
+        ({"percentile": 50}, "percentile must be above 50"),
+        ({"percentile": float("nan")}, "percentile must be above 50, up to 100, not nan"),
+        ({"fov_mm": "300"}, "fov_mm must be 100 to 500, not '300'"),
+        ({"image_size": 64.0}, "image_size must be 8 to 1024, whole, not 64.0"),
+    ],
 )
-def test_impossible_settings_are_refused(volumes, tmp_path, settings, message):
+def test_impossible_settings_are_refused(settings, message):
     with pytest.raises(InputError, match=message):
-        slices.build(volumes[:1], tmp_path / "s", **settings)
+        slices.SliceSettings(**settings)
+
+
+def test_an_image_size_that_does_not_divide_the_volumes_is_refused(volumes, tmp_path):
+    with pytest.raises(InputError, match="divide 128, and 100 does not"):
+        slices.build(volumes[:1], tmp_path / "s", slices.SliceSettings(image_size=100))
     assert not list(tmp_path.iterdir())
 
 
+def test_every_default_is_the_calibrated_one():
+    """One place: what functions, profiles and the command line do when nobody says otherwise."""
+    for function in (slices.build, preprocess, phantom.simulate_volumes, phantom.simulate_slices):
+        assert inspect.signature(function).parameters["settings"].default is slices.CALIBRATED
+    for name in ("preprocess", "slices"):
+        options = cli.parser().parse_args([name, "from", "to", "--image-size", "64"])
+        assert cli.data._slice_settings(options) == slices.SliceSettings.for_size(64)
+    assert slices.SliceSettings.for_size(128) == slices.CALIBRATED == slices.SliceSettings()
+
+
 def test_a_failed_build_leaves_nothing_and_the_old_store_unharmed(volumes, tmp_path):
-    slices.build(volumes[:3], tmp_path / "s", image_size=32)
+    slices.build(volumes[:3], tmp_path / "s", SMALL)
     with pytest.raises(InputError, match="twice"):
-        slices.build([*volumes[:3], volumes[0]], tmp_path / "s", image_size=32)
+        slices.build([*volumes[:3], volumes[0]], tmp_path / "s", SMALL)
     assert [path.name for path in tmp_path.iterdir()] == ["s"]
     assert len(slices.SliceStore.open(tmp_path / "s").images) == 78
     with pytest.raises(InputError, match="no usable volume"):
@@ -87,7 +119,7 @@ def test_a_failed_build_leaves_nothing_and_the_old_store_unharmed(volumes, tmp_p
 
 @pytest.mark.parametrize("name", ["images.npy", "table.tsv", "settings.json"])
 def test_an_incomplete_store_is_named(volumes, tmp_path, name):
-    slices.build(volumes[:3], tmp_path / "s", image_size=32)
+    slices.build(volumes[:3], tmp_path / "s", SMALL)
     (tmp_path / "s" / name).write_bytes((tmp_path / "s" / name).read_bytes()[:60])
     with pytest.raises(InputError, match="store|rows|columns"):
         slices.SliceStore.open(tmp_path / "s")
@@ -147,7 +179,7 @@ def test_flip_mirrors_half_of_the_images(store):
 
 def test_the_target_grid_is_the_papers():
     assert grid.N_LEVELS == 26 and 2029 * grid.N_LEVELS == 52_754
-    affine = grid.affine()
+    affine = grid.affine(128, 233.0)
     low, high = affine @ [-0.5, -0.5, -0.5, 1], affine @ [127.5, 127.5, 39.5, 1]
     np.testing.assert_allclose(low[:3], [-116.5, -134.5, -72])
     np.testing.assert_allclose(high[:3], [116.5, 98.5, 117])
@@ -159,7 +191,8 @@ def test_the_target_grid_is_the_papers():
 FULL = """
 import resource, signal, sys
 import numpy as np
-from dwikit import grid, slices
+from dwikit import slices
+from dwikit.slices import grid
 from dwikit.common.errors import InputError
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -19,7 +19,7 @@ from dwikit.cohorts.dicom.series import Series
 from dwikit.common import files
 
 TIMEOUT_S = 600
-"""For one series; a large one takes seconds."""
+"""Time limit per series; a large one takes seconds."""
 NUMBERS = (
     *("MagneticFieldStrength", "EchoTime", "RepetitionTime", "FlipAngle", "SliceThickness", "SpacingBetweenSlices"),
     *("PixelBandwidth", "EchoTrainLength", "PartialFourier", "ParallelReductionFactorInPlane", "EffectiveEchoSpacing"),
@@ -44,7 +44,7 @@ def convert(one: Series, target: Path) -> None:
     """Writes sidecar, b-table and image; the image last, so that a series with an image is complete.
 
     Raises:
-        Failed: with the cause as far as the files tell it, else with what dcm2niix did.
+        Failed: with the cause as far as the files show it, else with what dcm2niix did.
     """
     one.damaged = cut_off(one)
     if one.damaged:
@@ -95,7 +95,7 @@ def _dcm2niix(one: Series, work: Path) -> tuple[nib.Nifti1Image, dict, dict[str,
 
 
 def _numbers_only(text: str) -> str:
-    """A table of numbers, written anew."""
+    """A table of numbers, rewritten."""
     return "".join(" ".join(f"{float(cell):g}" for cell in line.split()) + "\n" for line in text.splitlines() if line.strip())
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a series that cannot be converted, as far as its files tell: pixels cut off, slices missing."""
+"""Why a series cannot be converted, as far as its files show: pixels cut off, slices missing."""
 
 import statistics
 from pathlib import Path
@@ -25,7 +25,7 @@ def _whole(path: Path) -> bool:
 
 
 def gaps(one: Series) -> str:
-    """Which slices are missing, or too many; empty if each position of a slice has as many images as the others."""
+    """Which slices are missing or surplus; empty if every slice position has the same number of images."""
     counts = one.positions.values()
     volumes = statistics.mode(counts) if counts else 0
     missing = sum(max(volumes - count, 0) for count in counts)

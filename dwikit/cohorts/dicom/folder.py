@@ -43,11 +43,11 @@ def import_dicom(folder: str | Path, out: str | Path, key: str | Path, progress:
         progress: shows progress bars.
 
     Returns:
-        One row a series and kind, merged into dicom-import.tsv: series (hash), participant_id, session, kind, images,
+        One row per series and kind, merged into dicom-import.tsv: series (hash), participant_id, session, kind, images,
         b_values, result ("converted", "there already", "left out" or "failed"), reason, file.
 
     Raises:
-        InputError: no such folder, no DICOM in it, folders or a key that lie in one another, `out` is a file, a data set of
+        InputError: no such folder, no DICOM in it, folders or a key inside one another, `out` is a file, a data set of
             something else or of another key, or an unfit or missing key file.
     """
     folder, out = Path(folder), Path(out)
@@ -71,14 +71,14 @@ def import_dicom(folder: str | Path, out: str | Path, key: str | Path, progress:
 
 
 def _check_places(folder: Path, out: Path, key: Path) -> None:
-    """Refuses folders and a key that lie where they must not; quotes no path of the archive."""
+    """Refuses folders and a key in forbidden places; quotes no path of the archive."""
     if not folder.is_dir():
-        raise InputError("The folder of DICOM files does not exist, or is no folder. Check its path.")
+        raise InputError("The folder of DICOM files does not exist, or is not a folder. Check its path.")
     archive, target = folder.resolve(), out.resolve()
     if target.is_relative_to(archive) or archive.is_relative_to(target):
         raise InputError(
-            "The folder of DICOM, which names patients, and the data set, which must not, lie in one another. Choose a folder "
-            "for the data set beside the folder of DICOM."
+            "The folder of DICOM, which names patients, and the data set, which must not, are nested. Choose a "
+            "folder for the data set beside the folder of DICOM."
         )
     if key.resolve().is_relative_to(archive):
         raise InputError(
@@ -86,7 +86,7 @@ def _check_places(folder: Path, out: Path, key: Path) -> None:
         )
     there = next(place for place in (out, *out.absolute().parents) if place.exists())
     if not there.is_dir():
-        raise InputError(f"{there} is a file, and the data set needs a folder. Choose another name.")
+        raise InputError(f"{there} is a file, but the data set needs a folder. Choose another name.")
     if (out / DESCRIPTION).exists():
         if generated_by(out).get("Description") != MADE_BY:
             raise InputError(f"{out} holds a data set of another source. Choose an empty folder.")
@@ -95,7 +95,7 @@ def _check_places(folder: Path, out: Path, key: Path) -> None:
 
 
 def _places(found: list[Series], unreadable: list[Path], secret: bytes) -> Iterator[dict]:
-    """Rows of the private list: where the files of each series lie, damaged ones by name."""
+    """Rows of the private list: the folders of each series, damaged files by name."""
     nobody = {"series": "n/a", "participant_id": "n/a", "kind": NOT_DICOM}
     for one in found:
         named = {name: value for name, value in _row(one, secret).items() if name in nobody}
@@ -108,7 +108,7 @@ def _places(found: list[Series], unreadable: list[Path], secret: bytes) -> Itera
 
 
 def _row(one: Series, secret: bytes) -> dict:
-    """What the report says of any series."""
+    """The report's columns for any series."""
     return {
         "series": pseudonym.label(secret, "series", one.series),
         "participant_id": "sub-" + pseudonym.label(secret, "patient", *one.patient),
@@ -148,7 +148,7 @@ def _refusal(one: Series, sources: set[str]) -> str:
 
 
 def _claim(out: Path, fingerprint: str) -> None:
-    """Writes dataset_description.json, or makes sure that the folder holds an import with this key."""
+    """Writes dataset_description.json, or checks that the folder holds an import with this key."""
     path = out / DESCRIPTION
     made = {
         "Name": "dwikit",

@@ -13,15 +13,15 @@ from dwikit.common.errors import InputError
 
 KEY_BYTES = 32
 OLDEST = 89
-"""Years. BIDS recommends to write ages from here on as "89+": so few people are as old that the number names them."""
+"""Years. BIDS recommends writing ages from here on as "89+": so few people are that old that the number identifies them."""
 UNITS = {"Y": 1.0, "M": 12.0, "W": 52.18, "D": 365.25}
 """How many of a unit of DICOM's Age String make a year."""
 
 
 def read_key(path: str | Path, out: str | Path) -> bytes:
-    """The key of a cohort; where there is neither key nor data set yet, a new random one is written, and that is said.
+    """The key of a cohort; if neither key nor data set exists yet, a new random key is written and announced.
 
-    Whoever has the key and a patient's ID can tell the patient's label, and nobody else can (HMAC-SHA-256, RFC 2104). Keep it
+    Whoever has the key and a patient's ID can compute the patient's label; nobody else can (HMAC-SHA-256, RFC 2104). Keep it
     apart from the data, and as long as patients may be added.
 
     Args:
@@ -29,8 +29,8 @@ def read_key(path: str | Path, out: str | Path) -> bytes:
         out: folder of the data set, which must not hold the key.
 
     Raises:
-        InputError: the file is no key, cannot be written, lies in the data set's folder, or is not there although the data
-            set is.
+        InputError: the file is not a key, cannot be written, lies in the data set's folder, or is missing although the data
+            set exists.
     """
     path, out = Path(path), Path(out)
     if path.resolve().is_relative_to(out.resolve()):
@@ -39,7 +39,7 @@ def read_key(path: str | Path, out: str | Path) -> bytes:
         if not path.exists():
             if (out / "dataset_description.json").exists():
                 raise InputError(
-                    f"The key file {path} does not exist. {out} needs the one that it was made with: name that file."
+                    f"The key file {path} does not exist. {out} needs the key that it was made with: name that file."
                 )
             path.parent.mkdir(parents=True, exist_ok=True)
             with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -47,9 +47,9 @@ def read_key(path: str | Path, out: str | Path) -> bytes:
             print(f"New key written to {path}; keep it, and keep it secret.", flush=True)
         text = path.read_text(encoding="ascii", errors="replace").strip()
     except OSError as error:
-        raise InputError(f"The key {path} cannot be read or written ({error.strerror}). Name a file of your own.") from None
+        raise InputError(f"The key {path} cannot be read or written ({error.strerror}). Name another file.") from None
     if not re.fullmatch(rf"[0-9a-f]{{{2 * KEY_BYTES}}}", text):
-        raise InputError(f"{path} is no key of dwikit (64 hexadecimal digits). Name another file; a missing one is made.")
+        raise InputError(f"{path} is not a key of dwikit (64 hexadecimal digits). Name another file; a missing one is made.")
     return bytes.fromhex(text)
 
 

@@ -14,12 +14,12 @@ REPORT = "dicom-import.tsv"
 NOT_DICOM = "not DICOM"
 """Kind of the rows about files that belong to no series; only the last run's are kept."""
 ODD_NAMES = "surrogateescape"
-"""Keeps the bytes of file names that are no UTF-8."""
+"""Keeps the bytes of file names that are not UTF-8."""
 Row = dict[str, object]
 
 
 def write_report(out: Path, report: pd.DataFrame) -> None:
-    """Merges a run's report into the data set's: "converted" stays as long as the image is there, else the last run tells.
+    """Merges a run's report into the data set's: "converted" stays while the image is there, else the last run counts.
 
     Raises:
         InputError: the report cannot be read or written.
@@ -28,7 +28,7 @@ def write_report(out: Path, report: pd.DataFrame) -> None:
 
 
 def private_list(key: str | Path) -> Path:
-    """Where the folders of the series are listed: beside the key, and as secret."""
+    """The list of the series' folders: beside the key, and as secret."""
     return Path(f"{key}.series.tsv")
 
 
@@ -67,7 +67,7 @@ def _by_series(rows: list[Row]) -> dict[tuple, list[Row]]:
 
 
 def _read(path: Path, columns: list[str]) -> list[Row]:
-    """Rows that earlier runs wrote; none where there is no table."""
+    """Rows that earlier runs wrote; none if there is no table."""
     try:
         table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, encoding_errors=ODD_NAMES)
         return table[columns].to_dict("records")

@@ -1,4 +1,4 @@
-"""Tells the series of a folder of DICOM apart by their headers: which are DWI, trace images, ADC maps, and which neither.
+"""Sorts the series of a folder of DICOM by their headers: DWI, trace images, ADC maps, and others.
 
 Nothing here writes, and nothing of a header is put into a message: names and dates hide in every free text.
 """
@@ -62,12 +62,12 @@ class Series:
         patient: issuer and ID.
         study, series: UIDs.
         kind: "dwi", "trace", or a key of REASONS.
-        images: SOP instance UID -> file; an image that lies there twice counts once.
+        images: SOP instance UID -> file; an image that occurs twice counts once.
         n_frames: images, or frames of multi-frame files.
-        positions: of a slice's corner (mm) -> how many images lie there; empty for multi-frame files.
+        positions: position of a slice's corner (mm) -> number of images there; empty for multi-frame files.
         damaged: files whose pixels are found cut off when the series is converted.
         mosaic: whether a frame shows all slices of a volume.
-        b_values: s/mm2, as far as the headers tell.
+        b_values: s/mm2, as far as known from the headers.
         age: whole years or None; sex: "F", "M" or None.
     """
 
@@ -86,7 +86,7 @@ class Series:
 
 
 def read_folder(folder: Path, progress: bool = True) -> tuple[list[Series], list[Path]]:
-    """Series of a folder and the folders in it, sorted by UID, and the files that are no readable DICOM."""
+    """Series of a folder and its subfolders, sorted by UID, and the files that are not readable DICOM."""
     paths = sorted(Path(parent) / name for parent, _, names in os.walk(folder) for name in names)
     found: dict[tuple, Series] = {}
     unreadable = []
@@ -120,7 +120,7 @@ def _plain(dataset: Dataset) -> Dataset:
 
 
 def _add(found: dict[tuple, Series], dataset: Dataset, path: Path) -> None:
-    """Puts an image to its series."""
+    """Adds an image to its series."""
     kind = kind_of(dataset)
     uid = str(dataset.SeriesInstanceUID)
     patient = str(dataset.get("IssuerOfPatientID") or ""), str(dataset.get("PatientID") or "")
@@ -188,7 +188,7 @@ def b_values(dataset: Dataset) -> set[float]:
 
 
 def _number(dataset: Dataset, tag: tuple[int, int]) -> float | None:
-    """First number of an element; of unknown type where the file keeps no types."""
+    """First number of an element; its type is unknown if the file keeps no types."""
     element = dataset.get(tag)
     if element is None or element.value is None:
         return None

@@ -1,4 +1,4 @@
-"""A picture archive (PACS) and the two ways to talk with it: we call, or we listen. DICOM's network protocol, by pynetdicom."""
+"""A picture archive (PACS) and two ways to talk to it: we call, or we listen. DICOM's network protocol, by pynetdicom."""
 
 import contextlib
 import socket
@@ -51,24 +51,24 @@ class Archive:
         check_port(self.port)
         for title in (self.title, self.own_title):
             if not 0 < len(title.strip()) <= 16 or "\\" in title:
-                raise InputError(f"{title!r} is no AE title: 1 to 16 characters without backslash.")
+                raise InputError(f"{title!r} is not an AE title: 1 to 16 characters without backslash.")
 
     def __str__(self) -> str:
         return f"The archive {self.title} at {self.host}:{self.port}"
 
 
 def check_port(port: int) -> None:
-    """Refuses a number that is no port.
+    """Refuses a number that is not a port.
 
     Raises:
-        InputError: it lies outside of 1 to 65535.
+        InputError: it is not in 1 to 65535.
     """
     if not 1 <= port <= 65535:
-        raise InputError(f"{port} is no port: it must lie between 1 and 65535; many archives listen at 104 or 11112.")
+        raise InputError(f"{port} is not a port: it must lie between 1 and 65535; many archives listen at 104 or 11112.")
 
 
 class Pace:
-    """Keeps requests to so many a minute."""
+    """Limits requests per minute."""
 
     def __init__(self, per_minute: float):
         if not per_minute > 0:
@@ -82,7 +82,7 @@ class Pace:
 
 
 class Gone(InputError):
-    """The archive does not answer, or not any more."""
+    """The archive does not answer, or no longer does."""
 
 
 @contextlib.contextmanager
@@ -90,7 +90,7 @@ def connected(archive: Archive, contexts: list, **options) -> Iterator:
     """An association with the archive; one that is left by an error, or by Ctrl-C, is aborted."""
     ae = AE(ae_title=archive.own_title)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = archive.timeout_s
-    ours: set[Association] = set()  # known before the call is answered, which may take long
+    ours: set[Association] = set()  # known before the call is answered, which may take a while
     handlers = [*options.pop("evt_handlers", []), (evt.EVT_ACSE_SENT, lambda event: ours.add(event.assoc))]
     options |= {"ae_title": archive.title, "contexts": contexts, "evt_handlers": handlers}
     try:
@@ -119,8 +119,8 @@ def connected(archive: Archive, contexts: list, **options) -> Iterator:
 def hang_up(association: Association) -> None:
     """Aborts an association within about a second, whatever the other side does.
 
-    Nothing is left that would keep this process alive: pynetdicom's own `abort` waits for the other side to close the
-    connection, and the thread that does so is waited for at the end of Python.
+    Nothing is left to keep this process alive: pynetdicom's own `abort` waits for the other side to close the
+    connection, and Python waits at exit for the thread that does so.
     """
     line, until = association.dul, time.monotonic() + HANG_UP_S
     try:

@@ -1,4 +1,4 @@
-"""Asks a picture archive what it holds: the list of series that are wanted."""
+"""Asks a picture archive what it holds: the list of wanted series."""
 
 import datetime
 import fnmatch
@@ -17,7 +17,7 @@ from dwikit.common.errors import InputError
 
 WANTED = ["study", "series", "images"]
 MOST_IMAGES = 10**6
-"""Of a series; a larger number is no count and taken for unknown (0)."""
+"""Images of a series; a larger number is not a count and is treated as unknown (0)."""
 RANGE = re.compile(r"[0-9]{8}(-([0-9]{8})?)?|-[0-9]{8}")
 PENDING = 0xFF00, 0xFF01
 
@@ -32,10 +32,10 @@ def find(
     report_field: str = "InterpretationText",
     per_minute: float = 120,
 ) -> pd.DataFrame:
-    """Finds series: one C-FIND for the studies, and one a study for its series.
+    """Finds series: one C-FIND for the studies, and one per study for its series.
 
-    Words match with `*` and `?`; whether case counts is the archive's choice. What it answers is checked again
-    here, as archives pass over fields that they do not search.
+    Words match with `*` and `?`; whether case counts is the archive's choice. Its answers are checked again
+    here, as archives ignore fields that they do not search.
 
     Args:
         archive: where to look.
@@ -45,13 +45,13 @@ def find(
         series: description of the series, such as "*diff*"; empty for all.
         report: words of the report, such as "*no acute infarct*".
         report_field: DICOM keyword of the field in which the archive keeps report texts; few archives offer one.
-        per_minute: most requests a minute.
+        per_minute: most requests per minute.
 
     Returns:
-        The wanted list, one row a series: study (UID), series (UID), images (in the archive; 0 if it does not tell).
+        The wanted list, one row per series: study (UID), series (UID), images (in the archive; 0 if it does not tell).
 
     Raises:
-        InputError: the dates are none; the archive does not answer, turns us away, or does not search by a field that was
+        InputError: the dates are invalid; the archive does not answer, turns us away, or does not search by a field that was
             asked for.
     """
     _check_dates(dates)
@@ -70,7 +70,7 @@ def find(
 
 
 def _check_dates(text: str) -> None:
-    """Refuses what is no range of dates; archives answer it with everything, or with nothing."""
+    """Refuses an invalid range of dates; archives answer it with everything, or with nothing."""
     days = re.findall(r"[0-9]{8}", text)
     try:
         calendar = all(datetime.datetime.strptime(day, "%Y%m%d") for day in days)
@@ -109,7 +109,7 @@ def read_wanted(path: str | Path) -> pd.DataFrame:
     """Reads a wanted list.
 
     Raises:
-        InputError: the file is missing, lacks a column, or holds something that is no UID.
+        InputError: the file is missing, lacks a column, or holds something that is not a UID.
     """
     try:
         wanted = pd.read_csv(path, sep="\t", dtype=str).fillna("")
@@ -121,26 +121,26 @@ def read_wanted(path: str | Path) -> pd.DataFrame:
         raise InputError(f"The wanted list {path} names no series.")
     for uid in [*wanted["study"], *wanted["series"]]:
         if not UID.fullmatch(uid):
-            raise InputError(f"The wanted list {path} holds {uid!r}, which is no UID.")
+            raise InputError(f"The wanted list {path} holds {uid!r}, which is not a UID.")
     images = pd.to_numeric(wanted["images"], errors="coerce")
     return wanted.assign(images=images.where(images.between(0, MOST_IMAGES), 0).astype(int))[WANTED]
 
 
 def check_new(path: str | Path) -> None:
-    """Refuses the name of a file that is there: people shorten their lists by hand.
+    """Refuses the name of an existing file: people shorten their lists by hand.
 
     Raises:
-        InputError: it is there.
+        InputError: it exists.
     """
     if Path(path).exists():
-        raise InputError(f"{path} is there already and is not overwritten. Delete it, or choose another name.")
+        raise InputError(f"{path} already exists and is not overwritten. Delete it, or choose another name.")
 
 
 def write_wanted(wanted: pd.DataFrame, path: str | Path) -> None:
     """Writes a new wanted list.
 
     Raises:
-        InputError: there is one already.
+        InputError: the file exists already.
     """
     check_new(path)
     files.write(path, lambda partial: wanted.to_csv(partial, sep="\t", index=False))

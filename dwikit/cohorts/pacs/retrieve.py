@@ -1,7 +1,7 @@
-"""Fetches series from a picture archive (PACS): gently, and on from where it stopped.
+"""Fetches series from a picture archive (PACS): gently, and resuming where it stopped.
 
-The protocol is DICOM's query and retrieve service (PS3.4, annex C: C-FIND, C-GET, C-MOVE). What is wanted is a table that
-`find` makes and a person may shorten; what arrived stands in a ledger beside the images. Fetched files are patients' files:
+The protocol is DICOM's query and retrieve service (PS3.4, annex C: C-FIND, C-GET, C-MOVE). The wanted series are a table that
+`find` writes and a person may shorten; what arrived is listed in a ledger beside the images. Fetched files are patients' files:
 keep them inside the hospital, convert them with `dwikit.cohorts.dicom`, and delete them.
 """
 
@@ -37,19 +37,19 @@ def fetch(
     per_minute: float = 30,
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Fetches the wanted series that are not here yet, one after the other.
+    """Fetches the wanted series that are not here yet, one after another.
 
     Files are written whole as `out/dicom/<series UID>/<image UID>.dcm`; one that is here is never overwritten. `out/ledger.tsv`
-    says of each series whether it "arrived", is "incomplete", or was "refused"; the next run asks again for the last two.
+    says for each series whether it "arrived", is "incomplete", or was "refused"; the next run asks again for the last two.
 
     Args:
-        archive: where they are.
+        archive: archive that holds them.
         wanted: from `find` or `read_wanted`.
         out: folder, readable by its owner alone; an empty one, or one of an earlier fetch.
         method: "get" receives on our own connection (C-GET); "move" lets the archive send to `receive_at` (C-MOVE), which its
             administrator must have registered under our AE title.
         receive_at: port that we listen on for "move".
-        per_minute: most series a minute.
+        per_minute: most series per minute.
 
     Returns:
         The ledger's last line of each wanted series; the result is "arrived before" where it was not asked for again.
@@ -86,13 +86,13 @@ def fetch(
 
 
 def _patiently(archive: Archive, row, store: Store, method: str) -> tuple[str, str]:
-    """Asks for one series, and again where the archive went away."""
+    """Asks for one series, and again if the archive went away."""
     for wait in (*PATIENCE_S, None):
         try:
             return _retrieve(archive, row, store, method)
         except Gone as gone:
             if wait is None:
-                raise InputError(f"{gone} What arrived is in the ledger: run the same again and it goes on.") from None
+                raise InputError(f"{gone} What arrived is in the ledger: run the same again to resume.") from None
             time.sleep(wait)
 
 
@@ -123,7 +123,7 @@ def _retrieve(archive: Archive, row, store: Store, method: str) -> tuple[str, st
 
 
 def _verdict(archive: Archive, row, store: Store, status: Dataset, method: str) -> tuple[str, str]:
-    """What came of a request, by its last status and by the files that are here."""
+    """Outcome of a request, by its last status and the files that are here."""
     if status.Status == UNKNOWN_DESTINATION:
         raise InputError(
             f"{archive} does not know where {archive.own_title} is. Ask its administrator to register our title and port."

@@ -1,4 +1,4 @@
-"""What arrives from a picture archive: a file an image, nothing overwritten, and a ledger that survives any break."""
+"""What arrives from a picture archive: one file per image, nothing overwritten, and a ledger that survives any failure."""
 
 import os
 import re
@@ -26,7 +26,7 @@ def check_own(folder: Path) -> None:
     """
     if (folder / LEDGER).is_file():
         with open(folder / LEDGER, encoding="utf-8", errors="replace") as file:
-            if HEADER.startswith(file.readline()):  # the power may have gone within it
+            if HEADER.startswith(file.readline()):  # a power failure may have cut it short
                 return
     series = {path.name for path in (folder / "dicom").glob("*") if not UID.fullmatch(path.name)}
     if others := sorted({path.name for path in folder.iterdir()} - {"dicom"} | series):
@@ -36,9 +36,9 @@ def check_own(folder: Path) -> None:
 class Ledger:
     """A line for each time that a series was asked for; the last one of a series counts.
 
-    It holds the time, the series' UID, what came of it, the images here and in the archive, and a reason of ours: nothing of
-    the patient, and no words of the archive. A line is appended in one piece and flushed to the disk; a torn last line is
-    passed over.
+    It holds the time, the series' UID, the result, the images here and in the archive, and our reason: nothing about
+    the patient, and no text of the archive. A line is appended in one piece and flushed to the disk; a torn last line is
+    ignored.
     """
 
     def __init__(self, folder: Path):
@@ -92,7 +92,7 @@ class Store:
         self.differing = 0
 
     def images(self, series: str) -> int:
-        """How many images of a series are here."""
+        """Number of images of a series that are here."""
         return sum(1 for _ in (self.folder / "dicom" / series).glob("*.dcm"))
 
     def keep(self, event) -> int:

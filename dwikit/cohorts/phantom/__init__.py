@@ -1,8 +1,8 @@
 """The simulated cohort: diffusion-weighted brain scans from MNI152 tissue maps and the physics of EPI.
 
 `write_cohort` writes a BIDS dataset, the embedded default source of cases. `simulate_volumes` and
-`simulate_slices` take the direct path to template space. Both image the same people: everything follows from
-(seed, case number). `truth` tells where each voxel belongs. `Settings` holds every number.
+`simulate_slices` take the direct path to template space. Both image the same people: everything depends only on
+(seed, case number). `truth` gives each voxel's place in the template. `Settings` holds every number.
 """
 
 from dwikit.cohorts.phantom.cohort import write_cohort

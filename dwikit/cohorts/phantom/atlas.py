@@ -1,4 +1,4 @@
-"""What does not depend on the case: tissue maps, surroundings of the brain, fields of the sinuses."""
+"""What does not depend on the person: tissue maps, surroundings of the brain, fields of the sinuses."""
 
 from functools import lru_cache
 from typing import NamedTuple
@@ -60,7 +60,7 @@ class Atlas(NamedTuple):
 
 @lru_cache(maxsize=1)
 def load_atlas() -> Atlas:
-    """Builds the atlas from the MNI152 maps that nilearn ships: offline, a few seconds, once a process."""
+    """Builds the atlas from the MNI152 maps that nilearn ships: offline, a few seconds, once per process."""
     from nilearn.datasets import load_mni152_brain_mask, load_mni152_gm_template, load_mni152_wm_template
 
     grey_image = load_mni152_gm_template(resolution=1)

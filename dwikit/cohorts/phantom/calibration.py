@@ -1,56 +1,25 @@
-"""How the simulated cohort meets the paper's Original row: the grid and the normalization that its statistics ask for.
+"""Whether the simulated cohort meets the paper's Original row: statistics of its slices, and verdicts.
 
-The paper says 128 x 128 pixels and the 95th percentile, and leaves the field of view, the interpolator and the percentile's
-scope open. With a field of view that fits the template, linear interpolation and the 95th percentile, slices of the
-simulation are too diverse and too smooth, and so are real public scans. `CALIBRATED` and `dwikit.cohorts.phantom.Settings`
-together give the row; `python benchmarks/calibration.py` measures it and `--explain` what each choice does. It is one set of
-choices that fits, not proof of what the authors did.
+`dwikit.slices.SliceSettings` and `dwikit.cohorts.phantom.Settings` together give the row; `python benchmarks/calibration.py`
+measures it.
 
-What still tells the simulation from public real scans (`benchmarks/realism.py`, `figures/realism-cues.md`): more power at the
+What still sets the simulation apart from real scans (`benchmarks/realism.py`, `figures/realism-cues.md`): more power at the
 finest spatial frequencies, and so a higher Laplace variance, which the paper's row asks for and scans of 2 to 3 mm voxels do
 not have; air that is dark, but not blanked to zero everywhere. By eye: every person has the template's pattern of sulci, and
 the cisterns above the sella are darker than real ones.
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 import numpy as np
 
 from dwikit import paper
-from dwikit.slices import grid
+from dwikit.slices import grid, normalize, to_uint8
 
 TOLERANCE = 0.15
-"""Relative, for ISD, minimum ISD, Laplace mean and its standard deviation."""
+"""Relative tolerance for ISD, minimum ISD, Laplace mean and its standard deviation."""
 DS_RANGE = 0.042, 0.052
 """An independent draw has DS = ISD but for sampling, so DS cannot reach the paper's 1.10 times ISD."""
-
-
-class Calibration(NamedTuple):
-    """What is chosen outside the simulation.
-
-    Attributes:
-        fov_mm: side of the target grid.
-        interpolator: of the resampling to the target grid.
-        percentile: at which intensities are clipped.
-        scope: of the percentile, as in `dwikit.slices.build`.
-    """
-
-    fov_mm: float
-    interpolator: str
-    percentile: float
-    scope: str
-
-
-PLAIN = Calibration(grid.FOV_MM, "linear", 95.0, "cohort")
-"""The paper's words, with a field of view that fits the template."""
-CALIBRATED = Calibration(
-    fov_mm=300.0,  # a smaller brain: diversity falls with its area, while each of its pixels shows more detail
-    interpolator="nearest",  # neither averages noise nor softens edges: it doubles the Laplace variance and leaves ISD
-    percentile=99.0,  # of the authors' sibling script; at the 95th a fifth of the brain is saturated
-    scope="cohort",  # as in the released code
-)
-"""Meets the paper's Original row at 128 x 128 pixels."""
 
 
 def verdicts(row: dict[str, float]) -> dict[str, bool]:
@@ -62,8 +31,7 @@ def verdicts(row: dict[str, float]) -> dict[str, bool]:
 
 def normalized(images: np.ndarray, cap: float | np.ndarray) -> np.ndarray:
     """Slices (n, H, W) clipped at a value, or at one each, as uint8."""
-    cap = np.asarray(cap, np.float64).reshape(-1, 1, 1)
-    return np.round(np.clip(images / cap, 0, 1) * 255).astype(np.uint8)
+    return to_uint8(normalize(images, np.reshape(cap, (-1, 1, 1))))
 
 
 def pooled(images: np.ndarray, percentile: float) -> np.ndarray:

@@ -43,10 +43,10 @@ def write_cohort(
     workers: int | None = None,
     first: int = 0,
     distortion: bool = True,
-    settings: Settings = DEFAULT,
+    physics: Settings = DEFAULT,
     progress: bool = True,
 ) -> Path:
-    """Writes simulated cases as a BIDS dataset.
+    """Writes simulated scans as a BIDS dataset.
 
     A case's folder appears only when it is complete. A second run with the same seed and settings writes
     only the cases that are missing, so an interrupted run continues and a cohort can grow. The files of a
@@ -54,12 +54,12 @@ def write_cohort(
 
     Args:
         path: folder of the dataset; made if missing.
-        n_cases: how many cases, from `first` on.
-        seed: of the cohort, 0 or more.
+        n_cases: number of scans, from `first` on.
+        seed: seed of the cohort, 0 or more.
         workers: processes; None chooses, 1 stays in this process.
         first: number of the first case; case 0 is sub-0001.
         distortion: False leaves out EPI distortion, so that the images follow `truth` exactly.
-        settings: physics and protocols.
+        physics: of the simulation, and its protocols.
         progress: shows a progress bar.
 
     Returns:
@@ -73,10 +73,10 @@ def write_cohort(
     numbers = case_numbers(n_cases, first)
     require_whole("seed", seed)
     with lock.alone(folder / ".lock", f"writes the cohort {folder}"):
-        _claim(folder, _description(seed, distortion, settings))
-        missing = [n for n in numbers if not (folder / draw_person(n, seed, settings).label).exists()]
+        _claim(folder, _description(seed, distortion, physics))
+        missing = [n for n in numbers if not (folder / draw_person(n, seed, physics).label).exists()]
         try:
-            done = map_cases(_write_case, missing, workers, folder, seed, distortion, settings)
+            done = map_cases(_write_case, missing, workers, folder, seed, distortion, physics)
             bar = tqdm(done, total=len(numbers), initial=len(numbers) - len(missing), unit="case", disable=not progress)
             for _ in bar:
                 pass
@@ -86,17 +86,17 @@ def write_cohort(
             ) from error
         finally:
             with suppress(InputError):  # a full disk has its message already; the next run writes the table
-                _write_participants(folder, seed, settings)
+                _write_participants(folder, seed, physics)
     return folder
 
 
-def _description(seed: int, distortion: bool, settings: Settings) -> dict:
+def _description(seed: int, distortion: bool, physics: Settings) -> dict:
     """Contents of dataset_description.json, which also identify the cohort."""
     try:
         version = metadata.version("dwikit")
     except metadata.PackageNotFoundError:
         version = "unknown"
-    parameters = {"seed": int(seed), "distortion": bool(distortion), **asdict(settings)}
+    parameters = {"seed": int(seed), "distortion": bool(distortion), **asdict(physics)}
     return {
         "Name": "Simulated diffusion-weighted brain scans",
         "BIDSVersion": "1.10.0",
@@ -114,7 +114,7 @@ def _description(seed: int, distortion: bool, settings: Settings) -> dict:
 
 
 def _claim(folder: Path, description: dict) -> None:
-    """Writes the dataset's own files, or makes sure that the folder holds this very cohort."""
+    """Writes the dataset's own files, or checks that the folder holds exactly this cohort."""
     other = f"{folder} holds {{}}; choose an empty folder or delete this one"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -125,7 +125,7 @@ def _claim(folder: Path, description: dict) -> None:
             raise InputError(other.format("other files"))
         else:
             files.write_text(folder / _DESCRIPTION, _json(description))
-        for leftover in folder.glob(".sub-*.tmp"):  # of a run that was killed
+        for leftover in folder.glob(".sub-*.partial"):  # of a run that was killed
             shutil.rmtree(leftover)
         files.write_text(folder / "README", _README)
         files.write_text(folder / "participants.json", _json(_PARTICIPANTS))
@@ -138,32 +138,30 @@ def _parameters(folder: Path) -> dict | None:
     return generated_by(folder).get("Parameters")
 
 
-def _write_case(number: int, folder: Path, seed: int, distortion: bool, settings: Settings) -> None:
-    """Writes one subject's folder: made under a hidden name, then renamed."""
-    person = draw_person(number, seed, settings)
-    hidden = folder / f".{person.label}.{os.getpid()}.tmp"
-    series = hidden / "dwi"
-    name = f"{person.label}_dwi"
-    try:
-        series.mkdir(parents=True)
-        nib.save(_image(person, distortion, settings), series / f"{name}.nii.gz")
-        b_values = [0] + [settings.b_value] * len(DIRECTIONS)
+def _write_case(number: int, folder: Path, seed: int, distortion: bool, physics: Settings) -> None:
+    """Writes one subject's folder."""
+    person = draw_person(number, seed, physics)
+
+    def write(partial: Path) -> None:
+        series, name = partial / "dwi", f"{person.label}_dwi"
+        series.mkdir()
+        nib.save(_image(person, distortion, physics), series / f"{name}.nii.gz")
+        b_values = [0] + [physics.b_value] * len(DIRECTIONS)
         (series / f"{name}.bval").write_text(" ".join(f"{b:g}" for b in b_values) + "\n", encoding="utf-8")
         directions = np.vstack([np.zeros(3), DIRECTIONS]).T
         text = "".join(" ".join(f"{v:.6f}" for v in row) + "\n" for row in directions)
         (series / f"{name}.bvec").write_text(text, encoding="utf-8")
         (series / f"{name}.json").write_text(_json(_sidecar(person)), encoding="utf-8")
-        os.replace(hidden, folder / person.label)
-    finally:
-        shutil.rmtree(hidden, ignore_errors=True)
+
+    files.write_folder(folder / person.label, write)
 
 
-def _image(person: Person, distortion: bool, settings: Settings) -> nib.Nifti1Image:
+def _image(person: Person, distortion: bool, physics: Settings) -> nib.Nifti1Image:
     """The series, int16, (X, Y, z, 4): b = 0 and three directions."""
-    scan = make_scan(person, settings, distortion)
+    scan = make_scan(person, physics, distortion)
     images = [noisy_image(scan, clean_image(scan, 0.0), 0)]
     for stream, direction in enumerate(DIRECTIONS, 1):
-        images.append(noisy_image(scan, clean_image(scan, settings.b_value, direction), stream))
+        images.append(noisy_image(scan, clean_image(scan, physics.b_value, direction), stream))
     voxels = np.clip(np.rint(np.stack(images, -1)), 0, np.iinfo(np.int16).max).astype(np.int16)
     image = nib.Nifti1Image(voxels, reconstructed_affine(person))
     image.set_sform(image.affine, code=1)
@@ -195,10 +193,10 @@ def _sidecar(person: Person) -> dict:
     }
 
 
-def _write_participants(folder: Path, seed: int, settings: Settings) -> None:
-    """participants.tsv of the cases that are there."""
+def _write_participants(folder: Path, seed: int, physics: Settings) -> None:
+    """participants.tsv of the subjects that are there."""
     numbers = sorted(int(case.name[4:]) - 1 for case in folder.glob("sub-*") if case.name[4:].isdigit())
-    people = [draw_person(number, seed, settings) for number in numbers]
+    people = [draw_person(number, seed, physics) for number in numbers]
     rows = ["participant_id\tage\tsex", *(f"{p.label}\t{p.age:g}\t{p.sex}" for p in people)]
     files.write_text(folder / "participants.tsv", "\n".join(rows) + "\n")
 

@@ -1,4 +1,4 @@
-"""The direct path: cases in template space without NIfTI and registration."""
+"""The direct path: scans in template space without NIfTI and registration."""
 
 from collections.abc import Iterator, Sequence
 
@@ -14,9 +14,7 @@ from dwikit.cohorts.phantom.settings import DEFAULT, Settings
 from dwikit.cohorts.phantom.truth import brain_correspondence
 from dwikit.common.errors import InputError
 from dwikit.slices import grid
-
-ORDERS = {"nearest": 0, "linear": 1, "cubic": 3}
-"""Spline order of each interpolator."""
+from dwikit.slices.settings import CALIBRATED, SliceSettings
 
 
 def simulate_volumes(
@@ -26,12 +24,11 @@ def simulate_volumes(
     workers: int | None = None,
     distortion: bool = True,
     labels: bool = False,
-    image_size: int = grid.IMAGE_SIZE,
-    fov_mm: float = grid.FOV_MM,
-    interpolator: str = "linear",
-    settings: Settings = DEFAULT,
+    settings: SliceSettings = CALIBRATED,
+    grid_size: int = grid.IMAGE_SIZE,
+    physics: Settings = DEFAULT,
 ) -> Iterator[grid.Volume]:
-    """Simulates cases on the target grid, one at a time.
+    """Simulates scans on the target grid, one at a time.
 
     The scan is the one that `write_cohort` writes for the same seed and number. Instead of a registration,
     the least-squares affine of the known map takes it to the template, with the small error that a
@@ -45,28 +42,19 @@ def simulate_volumes(
         workers: processes; None chooses. The volumes do not depend on it.
         distortion: False leaves out EPI distortion.
         labels: also yields the tissues, distorted as the image is.
-        image_size: pixels along each side of a slice.
-        fov_mm: side of the target grid.
-        interpolator: "nearest", "linear" or "cubic", of the resampling to the target grid.
-        settings: physics and protocols.
+        settings: of the slices to be made; the volumes take their field of view and interpolator.
+        grid_size: pixels along one side of the target grid; slices of a smaller size are means of blocks of them.
+        physics: of the simulation, and its protocols.
 
     Yields:
         `dwikit.slices.grid.Volume` with origin "simulated".
 
     Raises:
-        InputError: if a number is negative or the interpolator is unknown.
+        InputError: if a number is negative.
     """
     require_whole("seed", seed)
     numbers = case_numbers(n_cases, first)
-    order = _order(interpolator)
-    return map_cases(_volume, numbers, workers, seed, distortion, labels, image_size, fov_mm, order, settings)
-
-
-def _order(interpolator: str) -> int:
-    """Spline order of an interpolator; InputError if it is unknown."""
-    if interpolator not in ORDERS:
-        raise InputError(f"interpolator must be one of {', '.join(ORDERS)}, not {interpolator!r}.")
-    return ORDERS[interpolator]
+    return map_cases(_volume, numbers, workers, seed, distortion, labels, settings, grid_size, physics)
 
 
 def simulate_slices(
@@ -76,12 +64,11 @@ def simulate_slices(
     levels: Sequence[int] | np.ndarray | None = None,
     workers: int | None = None,
     distortion: bool = True,
-    image_size: int = grid.IMAGE_SIZE,
-    fov_mm: float = grid.FOV_MM,
-    interpolator: str = "linear",
-    settings: Settings = DEFAULT,
+    settings: SliceSettings = CALIBRATED,
+    grid_size: int = grid.IMAGE_SIZE,
+    physics: Settings = DEFAULT,
 ) -> tuple[np.ndarray, pd.DataFrame]:
-    """Simulates cases and returns their slices at once.
+    """Simulates scans and returns their slices at once.
 
     Only the acquired slices that the levels need are computed, and they equal those of the whole volume.
 
@@ -89,13 +76,13 @@ def simulate_slices(
         n_cases: how many.
         seed: of the cohort.
         first: number of the first case.
-        levels: kept levels to return, 0 (lowest) to 25: (n_levels,), or (n_cases, n_levels) for each case its own; None
+        levels: kept levels to return, 0 (lowest) to 25: (n_levels,), or (n_cases, n_levels), its own for each scan; None
             returns all.
         workers: processes; None chooses.
-        distortion, image_size, fov_mm, interpolator, settings: as in `simulate_volumes`.
+        distortion, settings, grid_size, physics: as in `simulate_volumes`.
 
     Returns:
-        images (n_cases, n_levels, H, W) float32, not normalized, and a table with one row a case: case,
+        images (n_cases, n_levels, grid_size, grid_size) float32, not normalized, and a table with one row per scan: case,
         subject, age, sex, origin.
 
     Raises:
@@ -103,11 +90,11 @@ def simulate_slices(
     """
     require_whole("seed", seed)
     numbers = case_numbers(n_cases, first)
-    chosen, order = _chosen_levels(levels, numbers), _order(interpolator)
-    images = np.zeros((*chosen.shape, image_size, image_size), np.float32)
+    chosen = _chosen_levels(levels, numbers)
+    images = np.zeros((*chosen.shape, grid_size, grid_size), np.float32)
     rows = []
     per_case = dict(zip(numbers, chosen, strict=True))
-    volumes = map_cases(_volume, numbers, workers, seed, distortion, False, image_size, fov_mm, order, settings, per_case)
+    volumes = map_cases(_volume, numbers, workers, seed, distortion, False, settings, grid_size, physics, per_case)
     for image, volume in zip(images, volumes, strict=True):
         image[:] = volume.image
         rows.append(volume[:5])
@@ -136,40 +123,39 @@ def _volume(
     seed: int,
     distortion: bool,
     labels: bool,
-    image_size: int,
-    fov_mm: float,
-    order: int,
-    settings: Settings,
+    settings: SliceSettings,
+    grid_size: int,
+    physics: Settings,
     levels: dict[int, np.ndarray] | None = None,
 ) -> grid.Volume:
     """One case of the direct path; with `levels` (case number to levels), only these."""
-    person = draw_person(number, seed, settings)
-    to_native = _target_to_native(person, settings) @ grid.affine(image_size, fov_mm)
+    person, order = draw_person(number, seed, physics), settings.spline_order
+    to_native = _target_to_native(person, physics) @ grid.affine(grid_size, settings.fov_mm)
     chosen = np.arange(grid.N_LEVELS) if levels is None else levels[number]
     to_voxel = np.linalg.inv(reconstructed_affine(person)) @ to_native
-    needed = None if order > 1 else _needed(to_voxel, chosen, image_size, person.protocol.n_slices)  # splines see every slice
-    scan = make_scan(person, settings, distortion, needed)
-    image = _resample(_trace(scan), to_voxel, image_size, chosen, order)
-    tissues = _labels(scan, np.linalg.inv(person.voxel_to_world) @ to_native, image_size, chosen) if labels else None
+    needed = None if order > 1 else _needed(to_voxel, chosen, grid_size, person.protocol.n_slices)  # splines see every slice
+    scan = make_scan(person, physics, distortion, needed)
+    image = _resample(_trace(scan), to_voxel, grid_size, chosen, order)
+    tissues = _labels(scan, np.linalg.inv(person.voxel_to_world) @ to_native, grid_size, chosen) if labels else None
     return grid.Volume(person.label, person.label, person.age, person.sex, "simulated", image, tissues)
 
 
-def _needed(to_voxel: np.ndarray, levels: np.ndarray, image_size: int, n_slices: int) -> slice:
+def _needed(to_voxel: np.ndarray, levels: np.ndarray, grid_size: int, n_slices: int) -> slice:
     """Acquired slices between which the levels lie: an affine map has its extremes in the corners."""
-    ends = [0, image_size - 1], [0, image_size - 1], [grid.KEPT.start + min(levels), grid.KEPT.start + max(levels)]
+    ends = [0, grid_size - 1], [0, grid_size - 1], [grid.KEPT.start + min(levels), grid.KEPT.start + max(levels)]
     corners = np.stack(np.meshgrid(*ends), -1).reshape(-1, 3)
     z = corners @ to_voxel[2, :3] + to_voxel[2, 3]
     start = int(np.clip(np.floor(z.min()) - 1, 0, n_slices - 1))
     return slice(start, int(np.clip(np.ceil(z.max()) + 2, start + 1, n_slices)))
 
 
-def _target_to_native(person: Person, settings: Settings) -> np.ndarray:
+def _target_to_native(person: Person, physics: Settings) -> np.ndarray:
     """Affine (4, 4) from template to scanner millimetres as a registration would find it."""
-    native, template = brain_correspondence(person, settings, step=8)
+    native, template = brain_correspondence(person, physics, step=8)
     rng = person.stream(3)
     error = np.eye(4)
-    error[:3, :3] = rotation(rng.normal(0, settings.jitter_deg, 3)) @ np.diag(1 + rng.normal(0, settings.jitter_scale, 3))
-    error[:3, 3] = CENTRE - error[:3, :3] @ CENTRE + rng.normal(0, settings.jitter_mm, 3)
+    error[:3, :3] = rotation(rng.normal(0, physics.jitter_deg, 3)) @ np.diag(1 + rng.normal(0, physics.jitter_scale, 3))
+    error[:3, 3] = CENTRE - error[:3, :3] @ CENTRE + rng.normal(0, physics.jitter_mm, 3)
     return np.linalg.inv(error @ fit_affine(native, template))
 
 
@@ -192,13 +178,13 @@ def _whole(image: np.ndarray, scan: Scan) -> np.ndarray:
     return whole
 
 
-def _resample(image: np.ndarray, matrix: np.ndarray, image_size: int, levels: np.ndarray, order: int = 1) -> np.ndarray:
+def _resample(image: np.ndarray, matrix: np.ndarray, grid_size: int, levels: np.ndarray, order: int = 1) -> np.ndarray:
     """Resampling: `matrix` takes target voxels to the image's; returns the kept levels (n_levels, H, W)."""
     image = ndimage.spline_filter(image, order, output=np.float32) if order > 1 else image
-    slices = np.zeros((len(levels), image_size, image_size), np.float32)
+    slices = np.zeros((len(levels), grid_size, grid_size), np.float32)
     for out, level in zip(slices, levels, strict=True):
         start = matrix[:3, 3] + matrix[:3, 2] * (grid.KEPT.start + level)
-        size = (image_size, image_size, 1)
+        size = (grid_size, grid_size, 1)
         level_image = ndimage.affine_transform(
             image, matrix[:3, :3], start, size, order=order, mode="constant", prefilter=False
         )
@@ -206,11 +192,11 @@ def _resample(image: np.ndarray, matrix: np.ndarray, image_size: int, levels: np
     return slices
 
 
-def _labels(scan: Scan, matrix: np.ndarray, image_size: int, levels: np.ndarray) -> np.ndarray:
+def _labels(scan: Scan, matrix: np.ndarray, grid_size: int, levels: np.ndarray) -> np.ndarray:
     """Tissue with the largest share of each target voxel, 0 where the head has less than half of it."""
     shares = []
     lattice = np.zeros(scan.atlas.shape, np.float32)
     for part in scan.anatomy:
         lattice.ravel()[scan.atlas.index] = part
-        shares.append(_resample(_whole(sample(scan, lattice), scan), matrix, image_size, levels))
+        shares.append(_resample(_whole(sample(scan, lattice), scan), matrix, grid_size, levels))
     return np.where(np.sum(shares, 0) >= 0.5, np.argmax(shares, 0) + 1, 0).astype(np.uint8)

@@ -62,7 +62,7 @@ def smooth_field(
 
 
 def make_warp(person: Person, atlas: Atlas, settings: Settings) -> Warp:
-    """The person's warp: random anatomy, and ventricles as wide as their age makes them."""
+    """The person's warp: random anatomy, and ventricles as wide as at their age."""
     shape = np.array([person.protocol.matrix, person.protocol.matrix, person.protocol.n_slices])
     voxel_mm = np.linalg.norm(person.voxel_to_world[:3, :3], axis=0)
     spacing = settings.control_mm / voxel_mm
@@ -123,7 +123,7 @@ def _spline_matrix(places: np.ndarray, count: int) -> np.ndarray:
 
 
 def _tensor_product(weights: np.ndarray, axes: list[np.ndarray], spacing: np.ndarray) -> np.ndarray:
-    """B-spline of (C, X, Y, Z) weights on a lattice: (C, x, y, z) float32; one matrix product an axis."""
+    """B-spline of (C, X, Y, Z) weights on a lattice: (C, x, y, z) float32; one matrix product per axis."""
     bases = [
         _spline_matrix(axis / step + _MARGIN, count) for axis, step, count in zip(axes, spacing, weights.shape[1:], strict=True)
     ]

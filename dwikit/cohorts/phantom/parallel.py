@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from threadpoolctl import threadpool_limits
 
 _CASES_A_WORKER = 8
-"""A worker needs a few seconds to start and is worth it from this many cases on."""
+"""A worker takes a few seconds to start, which pays off from this many cases on."""
 _THREADS = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -22,14 +22,14 @@ _THREADS = (
 def map_cases(function: Callable, numbers: list[int], workers: int | None, *arguments) -> Iterator:
     """Yields function(number, *arguments) for each number, in order.
 
-    At most two results a worker wait in memory. Numerical libraries use one thread a worker.
+    At most two results per worker wait in memory. Numerical libraries use one thread per worker.
 
     Args:
         function: a module's function; it runs in spawned processes if workers is more than 1. A script that
             asks for several workers must guard its main part by `if __name__ == "__main__":`.
         numbers: case numbers.
-        workers: processes; 1 stays in this one; None takes a core each, but one for every 8 cases at most.
-        *arguments: handed on.
+        workers: processes; 1 stays in this one; None uses one per core, but at most one for every 8 cases.
+        *arguments: passed on to the function.
     """
     if workers is None:
         workers = min(os.cpu_count() or 1, len(numbers) // _CASES_A_WORKER)
@@ -52,7 +52,7 @@ def map_cases(function: Callable, numbers: list[int], workers: int | None, *argu
 
 
 def _single_threaded(function: Callable, number: int, *arguments):
-    """Calls the function with one BLAS thread: sums, to the last bit, depend on their number."""
+    """Calls the function with one BLAS thread: the last bit of a sum depends on the number of threads."""
     with threadpool_limits(1):
         return function(number, *arguments)
 

@@ -1,4 +1,4 @@
-"""Draws of one case: the person, the head's pose, the protocol. Everything follows from (seed, number)."""
+"""Draws of one case: the person, the head's pose, the protocol. Everything depends only on (seed, number)."""
 
 from dataclasses import dataclass
 
@@ -90,7 +90,7 @@ def _draw_age(rng: np.random.Generator, settings: Settings) -> float:
 
 
 def _by_age(age: float, ends: tuple[float, float]) -> float:
-    """Value between its ends at 20 and 90 years; the power makes atrophy slow at first and faster later."""
+    """Value between those at 20 and 90 years; the power makes atrophy slow at first and faster later."""
     share = np.clip((age - 20) / 70, 0, 1) ** 1.5
     return float(ends[0] + share * (ends[1] - ends[0]))
 

@@ -28,7 +28,7 @@ class Anatomy(NamedTuple):
 
 
 class Scan(NamedTuple):
-    """Where the acquired voxels get their signal from.
+    """Where the acquired voxels' signal comes from.
 
     Attributes:
         person, atlas, settings, anatomy: what is imaged.
@@ -49,7 +49,7 @@ class Scan(NamedTuple):
 
 
 def make_scan(person: Person, settings: Settings, distortion: bool = True, slices: slice | None = None) -> Scan:
-    """Lays the person into the scanner.
+    """Puts the person into the scanner.
 
     Args:
         person: from `draw_person`.
@@ -99,7 +99,7 @@ def _in_head(places: np.ndarray, atlas: Atlas) -> np.ndarray:
 
 
 def _anatomy(person: Person, atlas: Atlas, settings: Settings) -> Anatomy:
-    """Sharpens the atlas's smooth maps into one person's tissues; the fluid's threshold is what age moves."""
+    """Sharpens the atlas's smooth maps into one person's tissues; the fluid's threshold depends on age."""
     fluid = expit((atlas.fluid - np.float32(person.sulcus_level)) / np.float32(settings.sulcus_width))
     white = (1 - fluid) * expit(atlas.white / np.float32(settings.white_width))
     return Anatomy(1 - fluid - white, white, fluid)
@@ -113,7 +113,7 @@ def epi_shift(person: Person, atlas: Atlas, warp: Warp, settings: Settings, slic
         compression, stretching and dephasing multiply the signal by.
     """
     protocol = person.protocol
-    wider = slice(max(slices.start - 1, 0), slices.stop + 1)  # gradients look at neighbours
+    wider = slice(max(slices.start - 1, 0), slices.stop + 1)  # gradients need neighbours
     fine = [np.arange(protocol.matrix), np.arange(protocol.matrix), np.arange(protocol.n_slices)]
     half = [axis[::2] for axis in fine[:2]]
     places = template_lattice(person, warp, [*half, fine[2]])[..., wider]
@@ -217,7 +217,7 @@ def noisy_image(scan: Scan, clean: np.ndarray, stream: int) -> np.ndarray:
     protocol = person.protocol
     sigma = person.gain * person.sigma * decay(person.tissues["grey"], protocol.echo_time_ms, settings.b_value)
     rng = person.stream(10 + stream)
-    shape = (2, *clean.shape[:2], protocol.n_slices)  # drawn for all slices, so that some of them equal those of the whole
+    shape = (2, *clean.shape[:2], protocol.n_slices)  # drawn for all slices, so that a part equals that of the whole
     noise = rng.standard_normal(shape, dtype=np.float32)[..., scan.slices] * np.float32(sigma)
     image = clean + noise[0] + 1j * noise[1]
     if settings.background_sigmas:

@@ -42,7 +42,7 @@ PROTOCOLS = (
     Protocol("trace-e", "Philips", 0.10, 3.0, 128, 128, 230.0, 4.0, 5.0, 31, 78.0, 5200.0, 18.0),
 )
 
-# T2 and ADC of adults as the literature gives them, rounded. White matter's T2 lies at the long end of the
+# T2 and ADC of adults from the literature, rounded. White matter's T2 lies at the long end of the
 # published 70 to 80 ms at 3 T, so that grey to white at b = 1000 comes out in the range of real scans (1.02
 # to
 # 1.22) after partial volume.
@@ -62,7 +62,7 @@ TISSUES = {
 
 @dataclass(frozen=True)
 class Settings:
-    """What the simulation assumes; `dataclasses.replace` makes variants, which public functions take."""
+    """Assumptions of the simulation; `dataclasses.replace` makes variants, which public functions accept."""
 
     # --- people
     age_mean: float = 38.0  # years; paper, sec. 3.1
@@ -74,14 +74,14 @@ class Settings:
     head_size_sd: float = 0.035  # per axis; adult head length and breadth vary by 3 to 4 %
     female_size: float = 0.96  # linear ratio; intracranial volume differs by about 12 %
     # With the ripple 3 mm root mean square: the low end of what an affine leaves between two brains. Kept low because the
-    # paper's slices have near neighbours: at 3.5 mm the minimum diversity exceeds the paper's. Registration does not ask for
+    # paper's slices have near neighbours: at 3.5 mm the minimum diversity exceeds the paper's. Registration does not need
     # it: the preprocessing finds the best affine to 0.4 mm at either.
     warp_mm: float = 1.5  # sd of the smooth warp, each axis
     warp_scale_mm: float = 13.0  # sd of the Gaussian that smooths it
     ripple_mm: float = 1.0  # sd of the fine warp that makes sulci individual
     ripple_scale_mm: float = 8.0
     control_mm: float = 8.0  # spacing of the cubic B-spline's control points
-    # Values at 20 and at 90 years come in pairs.
+    # Pairs are values at 20 and at 90 years.
     ventricle_mm: tuple[float, float] = (-0.5, 5.0)  # outward shift of the wall; folds inside from 7 mm on
     ventricle_sd_mm: float = 0.7
     ventricle_male_mm: float = 0.4  # men's ventricles are larger for their age
@@ -119,7 +119,7 @@ class Settings:
     dephasing_hz_mm: float = 45.0  # field gradient at which signal falls to 1/e
     subslices: int = 3  # samples across a slice's thickness: partial volume
 
-    # --- how the patient lies
+    # --- how the person lies
     tilt_deg: tuple[float, float] = (-5.0, 6.0)  # slices about the left-right axis: mean, sd
     roll_deg: float = 3.0  # sd of the head's rotations
     offset_mm: float = 5.0  # sd of the head in the field of view

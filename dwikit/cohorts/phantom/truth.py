@@ -11,29 +11,28 @@ from dwikit.cohorts.phantom.settings import DEFAULT, Settings
 
 
 def truth(
-    number: int, seed: int = 0, distortion: bool = False, step: int = 3, settings: Settings = DEFAULT
+    number: int, seed: int = 0, distortion: bool = False, step: int = 3, physics: Settings = DEFAULT
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Where brain voxels of a simulated case belong in the template.
+    """Where brain voxels of a simulated scan belong in the template.
 
     With `distortion=False`, `write_cohort(..., distortion=False)` writes an image that follows this map
     exactly: at each native point it shows the tissue that the MNI152 maps have at the template point (the
-        smooth maps sharpened
-    for age, averaged over the slice's thickness). The least-squares affine of the two sets of points
+    smooth maps sharpened for age, averaged over the slice's thickness). The least-squares affine of the two sets of points
     (`fit_affine(native, template)`) is the best that any affine registration can find; its residual is the
     person's warp.
 
     Args:
-        number: of the case; 0 is sub-0001.
+        number: number of the case; 0 is sub-0001.
         seed: of the cohort.
         distortion: True includes the EPI distortion along the phase-encoding axis.
         step: takes every step-th acquired voxel in the plane (every slice is taken).
-        settings: of the cohort.
+        physics: of the simulation.
 
     Returns:
         native (N, 3), world millimetres of the written NIfTI, and template (N, 3), MNI152 millimetres; both
         float64.
     """
-    return brain_correspondence(draw_person(number, seed, settings), settings, step, distortion)
+    return brain_correspondence(draw_person(number, seed, physics), physics, step, distortion)
 
 
 def brain_correspondence(

@@ -1,4 +1,4 @@
-"""Open cohorts: where they are, under which licence, and a fetch of the files that their DWI needs."""
+"""Open cohorts: where they are, their licences, and a download of the files that their DWI needs."""
 
 from dwikit.cohorts.public.recipes import KINDS, Recipe, fetch, load, names, table
 

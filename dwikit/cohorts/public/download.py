@@ -1,4 +1,4 @@
-"""Files from the web: whole or not there, checked, and on from where a broken download stopped."""
+"""Files from the web: whole or not there, checked, and resumed where a broken download stopped."""
 
 import hashlib
 import os
@@ -12,18 +12,18 @@ import requests
 from dwikit.common.errors import InputError
 
 WAITS_S = (1, 5, 20)
-"""Before a server that failed is asked again."""
+"""Wait before asking a failed server again."""
 TIMEOUT_S = 60
 CHUNK = 1 << 16
-"""Bytes; at most so many are lost where a connection breaks."""
+"""Bytes; at most this many are lost if a connection breaks."""
 
 
 class _Again(Exception):
-    """The server failed in a way that may pass."""
+    """The server failed, perhaps temporarily."""
 
 
 def download(url: str, path: Path, size: int | None = None, md5: str | None = None) -> bool:
-    """Fetches a file; what came so far waits as `.NAME.part` beside it, and a file that is there is complete.
+    """Fetches a file; a partial download waits as `.NAME.part` beside it, and a file that is there is complete.
 
     Args:
         url: where from.
@@ -62,18 +62,18 @@ def download(url: str, path: Path, size: int | None = None, md5: str | None = No
 
 
 def failure(url: str, error: Exception) -> InputError:
-    """What to tell of a request that failed."""
+    """The message for a failed request."""
     cause = _cause(error)
     if isinstance(error, requests.ConnectionError | requests.Timeout | requests.exceptions.ChunkedEncodingError):
         reason = getattr(cause, "strerror", None) or ("no answer in time" if "timed out" in str(cause) else "it broke off")
         what = f"No connection to {urllib.parse.urlsplit(url).hostname}: {reason[0].lower() + reason[1:]}"
     else:
         what = f"{url} cannot be fetched: {cause}"
-    return InputError(f"{what}. Check the network and run the same again: it goes on.")
+    return InputError(f"{what}. Check the network and run the same again to resume.")
 
 
 def _cause(error: BaseException) -> BaseException:
-    """What an error began with."""
+    """The original cause of an error."""
     while deeper := error.__cause__ or error.__context__:
         error = deeper
     return error

@@ -1,6 +1,6 @@
 """The IXI data set's DTI archive as BIDS.
 
-The archive holds a NIfTI file a volume, IXI<number>-<hospital>-<scan>-DTI-<volume>.nii.gz: one b = 0 and 15 directions of
+The archive holds one NIfTI file per volume, IXI<number>-<hospital>-<scan>-DTI-<volume>.nii.gz: one b = 0 and 15 directions of
 b = 1000 s/mm2 make volumes 00 to 15 and share one table of 16 b-values. A 17th volume is computed from them (the mean
 diffusivity, as users found out: https://neurostars.org/t/3506) and is left out.
 """
@@ -37,7 +37,7 @@ def fetch(url: str, checksums: dict[str, str | None], out: Path, progress: bool 
         progress: shows a progress bar.
 
     Returns:
-        One row a file and a person: name, bytes, result ("fetched", "converted", "there already", "left out"), note.
+        One row per file and person: name, bytes, result ("fetched", "converted", "there already", "left out"), note.
 
     Raises:
         InputError: a file cannot be fetched, or is not what it should be.
@@ -54,7 +54,7 @@ def fetch(url: str, checksums: dict[str, str | None], out: Path, progress: bool 
 
 
 def _write_tables(source: Path, out: Path) -> None:
-    """The b-table that all share, and what the data set is."""
+    """The shared b-values, and the description of the data set."""
     bvals = np.loadtxt(source / "bvals.txt").ravel()
     if len(bvals) != N_VOLUMES:
         raise InputError(f"{source / 'bvals.txt'} holds {len(bvals)} b-values, not {N_VOLUMES}. Delete it and fetch it again.")
@@ -65,10 +65,10 @@ def _write_tables(source: Path, out: Path) -> None:
 
 
 def convert(archive: Path, out: Path, progress: bool = True) -> list[dict]:
-    """Writes `sub-IXI<number>/dwi/sub-IXI<number>_dwi.nii.gz` of 16 volumes for everybody who is not there yet.
+    """Writes `sub-IXI<number>/dwi/sub-IXI<number>_dwi.nii.gz` of 16 volumes for everyone not there yet.
 
     Returns:
-        One row a scan: name, result, note.
+        One row per scan: name, result, note.
 
     Raises:
         InputError: the archive cannot be read.

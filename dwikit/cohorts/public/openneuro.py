@@ -26,7 +26,7 @@ PARALLEL = 4
 
 
 class Remote(NamedTuple):
-    """A file in the storage: path in the data set, bytes, and MD5 where the storage tells it."""
+    """A file in the storage: path in the data set, bytes, and MD5 if the storage gives it."""
 
     path: str
     size: int
@@ -39,12 +39,12 @@ def fetch(url: str, dataset: str, doi: str, out: Path, progress: bool = True) ->
     Args:
         url: of the storage.
         dataset: accession number, such as "ds002790".
-        doi: of the snapshot that is wanted; the storage holds the latest one alone.
+        doi: DOI of the wanted snapshot; the storage holds only the latest one.
         out: folder of the data set.
         progress: shows progress bars.
 
     Returns:
-        One row a file: name, bytes, result ("fetched" or "there already"), note (how it was checked).
+        One row per file: name, bytes, result ("fetched" or "there already"), note (how it was checked).
 
     Raises:
         InputError: the data set is not there, is another snapshot, or a file cannot be fetched.
@@ -57,8 +57,8 @@ def fetch(url: str, dataset: str, doi: str, out: Path, progress: bool = True) ->
     found = str(files.read_object(out / "dataset_description.json").get("DatasetDOI", "")).removeprefix("doi:")
     if found != doi:
         raise InputError(
-            f"{url} holds {found or 'an unnamed snapshot'} of {dataset}, and the recipe asks for {doi}. Copy the recipe, write "
-            "the new DOI into it, choose an empty folder, and hand over the copy."
+            f"{url} holds {found or 'an unnamed snapshot'} of {dataset}, but the recipe asks for {doi}. Copy the recipe, write "
+            "the new DOI into it, choose an empty folder, and use the copy."
         )
     subjects = [folder for folder in folders if folder.startswith("sub-")]
     with ThreadPoolExecutor(PARALLEL) as pool:
@@ -81,7 +81,7 @@ def _fetch_one(url: str, dataset: str, out: Path, file: Remote) -> dict:
     """Fetches one file; its row of the report."""
     path = out / file.path
     if not path.resolve().is_relative_to(out.resolve()):
-        raise InputError(f"{url} names a file {file.path!r} outside of its data set. Do not trust this storage.")
+        raise InputError(f"{url} names a file {file.path!r} outside its data set. Do not trust this storage.")
     fetched = download(f"{url}/{dataset}/{requests.utils.quote(file.path)}", path, file.size, file.md5)
     check = "MD5 equal" if file.md5 else "size equal; the storage tells no MD5"
     return {"name": file.path, "bytes": file.size, "result": "fetched" if fetched else "there already", "note": check}

@@ -1,6 +1,6 @@
-"""Open cohorts: where they are, under which licence, and a fetch of the files that their DWI needs.
+"""Open cohorts: where they are, their licences, and a download of the files that their DWI needs.
 
-A recipe is a YAML file; those that come with the kit lie in `data/cohorts`. The cohorts stand in for the study's private data
+A recipe is a YAML file; the kit's own are in `data/cohorts`. The cohorts stand in for the study's private data
 at its scale: healthy adults, free to use.
 """
 
@@ -20,12 +20,12 @@ class Recipe:
     """How to get a cohort.
 
     Attributes:
-        title: what it is.
+        title: name of the cohort.
         kind: "openneuro" or "ixi", which code fetches it.
         url: of the storage.
         license, cite: terms, and the reference that its authors ask for.
         dataset, doi: accession number and snapshot on OpenNeuro.
-        subjects: people in it, as its authors count; None if not said.
+        subjects: people in it, as its authors count; None if not stated.
         files: for "ixi", MD5 by file name.
     """
 
@@ -53,12 +53,12 @@ def load(name: str | Path) -> Recipe:
     """
     path = Path(name) if str(name).endswith(".yaml") else paths.project() / "data" / "cohorts" / f"{name}.yaml"
     if not path.is_file():
-        raise InputError(f"There is no recipe {str(name)!r}. Known: {', '.join(names())}; or give a .yaml file of your own.")
+        raise InputError(f"There is no recipe {str(name)!r}. Known: {', '.join(names())}; or give your own .yaml file.")
     values = files.read_yaml(path, like="those in data/cohorts")
     try:
         recipe = Recipe(**values)
     except TypeError as error:
-        raise InputError(f"{path} is no recipe ({error}). data/cohorts shows how they look.") from error
+        raise InputError(f"{path} is not a recipe ({error}). data/cohorts shows examples.") from error
     if recipe.kind not in KINDS:
         raise InputError(f"{path}: kind must be one of {', '.join(KINDS)}, not {recipe.kind!r}.")
     texts = {name: getattr(recipe, name) for name in ("title", "url", "license", "cite", "dataset", "doi")}
@@ -81,7 +81,7 @@ def table() -> pd.DataFrame:
 
 
 def fetch(recipe: str | Path | Recipe, out: str | Path, progress: bool = True) -> pd.DataFrame:
-    """Fetches a cohort as a BIDS data set; run again, it goes on where it stopped.
+    """Fetches a cohort as a BIDS data set; run again, it resumes where it stopped.
 
     Args:
         recipe: name, file, or a recipe read before.
@@ -89,10 +89,10 @@ def fetch(recipe: str | Path | Recipe, out: str | Path, progress: bool = True) -
         progress: shows progress bars.
 
     Returns:
-        One row a file: name, bytes, result, note; also in out/sourcedata/fetched.tsv.
+        One row per file: name, bytes, result, note; also in out/sourcedata/fetched.tsv.
 
     Raises:
-        InputError: unknown recipe, or a file that cannot be fetched or does not pass its check; the rest stays.
+        InputError: unknown recipe, or a file that cannot be fetched or fails its check; the rest is kept.
     """
     recipe, out = recipe if isinstance(recipe, Recipe) else load(recipe), Path(out)
     if recipe.kind == "openneuro":

@@ -1,1 +1,1 @@
-"""Who does the work of many cases: processes of this machine, or the workers of a Dask cluster."""
+"""Workers for many scans: processes of this machine, or the workers of a Dask cluster."""

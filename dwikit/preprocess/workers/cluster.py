@@ -1,12 +1,12 @@
-"""Runs jobs on a Dask cluster: the same answers as `pool` gives, from other machines.
+"""Runs jobs on a Dask cluster: the same answers as from `pool`, from other machines.
 
-Each thread of a Dask worker keeps one of the pool's processes (`pool.Hand`), so that a case is registered by a process that
-starts exactly as on one machine, whatever the worker's own environment, and a case that kills its process is blamed alone.
-A task writes its files itself and returns what the report's row is made of. When a worker is lost, the scheduler gives its
+Each thread of a Dask worker keeps one of the pool's processes (`pool.Hand`), so that a scan is registered by a process that
+starts exactly as on one machine, whatever the worker's environment, and a scan that kills its process fails alone.
+A task writes its files itself and returns the values of the report's row. When a worker is lost, the scheduler gives its
 tasks to another.
 
-Before it does anything, a worker looks whether it sees the dataset and the folder of the results, and has the versions that
-the result depends on.
+First, a worker checks that it sees the dataset and the folder of the results, and that it has the versions
+on which the result depends.
 """
 
 import functools
@@ -28,13 +28,13 @@ from dwikit.preprocess import derivative
 from dwikit.preprocess.workers.pool import Hand
 
 TIMEOUT_S = 10
-"""How long the scheduler may take to answer first."""
+"""How long the scheduler's first answer may take."""
 REPORTED = ("Flags", "BValue", "NumberOfDirections", "Quality")
-"""Entries of a sidecar that the report's row is made of."""
+"""Entries of a sidecar that go into the report's row."""
 REMEDY = "Every machine needs the same environment: install this version of dwikit[scale] with constraints.txt there"
 
 
-# ==== On the machine that asks ====
+# ==== On the calling machine ====
 
 
 def run_jobs(jobs: list[dict[str, Any]], scheduler: str, raw: Path, out: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -98,7 +98,7 @@ def _client(scheduler: str) -> Iterator[Any]:
 
 @contextmanager
 def _mark(out: Path) -> Iterator[str]:
-    """Name of a file in a folder that no other folder has, and that is there only inside of this context."""
+    """Name of a file that only this folder has, and only inside this context."""
     path = out / f".dwikit-{uuid4().hex}.partial"  # a name that the next run clears away
     files.write_text(path, "Written to see which machines share this folder.\n")
     try:
@@ -108,7 +108,7 @@ def _mark(out: Path) -> Iterator[str]:
 
 
 def _check_workers(client: Any, place: "Place", scheduler: str) -> None:
-    """Asks the workers that are there; those who join later are asked with their first task.
+    """Checks the workers that are there; those that join later are checked with their first task.
 
     Raises:
         InputError: one of them cannot do the work.
@@ -124,7 +124,7 @@ def _check_workers(client: Any, place: "Place", scheduler: str) -> None:
 
 
 def _answer(future: Any, job: dict[str, Any], scheduler: str) -> dict[str, Any]:
-    """Answer to a job that is over.
+    """Answer to a finished job.
 
     Raises:
         InputError: the worker cannot work.
@@ -135,13 +135,13 @@ def _answer(future: Any, job: dict[str, Any], scheduler: str) -> dict[str, Any]:
         return future.result()
     except KilledWorker as error:
         message = (
-            f"{job['case']['image']}: the workers registering it were lost one after the other ({error}). If their memory ran"
-            " out, use fewer workers a machine; else leave the case out."
+            f"{job['case']['image']}: the workers registering it were lost one after another ({error}). If their memory ran"
+            " out, use fewer workers per machine; else leave the scan out."
         )
         return {"status": "failed", "message": message, "flag": ""}
     except (InputError, CancelledError, OSError):
         raise
-    except Exception as error:  # what the worker could not even load
+    except Exception as error:  # the worker could not even load the job
         reason = f"{type(error).__name__}: {error}"
         raise InputError(f"A worker of {scheduler} could not do its work ({reason}). {REMEDY}.") from error
 
@@ -172,14 +172,14 @@ def complaint(place: Place) -> str | None:
     for folder, seen in ((place.raw, Path(place.raw).is_dir()), (place.out, Path(place.out, place.mark).is_file())):
         if not seen:
             return (
-                f"{host} does not see the folder {folder} of the machine that asks. Put dataset and results on a file system"
+                f"{host} does not see the folder {folder} of the calling machine. Put dataset and results on a file system"
                 " that all machines share, mounted at the same path."
             )
     return None
 
 
 _HANDS: dict[int, tuple[threading.Lock, Hand]] = {}
-"""Of each thread of this worker."""
+"""The process of each thread of this worker."""
 
 
 def work(job: dict[str, Any], place: Place) -> dict[str, Any]:
@@ -199,7 +199,7 @@ def work(job: dict[str, Any], place: Place) -> dict[str, Any]:
 
 
 def rest() -> None:
-    """Ends the processes of this worker that have nothing to do."""
+    """Ends the idle processes of this worker."""
     for lock, hand in list(_HANDS.values()):
         if lock.acquire(blocking=False):
             try:

@@ -1,7 +1,7 @@
 """Runs jobs in worker processes that may die: `dwikit.preprocess.workers.process`, one job at a time each.
 
 Not `concurrent.futures`: there, one killed process fails every job, and a spawned process imports the user's script
-again. Here it is known which job a process died of, and the processes start with ITK's threads already limited.
+again. Here it is known which job killed a process, and the processes start with ITK's threads already limited.
 """
 
 import json
@@ -20,8 +20,8 @@ from dwikit.common.errors import InputError
 from dwikit.preprocess.register import ONE_THREAD
 
 TRIALS = 2
-"""A job that kills its process is tried once more: the process may have died of something else, such as another program's
-memory."""
+"""A job that kills its process is retried once: the process may have died for another reason, such as another program's
+use of memory."""
 COMMAND = (sys.executable, "-m", "dwikit.preprocess.workers.process")
 _PACKAGE_PARENT = Path(__file__).resolve().parents[3]
 
@@ -75,7 +75,7 @@ class _Worker:
         return json.loads(answer)
 
     def end(self) -> str:
-        """Ends the process, and says how it ended if it had done so before."""
+        """Ends the process, and says how it ended if it had already ended."""
         ended_before = self.process.poll() is not None
         self.process.kill()
         code = self.process.wait()
@@ -127,7 +127,7 @@ def run_jobs(jobs: list[dict[str, Any]], workers: int) -> Iterator[tuple[int, di
 
 
 class Hand:
-    """One worker process, started when it is first needed and anew when it has died. For one thread at a time."""
+    """One worker process, started when first needed and restarted when it has died. For one thread at a time."""
 
     def __init__(self) -> None:
         self.worker: _Worker | None = None
@@ -155,7 +155,7 @@ class Hand:
         return _death(job, end)
 
     def stop(self) -> None:
-        """Kills the process from another thread, in the middle of a job, and for good."""
+        """Kills the process for good from another thread, even in the middle of a job."""
         self.stopped = True
         if worker := self.worker:
             worker.process.kill()
@@ -167,13 +167,13 @@ class Hand:
 
 
 class Stopped(Exception):
-    """Nobody waits for the answer any more."""
+    """Nobody is waiting for the answer any more."""
 
 
 def _serve(
     jobs: list[dict[str, Any]], waiting: "queue.SimpleQueue[int]", answers: "queue.SimpleQueue[Any]", hand: Hand
 ) -> None:
-    """Has one hand do jobs until none waits."""
+    """Lets one hand do jobs until none is left."""
     try:
         while not hand.stopped:
             number = waiting.get_nowait()
@@ -189,6 +189,6 @@ def _serve(
 def _death(job: dict[str, Any], end: str) -> dict[str, Any]:
     message = (
         f"{job['case']['image']}: the process registering it died {TRIALS} times ({end}). If memory ran out, use fewer"
-        " workers; else leave the case out."
+        " workers; else leave the scan out."
     )
     return {"status": "failed", "message": message, "flag": ""}

@@ -2,8 +2,8 @@
 each.
 
 First it says {"ready": true}. A job holds "case", "out" and "settings"; an answer holds "status": "done" (with the
-"sidecar"), "failed" (this case cannot be used: "message", "flag") or "stop" (no case could be written: "message"). When
-its parent ends, however it ends, stdin closes and the process stops at once.
+"sidecar"), "failed" (this scan cannot be used: "message", "flag") or "stop" (no scan could be written: "message"). When
+its parent ends for any reason, stdin closes and the process stops at once.
 """
 
 import json
@@ -50,9 +50,9 @@ def work(job: dict[str, Any]) -> dict[str, Any]:
         registered, sidecar = derivative.compute(case, settings)
     except InputError as error:
         return {"status": "failed", "message": str(error), "flag": getattr(error, "flag", "")}
-    except Exception as error:  # one broken case must not end the others
+    except Exception as error:  # one broken scan must not end the others
         traceback.print_exc()
-        message = f"{case.image}: {type(error).__name__}: {error}. Leave the case out, and please report this."
+        message = f"{case.image}: {type(error).__name__}: {error}. Leave the scan out, and please report this."
         return {"status": "failed", "message": message, "flag": ""}
     try:
         derivative.write(case, out, settings, registered, sidecar)

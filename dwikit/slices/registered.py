@@ -1,0 +1,139 @@
+"""A folder of registered volumes: where a scan's files are, what its sidecar says, and how they are read."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dwikit.common import files
+from dwikit.common.errors import InputError
+from dwikit.common.nifti import Refused, open_image, volumes
+from dwikit.slices import grid
+from dwikit.slices.settings import SliceSettings
+
+SPACE = "MNI152"
+FLAGS = ("partial_coverage", "implausible_affine", "low_overlap", "empty", "b_value")
+EXCLUDING = frozenset({"partial_coverage", "implausible_affine", "low_overlap", "empty"})
+"""Flags that leave a scan out by default. `b_value` does not: whoever widened the tolerance wants the scan."""
+
+
+class Quality(NamedTuple):
+    """Measures of one registered scan.
+
+    Attributes:
+        coverage: share of the template's brain, in the kept slices, that lies inside the scan's field of view.
+        overlap: Dice overlap, within the field of view, of the scan's bright foreground with the template's brain.
+        similarity: correlation with the template's tissues at DWI contrast, -1 to 1.
+        scale_min, scale_max: size of the scanned brain over that of the template, smallest and largest along an axis.
+        shear: largest shear between two axes.
+        rotation_deg: rotation between the scanner's axes and the template's, degrees.
+    """
+
+    coverage: float
+    overlap: float
+    similarity: float
+    scale_min: float
+    scale_max: float
+    shear: float
+    rotation_deg: float
+
+
+def read_sidecar(path: Path) -> dict[str, Any] | None:
+    """The sidecar of a registered scan; None if it is missing, damaged or from another program."""
+    sidecar = files.read_object(path)
+    try:
+        chosen, flags, measures = sidecar["Settings"], sidecar["Flags"], sidecar["Quality"]
+        sound = (
+            all(isinstance(sidecar[name], str) for name in ("Case", "Subject"))
+            and _numeric(sidecar["Age"])
+            and sidecar["Sex"] in ("F", "M", None)
+            and _numeric(sidecar["BValue"])
+            and isinstance(sidecar["NumberOfDirections"], int)
+            and isinstance(chosen["image_size"], int)
+            and isinstance(chosen["fov_mm"], float)
+            and isinstance(chosen["interpolator"], str)
+            and isinstance(flags, list)
+            and set(flags) <= set(FLAGS)
+            and set(measures) == set(Quality._fields)
+            and all(isinstance(value, float) for value in measures.values())
+        )
+    except (KeyError, TypeError, AttributeError):
+        return None
+    return sidecar if sound else None
+
+
+def _numeric(value: Any) -> bool:
+    """Whether a value is a finite number or None."""
+    return value is None or (isinstance(value, int | float) and math.isfinite(value))
+
+
+def read_image(path: Path, grid_size: int) -> np.ndarray:
+    """A registered image (grid_size, grid_size, 40) float32, finite.
+
+    Raises:
+        InputError: it is damaged, or of another size.
+    """
+    shape = (grid_size, grid_size, grid.N_SLICES)
+    try:
+        image = open_image(path)
+        if image.shape != shape:
+            raise Refused(f"its shape is {image.shape}, not {shape}")
+        return next(volumes(image, path))
+    except Refused as error:
+        reason = error.__cause__ or error
+        raise InputError(f"{path} is damaged ({reason}). Delete it, then run the preprocessing again.") from error
+
+
+def grid_of(sidecar: dict[str, Any]) -> tuple[int, float]:
+    """Pixels along one side and field of view, mm, of a registered scan."""
+    return sidecar["Settings"]["image_size"], sidecar["Settings"]["fov_mm"]
+
+
+def read_derivatives(
+    path: str | Path, include_flagged: bool = False, settings: SliceSettings | None = None
+) -> Iterator[grid.Volume]:
+    """Reads what `dwikit.preprocess.preprocess` wrote, scan by scan, sorted by name.
+
+    Args:
+        path: folder of the derivatives.
+        include_flagged: also yields scans with partial coverage, an implausible affine, low overlap or an empty image;
+            they are black outside the scan's field of view.
+        settings: refuses scans of another field of view or interpolator; None takes any.
+
+    Yields:
+        `dwikit.slices.grid.Volume` with origin "registered".
+
+    Raises:
+        InputError: the folder holds no finished scan, scans of different grids or other settings, or a damaged file.
+    """
+    root = Path(path)
+    sidecars = sorted(root.glob(f"sub-*/**/dwi/*_space-{SPACE}_dwi.json"), key=lambda file: file.name)
+    if not sidecars:
+        raise InputError(f"{root} holds no registered scan. Make some with dwikit.preprocess.preprocess first.")
+    grids: set[tuple[int, float]] = set()
+    for file in sidecars:
+        sidecar = read_sidecar(file)
+        if sidecar is None:
+            raise InputError(f"{file} is not a sidecar written by dwikit. Delete it, then run the preprocessing again.")
+        grids.add(grid_of(sidecar))
+        if EXCLUDING & set(sidecar["Flags"]) and not include_flagged:
+            continue
+        if len(grids) > 1:
+            raise InputError(f"{root} holds scans on different grids. Run the preprocessing again for all of them.")
+        if settings is not None:
+            _require_same(sidecar["Settings"], settings, file)
+        image = read_image(file.with_suffix(".nii.gz"), sidecar["Settings"]["image_size"])
+        yield grid.Volume(
+            sidecar["Case"], sidecar["Subject"], sidecar["Age"], sidecar["Sex"], "registered", grid.to_slices(image)
+        )
+
+
+def _require_same(made: dict[str, Any], settings: SliceSettings, file: Path) -> None:
+    for name in ("fov_mm", "interpolator"):
+        if made[name] != (wanted := getattr(settings, name)):
+            raise InputError(
+                f"{file} was registered with {name} {made[name]}, but slices with {name} {wanted} are wanted. Run the "
+                f"preprocessing again with {wanted}, or build the slices with {made[name]}."
+            )

@@ -1,7 +1,7 @@
 """Beyond the paper's four metrics: samples judged in the space of a feature network, by a classifier, and for copies.
 
-Beside every number of samples stands that of held-out real slices, of patients that no network has seen: no model can be
-expected to do better. All rows of a table stand on the same number of images.
+Every number comes with that of held-out real slices, of people no network has seen: no model can be
+expected to do better. All rows of a table use the same number of images.
 """
 
 from collections.abc import Mapping
@@ -15,45 +15,34 @@ from dwikit import metrics, paper
 from dwikit.common.errors import InputError
 from dwikit.evaluation.copies import nearest
 from dwikit.evaluation.networks import FeatureNetwork
+from dwikit.metrics.table import METRICS
 from dwikit.slices import SliceStore
 
 FLOOR = "held_out"
 LABELS = paper.LABELS | {FLOOR: "Held-out slices"}
 CELLS = 3
-PLAIN = {
-    "precision": "precision",
-    "recall": "recall",
-    "density": "density",
-    "coverage": "coverage",
-    "accuracy": "machine reader, accuracy",
-    "ms_ssim": "MS-SSIM of pairs",
-    "nearest": "distance to nearest training slice, as a ratio to held-out",
-    "authenticity": "authenticity",
-    "c_t": "C_T",
-}
-"""Metrics that a table for people shows with two decimals, and their names there."""
 
 
 def draw(store: SliceStore, split: str, sizes: list[int], n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of as many slices of the split as of the held-out patients: n, or what the smallest set allows.
+    """Positions of equally many slices of the split and of held-out people: n, or what the smallest set allows.
 
     Args:
         store: slices.
-        split: what the models were trained on; all other patients are held out.
+        split: what the models were trained on; all other people are held out.
         sizes: numbers of samples.
-        n: slices a set, at most.
+        n: slices per set, at most.
         seed: of the draw.
 
     Raises:
-        InputError: an empty split, or nobody outside of it.
+        InputError: an empty split, or nobody outside it.
     """
     train = store.indices(split)
     held_out = np.setdiff1d(np.arange(len(store.images)), train)
     if not len(held_out):
-        raise InputError(f"Every slice of the store is in the split {split!r}; held-out patients are needed as a floor.")
+        raise InputError(f"Every slice of the store is in the split {split!r}; held-out people are needed as a floor.")
     n = min(n, len(train), len(held_out), *sizes)
     if n < 2:
-        raise InputError(f"Samples, {split} and held-out slices: two or more of each are needed, and {n} is the fewest.")
+        raise InputError(f"Samples, {split} and held-out slices: two or more of each are needed, but the smallest set has {n}.")
     rng = np.random.default_rng(seed)
     return np.sort(rng.permutation(train)[:n]), np.sort(rng.permutation(held_out)[:n])
 
@@ -66,18 +55,18 @@ def beyond_paper(
     seed: int = 0,
     split: str = "train",
 ) -> pd.DataFrame:
-    """What came after the paper's metrics, for each model and for held-out real slices.
+    """Metrics that came after the paper, for each model and for held-out real slices.
 
     Args:
         store: slices.
         samples: model key -> images (m, H, W) uint8.
-        networks: name -> feature network. Frechet and kernel distances are taken on each; the first serves for the rest.
-        n: images a row, at most (``draw``).
+        networks: name -> feature network. Frechet and kernel distances use each of them; the rest use the first.
+        n: images per row, at most (``draw``).
         seed: of every random choice.
         split: what the models were trained on.
 
     Returns:
-        One row a model key, ``held_out`` first. Columns are pairs (metric, where it was measured): n; precision, recall,
+        One row per model key, ``held_out`` first. Columns are pairs (metric, where it was measured): n; precision, recall,
         density, coverage; fid, kid and kid_sd on every network; ms_ssim (mean over pairs of images); accuracy, auc, auc_low
         and auc_high of the machine reader; nearest (mean distance to the nearest training slice, as a ratio to that of
         held-out slices), authenticity, c_t.
@@ -96,7 +85,7 @@ def beyond_paper(
         row = {("n", ""): len(images)} | _on_network(originals[name], features[name], patients[train], theirs, name, seed)
         row |= _distances(originals, features, seed)
         row["ms_ssim", f"{metrics.scales(store.image_size)} scales"] = metrics.ms_ssim_diversity(images, seed=seed)
-        if key == FLOOR:  # against itself: one half of the patients as if they were samples
+        if key == FLOOR:  # against itself: one half of the people as if they were samples
             floor, floor_cells, half = near.distances, own_cells, _half(theirs, seed)
             c_t = metrics.copying_score(floor[~half], floor[half], own_cells[~half], own_cells[half])
         else:
@@ -128,26 +117,18 @@ def _distances(originals: dict, features: dict, seed: int) -> dict:
 
 
 def _half(patients: np.ndarray, seed: int) -> np.ndarray:
-    """Which images belong to a random half of the patients."""
+    """Which images belong to a random half of the people."""
     everyone = np.random.default_rng(seed).permutation(np.unique(patients))
     return np.isin(patients, everyone[: len(everyone) // 2])
 
 
 def readable(table: pd.DataFrame, labels: Mapping[str, str] = LABELS) -> pd.DataFrame:
-    """``beyond_paper``'s table for people: one row a metric with the space it was measured in, one column a model, as text."""
+    """``beyond_paper``'s table for readers, as text: one row per metric and feature space, one column per model."""
     columns = {}
     for key, row in table.iterrows():
         cells = {"images a row": f"{row['n', '']:.0f}"}
         for metric, name in table.columns:
-            value = row[metric, name]
-            if metric in PLAIN:
-                cells[f"{PLAIN[metric]} ({name})"] = f"{value:.2f}"
-            elif metric == "auc":
-                interval = f"{row['auc_low', name]:.2f} to {row['auc_high', name]:.2f}"
-                cells[f"machine reader, AUC ({name})"] = f"{value:.2f} ({interval})"
-            elif metric == "fid":
-                cells[f"FID ({name})"] = f"{value:.3g}"
-            elif metric == "kid":
-                cells[f"KID x 1000, mean ± sd of blocks ({name})"] = f"{1000 * value:.1f} ± {1000 * row['kid_sd', name]:.1f}"
+            if metric in METRICS:
+                cells[f"{METRICS[metric].label} ({name})"] = METRICS[metric].shown(metric, row.xs(name, level=1))
         columns[labels.get(key, key)] = cells
     return pd.DataFrame(columns).rename_axis("metric (measured on)")

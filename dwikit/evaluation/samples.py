@@ -8,8 +8,13 @@ import numpy as np
 from dwikit import metrics
 from dwikit.common import files
 from dwikit.common.errors import InputError
+from dwikit.metrics.images import opencv
+from dwikit.slices import to_uint8
 
 NIFTI = (".nii", ".nii.gz")
+OTHER_PICTURES = (".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp")
+"""Not read: JPEG and WebP change how sharp an image is; the others can hold pages, alpha and bit depths that would be lost."""
+PNG_BEGINNING = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR"
 BLOCK = 256
 
 
@@ -18,11 +23,12 @@ def read(path: str | Path) -> np.ndarray:
 
     Args:
         path: ``.npy``, ``.npz`` with one array (or one named ``samples``), a NIfTI file, or a folder of PNG or of NIfTI files,
-            which come in the order of their names. The axial slices of a volume come from foot to head, front up, the patient's
-            right on the left.
+            in the order of their names. PNGs are 8-bit grey; a grey palette or RGB will do. The axial
+            slices of a volume are read from foot to head, front up, the patient's right on the left.
 
     Raises:
-        InputError: nothing to read there, a damaged file, a pickle, colour, sizes that differ, or values outside the range.
+        InputError: nothing to read, a damaged file, a pickle, pictures of other kinds, colour, transparency, sizes that
+            differ, or values outside the range.
     """
     path = Path(path)
     if not path.exists():
@@ -43,7 +49,7 @@ def _uint8(images: np.ndarray) -> np.ndarray:
         return images
     quantized = np.empty(images.shape, np.uint8)
     for start in range(0, len(images), BLOCK):
-        quantized[start : start + BLOCK] = np.round(images[start : start + BLOCK].astype(np.float64) * 255)
+        quantized[start : start + BLOCK] = to_uint8(images[start : start + BLOCK].astype(np.float64))
     return quantized
 
 
@@ -68,6 +74,11 @@ def _folder(path: Path) -> np.ndarray:
     there = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
     png = [file for file in there if file.suffix.lower() == ".png"]
     nifti = [file for file in there if file.name.lower().endswith(NIFTI)]
+    if others := [file for file in there if file.suffix.lower() in OTHER_PICTURES]:
+        raise InputError(
+            f"{others[0]} is neither PNG nor NIfTI, and other pictures are not read: JPEG and WebP change how sharp an image "
+            "is, and TIFF, BMP and GIF can hold pages, transparency and depths that would be lost. Write 8-bit grey PNG."
+        )
     if bool(png) == bool(nifti):
         found = "both PNG and NIfTI files" if png else "neither PNG nor NIfTI files"
         raise InputError(f"{path} holds {found}; give a folder with one kind.")
@@ -80,28 +91,45 @@ def _joined(paths: list[Path], parts: Iterable[np.ndarray]) -> np.ndarray:
     for file, part in zip(paths, parts):
         if kept and (part.shape[1:], part.dtype) != (kept[0].shape[1:], kept[0].dtype):
             one, other = (f"{x.shape[1]} x {x.shape[2]} pixels of {x.dtype}" for x in (kept[0], part))
-            raise InputError(f"{paths[0]} has {one} and {file} {other}; bring all to one size and type.")
+            raise InputError(f"{paths[0]} has {one} and {file} {other}; convert all to one size and type.")
         kept.append(part)
     return np.concatenate(kept)
 
 
 def _png(path: Path) -> np.ndarray:
-    from PIL import Image, UnidentifiedImageError
-
+    """A grey picture (H, W) uint8. What OpenCV would silently drop or change is refused by name."""
     try:
-        with Image.open(path, formats=["PNG"]) as image:
-            if image.mode == "1" or image.mode.startswith(("I", "F")):
-                raise InputError(f"{path} is of PNG mode {image.mode}; write grey images of 8 bits.")
-            if image.mode == "L":
-                return np.asarray(image)
-            colours = np.asarray(image.convert("RGB"))
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError, EOFError) as error:
-        if isinstance(error, InputError):
-            raise
+        content = path.read_bytes()
+    except OSError as error:
         raise InputError(f"{path} cannot be read as PNG ({error}).") from error
-    if (colours != colours[..., :1]).any():
+    header = content.split(b"IDAT", 1)[0]  # everything that says how to read the pixels comes before them
+    if not header.startswith(PNG_BEGINNING) or len(header) < 33:
+        raise InputError(f"{path} cannot be read as PNG (it does not start like one).")
+    depth, grey = header[24], header[25] == 0
+    if depth == 16 or (depth == 1 and grey):
+        what = "16 bits per pixel" if depth == 16 else "1 bit per pixel, black or white"
+        raise InputError(f"{path} has {what}; write 8-bit grey images.")
+    if b"acTL" in header:
+        raise InputError(f"{path} is an animation; write one 8-bit grey image per file.")
+    pixels = _decoded(path, content)
+    if (b"tRNS" in header and grey) or (pixels.shape[2:] == (4,) and pixels[..., 3].min() < 255):
+        raise InputError(f"{path} is transparent in places; write 8-bit grey images without an alpha channel.")
+    if pixels.ndim == 3 and (pixels[..., :3] != pixels[..., :1]).any():
         raise InputError(f"{path} is in colour; write grey images.")
-    return colours[..., 0]
+    return pixels if pixels.ndim == 2 else pixels[..., 0]
+
+
+def _decoded(path: Path, content: bytes) -> np.ndarray:
+    """Pixels (H, W) or (H, W, 3 or 4) as the file holds them."""
+    cv2 = opencv()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # we print the only message
+    try:
+        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    except (cv2.error, MemoryError) as error:
+        raise InputError(f"{path} cannot be read as PNG ({error}).") from error
+    if pixels is None:
+        raise InputError(f"{path} cannot be read as PNG (it is damaged or incomplete).")
+    return pixels
 
 
 def _nifti(path: Path) -> np.ndarray:
@@ -111,7 +139,7 @@ def _nifti(path: Path) -> np.ndarray:
     try:
         volume = nib.as_closest_canonical(nib.load(path))
         values = np.asarray(volume.dataobj)
-    except Exception as error:  # the library raises many kinds
+    except Exception as error:  # the library raises many types
         raise InputError(f"{path} cannot be read as NIfTI ({type(error).__name__}: {error}).") from error
     values = values[..., None] if values.ndim == 2 else values
     if values.ndim != 3:
@@ -119,3 +147,36 @@ def _nifti(path: Path) -> np.ndarray:
     if values.dtype.kind in "iu" and values.size and values.min() >= 0 and values.max() <= 255:
         values = values.astype(np.uint8)
     return values[::-1, ::-1].transpose(2, 1, 0)
+
+
+def fitted(images: np.ndarray, size: tuple[int, int], name: str, resize: bool = False) -> tuple[np.ndarray, str]:
+    """Images at the size of a store's slices, and a sentence on what was done to them (empty if nothing).
+
+    Images are only shrunk, each new pixel being the mean of the area it covers (OpenCV's INTER_AREA), as for slices.
+    Enlarging would add no detail, and every metric would call them blurred.
+
+    Args:
+        images: (N, H, W) uint8.
+        size: wanted (height, width).
+        name: what messages call the images.
+        resize: shrink larger images; False refuses them.
+
+    Raises:
+        InputError: images of another shape, smaller ones, or larger ones without ``resize``.
+    """
+    (height, width), (wanted, across) = images.shape[1:], size
+    if (height, width) == (wanted, across):
+        return images, ""
+    fits = height > wanted and height * across == width * wanted
+    if not (fits and resize):
+        remedy = "shrink the images (--resize), or " if fits else ""
+        raise InputError(
+            f"{name} holds images of {height} x {width} pixels and the store slices of {wanted} x {across}; "
+            f"{remedy}build a store of that size (dwikit slices --image-size)."
+        )
+    cv2 = opencv()
+    small = np.stack([cv2.resize(image, (across, wanted), interpolation=cv2.INTER_AREA) for image in images])
+    return small, (
+        f"The samples were shrunk from {height} x {width} to {wanted} x {across} pixels (means over areas, OpenCV's "
+        "INTER_AREA), which averages their noise and finest detail."
+    )

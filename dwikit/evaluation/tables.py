@@ -1,10 +1,12 @@
-"""Table 1 and the reconstruction table: every number with a bootstrap interval, beside what real slices reach.
+"""Table 1 and the reconstruction table: every number with a bootstrap interval, beside that of real slices.
 
-Columns come in threes: ``ds``, and ``ds_low`` and ``ds_high``, the ends of its 95 percent interval (``dwikit.metrics.intervals``).
-Rows of real slices are resampled by person, rows of samples by image.
+Columns come in threes: ``ds``, and ``ds_low`` and ``ds_high``, the ends of its 95 percent interval
+(``dwikit.metrics.intervals``). Real slices are resampled by person, samples by image. Table 1 has a column for
+every entry of ``metrics.METRICS`` that has a function.
 """
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,29 +14,30 @@ import pandas as pd
 
 from dwikit import metrics, paper
 from dwikit.metrics import intervals
-from dwikit.metrics.images import as_images, blocks, same_size
+from dwikit.metrics.images import as_images, same_size
 from dwikit.metrics.intervals import Estimate
+from dwikit.metrics.table import SD
 from dwikit.slices import SliceStore
 
 
 def table_1(store: SliceStore, samples: Mapping[str, np.ndarray], n: int = paper.N_SAMPLES, seed: int = 0) -> pd.DataFrame:
-    """Table 1: the four metrics of real slices and of each model's samples.
+    """Table 1: the metrics of real slices and of each model's samples.
 
-    The originals are the training slices, as in the paper; the row Original takes n of them. All rows stand on the same
-    number of images, but for the floor: the slices of held-out people (at most n), which no model has seen.
+    The originals are the training slices, as in the paper; the row Original uses n of them. All rows use the same
+    number of images, except the floor: the slices of held-out people (at most n), which no model has seen.
 
     Args:
         store: slices.
         samples: model key -> images (m, H, W) uint8.
-        n: images a row, at most; fewer where a model has fewer samples or the training split is smaller.
+        n: images per row, at most; fewer if a model has fewer samples or the training split is smaller.
         seed: of the choice of real slices.
 
     Returns:
-        One row a model key, ``original`` first, then ``held_out`` if the store has a test split: n, ds, isd, min_isd,
-        laplace, laplace_sd, each but n with its interval.
+        One row per model key, ``original`` first, then ``held_out`` if the store has a test split: n, ds, isd, min_isd,
+        laplace, laplace_sd and any metric that was added, each but n with its interval.
 
     Raises:
-        InputError: fewer than two images, no training slices, sizes that differ, values that are none of an image.
+        InputError: fewer than two images, no training slices, sizes that differ, or values out of range for an image.
     """
     train = store.indices("train")
     originals = store.images[train]
@@ -55,20 +58,14 @@ def table_1(store: SliceStore, samples: Mapping[str, np.ndarray], n: int = paper
 
 
 def measure(images: np.ndarray, originals: metrics.Moments) -> dict[str, float]:
-    """One row of Table 1 without intervals: the four metrics of images (n, H, W) against the moments of the originals."""
-    laplace = metrics.laplace_variance(images)
-    return {
-        "n": len(images),
-        "ds": metrics.dataset_similarity(images, originals),
-        "isd": metrics.intra_sample_diversity(images),
-        "min_isd": metrics.minimum_intra_sample_diversity(images),
-        "laplace": laplace.mean(),
-        "laplace_sd": laplace.std(),
-    }
+    """One row of Table 1 without intervals: n, and the metrics of images (n, H, W) against the moments of the originals."""
+    computed = _computed(as_images(images, "samples"), originals)
+    chosen = metrics.table_1_metrics().items()
+    return {"n": len(images)} | {key: float(metric.statistic.plain(computed(metric.function))) for key, metric in chosen}
 
 
 def per_image(images: np.ndarray, originals: metrics.Moments) -> pd.DataFrame:
-    """The four metrics image by image; the metrics are their means.
+    """The metrics of Table 1 image by image, where they are means of such values.
 
     Args:
         images: (n, H, W), n at least 2.
@@ -76,40 +73,37 @@ def per_image(images: np.ndarray, originals: metrics.Moments) -> pd.DataFrame:
 
     Returns:
         Columns ds (mean squared distance to all originals), isd (to all other images), min_isd (to the nearest other) and
-        laplace, one row an image.
+        laplace, one row per image.
     """
-    images = as_images(images, "samples", at_least=2)
-    n, centre, square = metrics.moments(images)
-    norms, to_originals, to_centre = (
-        np.concatenate(parts)
-        for parts in zip(*((np.einsum("ij,ij->i", b, b), b @ originals.mean, b @ centre) for b in blocks(images)))
-    )
-    return pd.DataFrame(
-        {
-            "ds": np.maximum(norms + originals.square - 2 * to_originals, 0) / centre.size,
-            "isd": np.maximum(norms + square - 2 * to_centre, 0) / centre.size * n / (n - 1),
-            "min_isd": metrics.nearest_distances(images)[0],
-            "laplace": metrics.laplace_variance(images),
-        }
-    )
+    computed = _computed(as_images(images, "samples", at_least=2), originals)
+    columns = {key: computed(m.each or m.function) for key, m in metrics.table_1_metrics().items() if m.statistic != SD}
+    return pd.DataFrame({key: values for key, values in columns.items() if np.ndim(values)})
 
 
 def estimates(
     images: np.ndarray, originals: metrics.Moments, people: np.ndarray | None = None, seed: int = 0
 ) -> dict[str, Estimate]:
-    """The four metrics of images (n, H, W), and the standard deviation of the Laplace variance, with their intervals.
+    """The metrics of Table 1 of images (n, H, W), with their intervals where they have values image by image.
 
     Args:
         images: samples, or real slices.
         originals: moments of the data that DS refers to.
-        people: (n,) whose slice each image is; None for samples, which are independent draws.
+        people: (n,) person of each image; None for samples, which are independent draws.
         seed: of the resamples.
     """
-    values = {name: column.to_numpy() for name, column in per_image(images, originals).items()}
+    computed = _computed(as_images(images, "samples", at_least=2), originals)
     weights = intervals.resamples(len(images), people, seed=seed)
-    statistics = {name: intervals.mean(values[name]) for name in ("ds", "isd", "min_isd", "laplace")}
-    statistics |= {"isd": intervals.pair_mean(values["isd"]), "laplace_sd": intervals.sd(values["laplace"])}
-    return {name: intervals.estimate(statistic, weights) for name, statistic in statistics.items()}
+    found = {}
+    for key, metric in metrics.table_1_metrics().items():
+        values = computed(metric.each or metric.function)
+        statistic = metric.statistic.weighted(values) if np.ndim(values) else None
+        found[key] = intervals.estimate(statistic, weights) if statistic else Estimate(float(values))
+    return found
+
+
+def _computed(images: np.ndarray, originals: metrics.Moments) -> Callable:
+    """Result of a metric's function for these images; a function shared by two metrics is called once."""
+    return functools.cache(lambda function: function(images, originals))
 
 
 def reconstruction_table(
@@ -120,18 +114,18 @@ def reconstruction_table(
 ) -> pd.DataFrame:
     """Reconstruction of held-out slices (sec. 4.1): squared error and Laplace variance.
 
-    The paper gives a standard deviation of the error five times its mean, which is possible over pixels only; both it and
-    that over images stand here.
+    The paper's standard deviation of the error is five times its mean, which is possible only over pixels; it and
+    that over images are given.
 
     Args:
-        pairs: model key -> (originals, reconstructions), each (n, H, W) uint8; originals equal for all models, but for their
-            number: all rows stand on the smallest.
-        people: (n,) or more, whose slice each original is; None resamples by image.
+        pairs: model key -> (originals, reconstructions), each (n, H, W) uint8; all have the same originals, except for their
+            number: all rows use the smallest.
+        people: (n,) or more, person of each original; None resamples by image.
         training: (m, H, W) training slices, for the floor: the nearest of them in place of a reconstruction.
         seed: of the resamples.
 
     Returns:
-        One row a model key, ``original`` first, ``nearest`` (the floor) second: n, mse, mse_sd (over pixels),
+        One row per model key, ``original`` first, ``nearest`` (the floor) second: n, mse, mse_sd (over pixels),
         mse_sd_images, laplace, laplace_sd, each but n with its interval.
     """
     n = min(len(originals) for originals, _ in pairs.values())

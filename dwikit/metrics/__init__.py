@@ -1,7 +1,8 @@
-"""The paper's four metrics (sec. 2.6), in closed form and in blocks, and what came after them.
+"""The paper's four metrics (sec. 2.6), in closed form and in blocks, and later ones.
 
 Images are (N, H, W) or (N, H, W, 1), uint8 0-255 or floating point in [0, 1]; anything else is refused with the reason.
-Features are (n, d), one vector an image, from whatever network; ``dwikit.evaluation`` brings networks and metrics together.
+Features are (n, d), one vector per image, from any network; ``dwikit.evaluation`` brings networks and metrics together.
+``METRICS`` is the one table of them; ``dwikit.metrics.table`` says how to add one.
 """
 
 from dwikit.metrics.copies import authenticity, copy_ratio, copying_score
@@ -15,13 +16,18 @@ from dwikit.metrics.sharpness import laplace_variance
 from dwikit.metrics.similarity import (
     Moments,
     dataset_similarity,
+    distances_to,
+    distances_to_others,
     intra_sample_diversity,
     minimum_intra_sample_diversity,
     moments,
 )
 from dwikit.metrics.structure import ms_ssim, ms_ssim_diversity, scales
+from dwikit.metrics.table import METRICS, Metric, table_1_metrics
 
 __all__ = [
+    "METRICS",
+    "Metric",
     "Moments",
     "PixelSpace",
     "as_images",
@@ -29,6 +35,8 @@ __all__ = [
     "copy_ratio",
     "copying_score",
     "dataset_similarity",
+    "distances_to",
+    "distances_to_others",
     "frechet_distance",
     "gaussian",
     "intra_sample_diversity",
@@ -40,6 +48,7 @@ __all__ = [
     "moments",
     "ms_ssim",
     "ms_ssim_diversity",
-    "scales",
     "nearest_distances",
+    "scales",
+    "table_1_metrics",
 ]

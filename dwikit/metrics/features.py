@@ -1,4 +1,4 @@
-"""The door for features into a metric; a feature network comes in as a function from images to vectors."""
+"""Checks of features before a metric uses them; a feature network is a function from images to vectors."""
 
 import numpy as np
 
@@ -9,8 +9,8 @@ def as_features(features: np.ndarray, name: str = "features", at_least: int = 2)
     """Check features and return them as float64 (n, d).
 
     Args:
-        features: (n, d), one vector an image, such as a feature network gives them.
-        name: what the message of an error calls them.
+        features: (n, d), one vector per image, as a feature network gives them.
+        name: what error messages call them.
         at_least: how many vectors are needed.
 
     Raises:
@@ -18,11 +18,11 @@ def as_features(features: np.ndarray, name: str = "features", at_least: int = 2)
     """
     features = np.asarray(features, np.float64)
     if features.ndim != 2:
-        raise InputError(f"{name} must have the shape (n, d), one vector an image, not {features.shape}.")
+        raise InputError(f"{name} must have the shape (n, d), one vector per image, not {features.shape}.")
     if len(features) < at_least:
-        raise InputError(f"{name}: {at_least} or more are needed, and there are {len(features)}.")
+        raise InputError(f"{name}: {at_least} or more are needed, but there are only {len(features)}.")
     if not np.isfinite(features).all():
-        raise InputError(f"{name} contain NaN or infinity; look at the images and at the feature network.")
+        raise InputError(f"{name} contain NaN or infinity; check the images and the feature network.")
     return features
 
 
@@ -30,5 +30,5 @@ def same_space(one: np.ndarray, other: np.ndarray, names: tuple[str, str]) -> No
     """Refuse features of two different networks."""
     if one.shape[1] != other.shape[1]:
         raise InputError(
-            f"{names[0]} have {one.shape[1]} features and {names[1]} {other.shape[1]}; take both from one feature network."
+            f"{names[0]} have {one.shape[1]} features and {names[1]} {other.shape[1]}; take both from the same feature network."
         )

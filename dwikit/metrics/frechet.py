@@ -34,9 +34,9 @@ def frechet_distance(one: Gaussian, other: Gaussian) -> float:
 
 
 class PixelSpace:
-    """Principal components of a set of real images, in which samples are compared with them.
+    """Principal components of a set of real images, a space in which samples are compared with them.
 
-    A cheap companion of training: no feature network, one number for wrong shapes, brightness and variety alike. It is not
+    A cheap check during training: no feature network, one number for errors of shape, brightness and variety. It is not
     comparable between data sets or image sizes.
     """
 
@@ -48,10 +48,10 @@ class PixelSpace:
         self.components = PCA(min(components, len(vectors) - 1), svd_solver="randomized", random_state=seed).fit(vectors)
         self.originals = gaussian(self.components.transform(vectors).astype(np.float64))
         if not np.trace(self.originals.covariance) > 0:
-            raise InputError("The originals are all alike: there is no variance to compare samples with.")
+            raise InputError("The originals are all identical: there is no variance to compare samples with.")
 
     def distance(self, samples: np.ndarray) -> float:
-        """Frechet distance of samples (n, H, W) to the originals, as a share of the originals' variance there."""
+        """Frechet distance of samples (n, H, W) to the originals in that space, as a share of the originals' variance."""
         samples = as_images(samples, "samples", at_least=2)
         vectors = np.concatenate(list(blocks(samples, dtype=np.float32)))
         theirs = gaussian(self.components.transform(vectors).astype(np.float64))

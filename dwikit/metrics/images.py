@@ -1,4 +1,4 @@
-"""The one door for images into a metric."""
+"""Checks of images before a metric uses them."""
 
 import math
 from collections.abc import Iterator
@@ -8,9 +8,9 @@ import numpy as np
 from dwikit.common.errors import InputError
 
 BLOCK = 256
-"""Images that are turned into floating point at a time."""
+"""Images converted to floating point at a time."""
 FEW = 16
-"""Of those, how many fit the processor's cache."""
+"""Images that fit the processor's cache."""
 
 
 def as_images(images: np.ndarray, name: str = "images", at_least: int = 1) -> np.ndarray:
@@ -18,7 +18,7 @@ def as_images(images: np.ndarray, name: str = "images", at_least: int = 1) -> np
 
     Args:
         images: (N, H, W) or (N, H, W, 1); an array on disk (memory map) stays there.
-        name: what the message of an error calls them.
+        name: what error messages call them.
         at_least: how many images are needed.
 
     Raises:
@@ -31,15 +31,15 @@ def as_images(images: np.ndarray, name: str = "images", at_least: int = 1) -> np
     if images.ndim != 3:
         raise InputError(f"{name} must have the shape (N, H, W) or (N, H, W, 1), not {images.shape}.")
     if 0 in images.shape[1:]:
-        raise InputError(f"{name} have {images.shape[1]} x {images.shape[2]} pixels, which is no image.")
+        raise InputError(f"{name} have {images.shape[1]} x {images.shape[2]} pixels; that is not an image.")
     if len(images) < at_least:
-        raise InputError(f"{name}: {at_least} or more images are needed, and there are {len(images)}.")
+        raise InputError(f"{name}: {at_least} or more images are needed, but there are only {len(images)}.")
     if images.dtype == np.uint8:
         return images
     if images.dtype not in (np.float16, np.float32, np.float64):
         raise InputError(
             f"{name} are of type {images.dtype}; they must be uint8 in 0-255 or floating point in [0, 1]."
-            + (" A mask of True and False is no image." if images.dtype == bool else "")
+            + (" A mask of True and False is not an image." if images.dtype == bool else "")
         )
     for start in range(0, len(images), BLOCK):
         low, high = float(images[start : start + BLOCK].min()), float(images[start : start + BLOCK].max())
@@ -47,7 +47,7 @@ def as_images(images: np.ndarray, name: str = "images", at_least: int = 1) -> np
             raise InputError(f"{name} {start} to {start + BLOCK} contain NaN or infinity; remove or repair those images.")
         if low < -1e-6 or high > 1 + 1e-6:
             hint = " Divide 0-255 values by 255." if high > 2 else " Values of -1 to 1 become (x + 1) / 2." if low < 0 else ""
-            raise InputError(f"{name} must lie in [0, 1], and reach from {low:.4g} to {high:.4g}.{hint}")
+            raise InputError(f"{name} must lie in [0, 1], but range from {low:.4g} to {high:.4g}.{hint}")
     return images
 
 
@@ -56,7 +56,7 @@ def same_size(one: np.ndarray, other: np.ndarray, names: tuple[str, str]) -> Non
     if one.shape[1:] != other.shape[1:]:
         raise InputError(
             f"{names[0]} are {one.shape[1]} x {one.shape[2]} pixels and {names[1]} {other.shape[1]} x {other.shape[2]}; "
-            "bring them to one size first."
+            "resize them to one size first."
         )
 
 
@@ -64,6 +64,22 @@ def blocks(images: np.ndarray, size: int = BLOCK, dtype=np.float64) -> Iterator[
     """Checked images as rows (n, H * W) in [0, 1], ``size`` of them at a time."""
     for start in range(0, len(images), size):
         yield unit(images[start : start + size], dtype).reshape(len(images[start : start + size]), -1)
+
+
+def opencv():
+    """OpenCV, imported only where it is used: training does not need it.
+
+    Raises:
+        InputError: it is not installed, or cannot be imported.
+    """
+    try:
+        import cv2
+    except ImportError as error:
+        raise InputError(
+            f"The Laplace variance and the reading of PNG need OpenCV, which cannot be imported ({error}). Install it: "
+            "python -m pip install opencv-python-headless"
+        ) from None
+    return cv2
 
 
 def unit(images: np.ndarray, dtype=np.float64) -> np.ndarray:
@@ -75,7 +91,7 @@ def unit(images: np.ndarray, dtype=np.float64) -> np.ndarray:
 
 
 def squared_norms(images: np.ndarray) -> np.ndarray:
-    """Sum of squares of each image (n, ...), as float64 (n,): of uint8 exact, since nothing is rounded.
+    """Sum of squares of each image (n, ...), as float64 (n,); exact for uint8.
 
     The squares of 256 whole numbers up to 255 sum to less than 2**24, which single precision holds.
     """

@@ -1,7 +1,7 @@
-"""Bootstrap intervals (Efron 1979): how far a number would move if other images, or other people, had been drawn.
+"""Bootstrap intervals (Efron 1979): how much a number would vary if other images, or other people, had been drawn.
 
-A statistic is a function of weights: of (draws, n), each row one resample's share of every image, to (draws,). The number
-itself is the statistic at equal weights, so that estimate and interval come from one definition. Nearest distances are found
+A statistic is a function of weights: from (draws, n), each row one resample's share of every image, to (draws,). The number
+itself is the statistic at equal weights, so estimate and interval come from one definition. Nearest distances are found
 once, in the full sample, and then weighted: drawing images twice would put duplicates at distance 0.
 """
 
@@ -16,7 +16,7 @@ LEVEL = 0.95
 
 
 class Estimate(NamedTuple):
-    """A number and its interval; both ends are NaN where there is none."""
+    """A number and its interval; both ends are NaN if it has none."""
 
     value: float
     low: float = float("nan")
@@ -28,7 +28,7 @@ def resamples(n: int, groups: ArrayLike | None = None, draws: int = DRAWS, seed:
 
     Args:
         n: number of images.
-        groups: (n,) whom each image belongs to; whole groups are then drawn. Slices of one person are no independent draws.
+        groups: (n,) person of each image; whole groups are then drawn, since slices of one person are not independent.
         draws: number of resamples.
         seed: of the draws.
     """
@@ -46,7 +46,7 @@ def estimate(statistic: Callable[[np.ndarray], np.ndarray], weights: np.ndarray,
 
     Args:
         statistic: weights (draws, n) -> values (draws,).
-        weights: of ``resamples``. Where all rows are alike (one person, one image) there is no interval.
+        weights: of ``resamples``. If all rows are equal (one person, one image), there is no interval.
         level: coverage of the interval.
     """
     n = weights.shape[1]
@@ -61,16 +61,16 @@ def estimate(statistic: Callable[[np.ndarray], np.ndarray], weights: np.ndarray,
 
 
 def mean(values: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """Mean of values (n,), one an image."""
+    """Mean of values (n,), one per image."""
     return lambda weights: weights @ values
 
 
 def sd(values: np.ndarray, squares: np.ndarray | None = None) -> Callable[[np.ndarray], np.ndarray]:
-    """Standard deviation of values (n,), one an image; with ``squares``, of the finer values that they are means of.
+    """Standard deviation of values (n,), one per image; with ``squares``, of the finer values that they are means of.
 
     Args:
         values: (n,).
-        squares: (n,) means of the squares of each image's finer values, for example pixels; None means ``values`` squared.
+        squares: (n,) mean square of each image's finer values, for example pixels; None means ``values`` squared.
     """
     squares = np.square(values) if squares is None else squares
     return lambda weights: np.sqrt(np.maximum(weights @ squares - np.square(weights @ values), 0))
@@ -79,8 +79,8 @@ def sd(values: np.ndarray, squares: np.ndarray | None = None) -> Callable[[np.nd
 def pair_mean(values: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """Mean over pairs of two different images, of values (n,): each image's mean over its pairs.
 
-    Every pair has two members, so a mean over pairs moves twice as far as the mean of ``values`` (Hoeffding 1948; what is
-    left out is of the order 1 / n of it).
+    Every pair has two members, so a mean over pairs varies twice as much as the mean of ``values`` (Hoeffding 1948; the
+    remainder is smaller by a factor of order 1 / n).
     """
     centre = values.mean()
     return lambda weights: centre + 2 * (weights @ values - centre)
@@ -92,8 +92,8 @@ def pair_mean(values: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
 def ratio(one: Estimate, other: Estimate) -> Estimate:
     """one / other, both positive and independent, with the interval that theirs imply (MOVER; Donner and Zou 2012).
 
-    On the logarithm, the distances of both intervals' ends add up in squares. For two rows that share their images this is
-    wider than need be.
+    On a log scale, the distances to the intervals' ends add in quadrature. For two rows that share images the interval is
+    wider than necessary.
     """
     tiny = np.finfo(float).tiny
     a, b = (np.log(np.maximum(np.array(e, np.float64), tiny)) for e in (one, other))

@@ -17,7 +17,7 @@ class Blocks(NamedTuple):
 
 
 def kernel_distance(originals: np.ndarray, samples: np.ndarray, blocks: int = 10, seed: int = 0) -> Blocks:
-    """Squared maximum mean discrepancy in blocks that share no image, so that they are independent estimates.
+    """Squared maximum mean discrepancy in blocks that share no image and so give independent estimates.
 
     Unlike the Frechet distance it is right on average for any number of images, so it can fall below 0; the standard error
     of the mean is about sd / sqrt(blocks).
@@ -25,11 +25,11 @@ def kernel_distance(originals: np.ndarray, samples: np.ndarray, blocks: int = 10
     Args:
         originals: features (n, d) of real images.
         samples: features (m, d) of generated images.
-        blocks: how many, each of ``min(n, m) // blocks`` images of both.
-        seed: of the order in which images come into blocks.
+        blocks: number of blocks, each of ``min(n, m) // blocks`` images of both.
+        seed: of the assignment of images to blocks.
 
     Raises:
-        InputError: fewer than two images a block, or features that cannot be compared.
+        InputError: fewer than two images per block, or features that cannot be compared.
     """
     originals = as_features(originals, "features of the originals")
     samples = as_features(samples, "features of the samples")

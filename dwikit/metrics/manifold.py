@@ -1,9 +1,9 @@
-"""Precision, recall, density and coverage: do samples lie where the data lie, and everywhere the data lie?
+"""Precision, recall, density and coverage: do samples lie where the data lie, and do they cover the data?
 
-Each set of features is taken for a union of balls, one around each image, reaching to its k-th nearest neighbour in the set.
+Each set of features is modelled as a union of balls, one around each image, reaching to its k-th nearest neighbour.
 Precision and recall: Kynkaanniemi et al. 2019; density and coverage: Naeem et al. 2020. The conventions are those of the
-package prdc: a ball's own image is not its neighbour, and its border does not belong to it. (torch-fidelity counts the
-border, and takes k = 3.)
+package prdc: an image is not its own neighbour, and a ball does not include its border. (torch-fidelity includes the
+border and takes k = 3.)
 """
 
 from typing import NamedTuple
@@ -17,27 +17,27 @@ from dwikit.metrics.features import as_features, same_space
 
 
 class Manifold(NamedTuple):
-    """Shares, all but density at most 1."""
+    """Shares; all but density are at most 1."""
 
     precision: float
-    """Of the samples, those inside some original's ball."""
+    """Share of samples inside some original's ball."""
     recall: float
-    """Of the originals, those inside some sample's ball."""
+    """Share of originals inside some sample's ball."""
     density: float
-    """Originals' balls that hold a sample, divided by k, on average: not led astray by one far original with a large ball."""
+    """Mean number of originals' balls around a sample, divided by k: robust to one distant original with a large ball."""
     coverage: float
-    """Of the originals, those whose ball holds a sample."""
+    """Share of originals whose ball holds a sample."""
 
 
 def manifold(originals: np.ndarray, samples: np.ndarray, k: int = 5) -> Manifold:
     """Precision, recall, density and coverage of samples.
 
-    All four depend on how many images there are: compare them between equal numbers only.
+    All four depend on the number of images: compare them only between equal numbers.
 
     Args:
         originals: features (n, d) of real images.
         samples: features (m, d) of generated images.
-        k: neighbours that a ball reaches to.
+        k: a ball reaches to the k-th nearest neighbour.
 
     Raises:
         InputError: k or fewer vectors in a set, or features that cannot be compared.

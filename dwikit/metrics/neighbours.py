@@ -6,7 +6,7 @@ from dwikit.common.errors import InputError
 from dwikit.metrics.images import as_images, blocks, same_size, squared_norms, unit
 
 CANDIDATES = 8
-"""Nearest images that single precision proposes at most; their distances are then computed exactly."""
+"""Most candidates that single precision proposes; their distances are then computed exactly."""
 QUERY_BLOCK, REFERENCE_BLOCK = 4096, 1024
 """Images held as single precision: 256 MB and 64 MB at 128 x 128 pixels."""
 PAIRS = 32
@@ -22,12 +22,12 @@ def nearest_distances(
     """Mean squared pixel distance of each sample to its nearest reference, and that reference's index.
 
     Matrix products in single precision, in blocks, propose the nearest few; the distances of those that rounding could have
-    put in the wrong order are computed exactly, so that duplicates are exactly 0 apart.
+    put in the wrong order are computed exactly, so duplicates are exactly 0 apart.
 
     Args:
         samples: (N, H, W) images.
         references: (M, H, W) images; None means the other samples.
-        groups: (N,) label of each sample, such as its patient; references of the same label are passed over.
+        groups: (N,) label of each sample, such as its person; references with the same label are skipped.
         reference_groups: (M,) label of each reference.
 
     Returns:
@@ -56,7 +56,7 @@ def nearest_distances(
         indices.append(np.take_along_axis(index, best, axis=1)[:, 0])
     distances = np.concatenate(distances)
     if np.isinf(distances).any():
-        raise InputError("There is no reference of another group: slices of two or more patients are needed.")
+        raise InputError("There is no reference of another group: slices of two or more people are needed.")
     return distances, np.concatenate(indices)
 
 
@@ -69,7 +69,7 @@ def _centred(images: np.ndarray, size: int, centre: np.ndarray):
 
 
 def _propose(queries, reference_blocks, groups, reference_groups) -> tuple[np.ndarray, np.ndarray]:
-    """Squared distances (n, k) in single precision to the k nearest references, without order, and their indices (n, k)."""
+    """Squared distances (n, k) in single precision to the k nearest references, unordered, and their indices (n, k)."""
     best, index = np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
     norms = np.einsum("ij,ij->i", queries, queries)[:, None]
     for start, block in reference_blocks:

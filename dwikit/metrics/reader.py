@@ -15,15 +15,15 @@ FOLDS, RESAMPLES = 5, 300
 
 
 class Reading(NamedTuple):
-    """How well samples are told from real images of patients that the reader has not seen."""
+    """How well samples are told from real images of people that the reader has not seen."""
 
     accuracy: float
-    """Share told right, mean of the shares of real images and of samples; 0.5 is guessing."""
+    """Balanced accuracy: mean of the shares correct among real images and among samples; 0.5 is guessing."""
     auc: float
-    """Probability that a sample looks more like one than a real image does; 0.5 is guessing."""
+    """Probability that a sample looks more like a sample than a real image does; 0.5 is guessing."""
     low: float
-    """Lower end of the 95 percent interval of ``auc``, by bootstrap over patients and samples. The trained classifiers are
-    held fixed, so that the interval is somewhat narrow where there is little to see."""
+    """Lower end of the 95 percent interval of ``auc``, by bootstrap over people and samples. The trained classifiers are
+    held fixed, so the interval is somewhat too narrow where there is little to see."""
     high: float
     """Its upper end."""
 
@@ -35,31 +35,31 @@ def machine_reader(
     sample_patients: np.ndarray | None = None,
     seed: int = 0,
 ) -> Reading:
-    """Classifier two-sample test: logistic regression on standardized features, cross-validated by patient.
+    """Classifier two-sample test: logistic regression on standardized features, cross-validated by person.
 
-    Slices of one patient resemble each other, so a patient is in one fold only. Samples belong to nobody: each is a patient
-    of its own, and they have folds of their own.
+    Slices of one person resemble each other, so a person is in one fold only. Samples belong to nobody: each counts as its
+    own person, and samples have their own folds.
 
     Args:
         originals: features (n, d) of real images.
         samples: features (m, d) of generated images.
-        patients: (n,) whose each original is.
-        sample_patients: (m,) the same for the samples, where they are real images of other patients.
+        patients: (n,) person of each original.
+        sample_patients: (m,) person of each sample, if the samples are real images of other people.
         seed: of the folds and of the bootstrap.
 
     Raises:
-        InputError: fewer than two patients, labels of another length, or features that cannot be compared.
+        InputError: fewer than two people, labels of another length, or features that cannot be compared.
     """
     originals = as_features(originals, "features of the originals")
     samples = as_features(samples, "features of the samples")
     same_space(originals, samples, ("originals", "samples"))
     groups = [np.asarray(patients), np.arange(len(samples)) if sample_patients is None else np.asarray(sample_patients)]
     if [len(originals), len(samples)] != [len(labels) for labels in groups]:
-        raise InputError("Every image needs a patient: patients and features have different lengths.")
+        raise InputError("Every image needs a person: patients and features have different lengths.")
     groups = [np.unique(labels, return_inverse=True)[1] for labels in groups]
     count = min(FOLDS, *(labels.max() + 1 for labels in groups))
     if count < 2:
-        raise InputError("The machine reader is tested on patients it has not seen: two or more are needed.")
+        raise InputError("The machine reader is tested on people it has not seen: two or more are needed.")
     folds = np.concatenate([_folds(labels, count, seed) for labels in groups])
     answers = np.repeat([0, 1], [len(originals), len(samples)])
     classifier = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=2000))
@@ -76,7 +76,7 @@ def machine_reader(
 
 
 def _folds(groups: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Number of the fold of each image; a group is never divided."""
+    """Fold of each image; a group is never divided."""
     folds = np.empty(len(groups), np.int64)
     splitter = GroupKFold(count, shuffle=True, random_state=seed)
     for number, (_, inside) in enumerate(splitter.split(groups, groups=groups)):
@@ -85,7 +85,7 @@ def _folds(groups: np.ndarray, count: int, seed: int) -> np.ndarray:
 
 
 def _interval(scores: np.ndarray, answers: np.ndarray, groups: list[np.ndarray], seed: int) -> tuple[float, float]:
-    """95 percent interval of the AUC: patients (of both kinds) are drawn with replacement, each with all its images."""
+    """95 percent interval of the AUC: people (real and sample) are drawn with replacement, each with all its images."""
     rng = np.random.default_rng(seed)
     weights = np.empty((RESAMPLES, len(scores)))
     for kind, labels in enumerate(groups):
@@ -96,9 +96,9 @@ def _interval(scores: np.ndarray, answers: np.ndarray, groups: list[np.ndarray],
 
 
 def weighted_auc(scores: np.ndarray, answers: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Area under the ROC curve of scores (n,) for answers (n,) of 0 or 1, once for every row of weights (r, n).
+    """Area under the ROC curve of scores (n,) for labels (n,) of 0 or 1, for every row of weights (r, n).
 
-    The share of the weight of pairs (0, 1) in which the 1 has the higher score; ties count half.
+    The weighted share of pairs (0, 1) in which the 1 has the higher score; ties count half.
     """
     order = np.argsort(scores, kind="stable")
     starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf) > 0)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dwikit.metrics.images import BLOCK, as_images, same_size, squared_norms
+from dwikit.metrics.images import BLOCK, as_images, blocks, same_size, squared_norms
 from dwikit.metrics.neighbours import nearest_distances
 
 
@@ -31,20 +31,20 @@ class Moments(NamedTuple):
 
 
 def moments(images: np.ndarray, rows: np.ndarray | None = None) -> Moments:
-    """Moments of images (N, H, W), in one pass.
+    """Moments of images (N, H, W) in one pass.
 
-    Those of uint8 images are sums of whole numbers, without any rounding; floating point is summed in double precision.
+    For uint8 images they are sums of whole numbers, without rounding; floating point is summed in double precision.
 
     Args:
-        images: (N, H, W) or (N, H, W, 1); a memory map is read block by block and never as a whole.
-        rows: which of the images; None means all.
+        images: (N, H, W) or (N, H, W, 1); a memory map is read block by block, never as a whole.
+        rows: positions of the images to use; None means all.
     """
     images = as_images(images)
     rows = np.arange(len(images)) if rows is None else np.asarray(rows)
     integers = images.dtype == np.uint8
     parts = [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)]
     total, square = np.zeros(images[0].size), 0.0
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # NumPy lets go of the interpreter while it sums
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # NumPy releases the interpreter lock while it sums
         for block_total, block_square in pool.map(lambda chosen: _sums(images, chosen), parts):
             total += block_total
             square += block_square
@@ -53,7 +53,7 @@ def moments(images: np.ndarray, rows: np.ndarray | None = None) -> Moments:
 
 
 def _sums(images: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, float]:
-    """Sum of some images, pixel by pixel, and sum of all their squares."""
+    """Sum of some images, pixel by pixel, and the sum of all their squares."""
     if rows[-1] - rows[0] == len(rows) - 1:
         rows = slice(rows[0], rows[-1] + 1)  # neighbours in the file: no copy
     block = images[rows].reshape(-1, images[0].size)
@@ -66,7 +66,7 @@ def dataset_similarity(samples: np.ndarray, originals: np.ndarray | Moments) -> 
 
     Args:
         samples: (N, H, W) images.
-        originals: (M, H, W) images, or their ``moments``, which need not be computed anew for every model.
+        originals: (M, H, W) images, or their ``moments``, so that these are computed once for all models.
 
     Returns:
         DS >= 0, on the scale of squared intensities in [0, 1]; lower is more similar.
@@ -103,3 +103,34 @@ def minimum_intra_sample_diversity(samples: np.ndarray) -> float:
         Minimum ISD >= 0; exactly 0 if every sample has a duplicate.
     """
     return float(nearest_distances(samples)[0].mean())
+
+
+# ==== The same, image by image ====
+
+
+def distances_to(samples: np.ndarray, originals: Moments) -> np.ndarray:
+    """Mean squared pixel distance of each sample to all originals; their mean is DS.
+
+    Args:
+        samples: (N, H, W) images.
+        originals: moments of the originals.
+
+    Returns:
+        (N,) float64, >= 0.
+    """
+    samples = as_images(samples, "samples")
+    parts = [np.einsum("ij,ij->i", b, b) + originals.square - 2 * (b @ originals.mean) for b in blocks(samples)]
+    return np.maximum(np.concatenate(parts), 0) / originals.mean.size
+
+
+def distances_to_others(samples: np.ndarray) -> np.ndarray:
+    """Mean squared pixel distance of each sample to all other samples; their mean is ISD.
+
+    Args:
+        samples: (N, H, W) images, N at least 2.
+
+    Returns:
+        (N,) float64, >= 0.
+    """
+    samples = as_images(samples, "samples", at_least=2)
+    return distances_to(samples, moments(samples)) * len(samples) / (len(samples) - 1)

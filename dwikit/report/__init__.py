@@ -1,10 +1,9 @@
-"""Tables and figures as they are printed, beside the paper's, in files that say where their numbers come from."""
+"""Tables and figures in print form, beside the paper's, in files that say where their numbers come from."""
 
 from dwikit.report.provenance import fill_in, provenance, save_figure, save_table, write_results
-from dwikit.report.render import COLUMNS, LABELS, beside_paper, latex, markdown
+from dwikit.report.render import LABELS, beside_paper, latex, markdown
 
 __all__ = [
-    "COLUMNS",
     "LABELS",
     "beside_paper",
     "fill_in",

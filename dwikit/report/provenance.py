@@ -1,4 +1,4 @@
-"""Files of tables and figures that say where their numbers come from."""
+"""Files of tables and figures, with the provenance of their numbers."""
 
 import functools
 import json
@@ -19,7 +19,7 @@ from dwikit.report.render import latex, markdown
 
 
 def provenance(config: Profile, command: str, **facts) -> dict:
-    """Where a table or figure comes from: command, profile, code version, library versions and whatever is handed over."""
+    """Where a table or figure comes from: command, profile, code version, library versions and any facts given."""
     return {
         "command": command,
         "profile": as_dict(config),
@@ -61,7 +61,7 @@ def save_table(table: pd.DataFrame, name: str, source: dict) -> Path:
 def save_figure(figure: Figure, name: str, source: dict, suffix: str = "svg") -> Path:
     """Write ``figures/<name>.<suffix>`` and ``<name>.json`` (the provenance); returns the path of the figure.
 
-    In a vector file images keep their own pixels, and neither a date nor random names make the same figure another file.
+    In a vector file images keep their own pixels; without dates and random names, the same figure gives the same file.
     """
     path = paths.figures() / f"{name}.{suffix}"
     metadata = {"Date": None} if suffix == "svg" else None
@@ -74,7 +74,7 @@ def save_figure(figure: Figure, name: str, source: dict, suffix: str = "svg") ->
 
 
 def write_results(folder: Path, table: pd.DataFrame, key: str) -> None:
-    """Keep one model's row beside the model, as ``results.json``."""
+    """Write one model's row beside the model, as ``results.json``."""
     files.write_json(folder / "results.json", json.loads(table.loc[key].to_json()))
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import zlib
 
 import nibabel as nib
 import numpy as np
@@ -57,7 +58,7 @@ def folder(store, tmp_path_factory):
 @pytest.fixture(scope="module")
 def store_folder(volumes, tmp_path_factory):
     path = tmp_path_factory.mktemp("evaluation") / "slices"
-    slices.build(volumes, path, image_size=32)
+    slices.build(volumes, path, slices.SliceSettings(image_size=32))
     return path
 
 
@@ -94,7 +95,7 @@ BAD = {
     "damaged.npz": (lambda p: p.write_bytes(b"PK\x03\x04 and nothing more"), "cannot be read as an array"),
     "several.npz": (lambda p: np.savez(p, a=np.zeros(3), b=np.zeros(3)), "holds a, b; name the array"),
     "objects.npy": (lambda p: np.save(p, np.array([{}, 1], object), allow_pickle=True), "could run code"),
-    "one.npy": (lambda p: np.save(p, np.zeros((1, 32, 32), np.uint8)), "2 or more images are needed, and there are 1"),
+    "one.npy": (lambda p: np.save(p, np.zeros((1, 32, 32), np.uint8)), "2 or more images are needed, but there are only 1"),
     "none.npy": (lambda p: np.save(p, np.zeros((0, 32, 32), np.uint8)), "there are 0"),
     "flat.npy": (lambda p: np.save(p, np.zeros((32, 32), np.uint8)), "must have the shape"),
     "nan.npy": (lambda p: np.save(p, np.full((3, 32, 32), np.nan)), "NaN"),
@@ -132,8 +133,11 @@ def test_a_pickle_is_never_opened(tmp_path):
     [
         (Image.new("RGB", (32, 32), (10, 20, 30)), "b.png is in colour"),
         (Image.new("L", (16, 32)), "32 x 32 pixels of uint8 and .*b.png 32 x 16"),
-        (Image.new("I;16", (32, 32)), "mode I;16"),
-        (Image.new("1", (32, 32)), "mode 1"),
+        (Image.new("RGB", (32, 32), (10, 20, 30)).quantize(), "b.png is in colour"),
+        (Image.new("I;16", (32, 32)), "16 bits per pixel"),
+        (Image.new("1", (32, 32)), "1 bit per pixel"),
+        (Image.new("LA", (32, 32), (9, 254)), "b.png is transparent in places"),
+        (Image.new("RGBA", (32, 32), (9, 9, 9, 0)), "b.png is transparent in places"),
     ],
 )
 def test_a_bad_picture_is_named(image, message, tmp_path):
@@ -149,6 +153,68 @@ def test_a_bad_picture_is_named(image, message, tmp_path):
     (tmp_path / "c.nii").write_bytes(b"")
     with pytest.raises(InputError, match="both PNG and NIfTI"):
         samples.read(tmp_path)
+
+
+def test_greys_are_read_in_every_form_that_holds_them(tmp_path):
+    """Palette, RGB and opaque alpha hold the same 8 bits; fewer bits are spread over 0-255."""
+    grey = Image.fromarray(np.arange(0, 256, 4).repeat(4).reshape(16, 16).astype(np.uint8))
+    palette = grey.copy()
+    palette.putpalette([level for level in range(256) for _ in "rgb"])
+    for i, image in enumerate([grey, palette, *(grey.convert(mode) for mode in ("RGB", "LA", "RGBA"))]):
+        image.save(tmp_path / f"{i}.png")
+    np.testing.assert_array_equal(samples.read(tmp_path), np.repeat(np.asarray(grey)[None], 5, axis=0))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"), [({"transparency": 9}, "transparent"), ({"save_all": True}, "an animation")], ids=["key", "frames"]
+)
+def test_what_opencv_would_drop_in_silence_is_refused(tmp_path, options, message):
+    options |= {"append_images": [Image.new("L", (8, 8), 7)]} if "save_all" in options else {}
+    Image.new("L", (8, 8), 9).save(tmp_path / "a.png", **options)
+    with pytest.raises(InputError, match=f"a.png is .*{message}"):
+        samples.read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["b.jpg", "b.JPEG", "b.tif", "b.bmp", "b.webp"])
+def test_pictures_of_other_kinds_are_named_and_not_passed_over(tmp_path, name):
+    Image.new("L", (8, 8), 9).save(tmp_path / "a.png")
+    Image.new("L", (8, 8), 9).save(tmp_path / name)
+    with pytest.raises(InputError, match=f"{name} is neither PNG nor NIfTI.* Write 8-bit grey PNG"):
+        samples.read(tmp_path)
+
+
+def test_a_header_that_claims_a_billion_pixels_is_one_message(tmp_path):
+    Image.new("L", (8, 8), 9).save(tmp_path / "a.png")
+    content = bytearray((tmp_path / "a.png").read_bytes())
+    content[16:24] = (30_000).to_bytes(4, "big") * 2
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(InputError, match="a.png cannot be read as PNG"):
+        samples.read(tmp_path)
+
+
+def test_larger_images_are_shrunk_to_means_over_areas():
+    images = np.random.default_rng(0).integers(0, 256, (3, 48, 96)).astype(np.uint8)
+    small, note = samples.fitted(images, (16, 32), "a", resize=True)
+    np.testing.assert_allclose(small, images.reshape(3, 16, 3, 32, 3).mean((2, 4)), atol=0.5)
+    assert note.startswith("The samples were shrunk from 48 x 96 to 16 x 32 pixels")
+    odd, _ = samples.fitted(images, (20, 40), "a", resize=True)
+    assert odd.shape == (3, 20, 40) and odd.mean() == pytest.approx(images.mean(), abs=0.5)
+    same, note = samples.fitted(images, (48, 96), "a", resize=True)
+    assert same is images and note == ""
+
+
+@pytest.mark.parametrize(
+    ("size", "resize", "message"),
+    [
+        ((16, 32), False, r"16 x 32; shrink the images \(--resize\), or build"),
+        ((96, 192), True, "96 x 192; build a store"),
+        ((16, 16), True, "16 x 16; build a store"),
+    ],
+)
+def test_images_are_neither_enlarged_nor_stretched(size, resize, message):
+    with pytest.raises(InputError, match=f"a holds images of 48 x 96 pixels and the store slices of {message}"):
+        samples.fitted(np.zeros((3, 48, 96), np.uint8), size, "a", resize)
 
 
 def test_volumes_of_two_kinds_are_refused(folder):
@@ -284,6 +350,20 @@ def test_evaluate_prints_and_writes_the_tables(folder, store_folder, tmp_path, m
     }
 
 
+def test_evaluate_says_that_it_shrank_the_samples(folder, store_folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(evaluation.judge, "feature_networks", lambda *_: NETWORKS)
+    np.save(tmp_path / "large.npy", folder[1].repeat(2, axis=1).repeat(2, axis=2))
+    command = ["evaluate", str(tmp_path / "large.npy"), "--originals", str(store_folder), "--out", str(tmp_path / "out")]
+    assert cli.main(command) == 2 and "64 x 64 pixels and the store slices of 32 x 32; shrink" in capsys.readouterr().err
+    assert cli.main([*command, "--resize"]) == 0
+    said = "The samples were shrunk from 64 x 64 to 32 x 32 pixels"
+    facts = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert said in capsys.readouterr().out and facts["samples"]["note"].startswith(said) and "--resize" in facts["command"]
+    store = slices.SliceStore.open(store_folder)
+    expected = metrics.dataset_similarity(folder[1], store.split("train"))
+    assert facts["four_metrics"]["Samples"]["ds"] == pytest.approx(expected), "each block of four was one pixel"
+
+
 def test_constant_and_duplicate_samples_get_their_numbers(store):
     """Laplace variance 0 and minimum ISD exactly 0; no division by zero."""
     positions = evaluation.beyond.draw(store, "train", [30], 1000)
@@ -295,12 +375,12 @@ def test_constant_and_duplicate_samples_get_their_numbers(store):
 
 @pytest.mark.parametrize(
     ("split", "message"),
-    [("trian", "no slices in the split 'trian'; it has train"), ("train", "held-out patients are needed")],
+    [("trian", "no slices in the split 'trian', only train"), ("train", "held-out people are needed")],
 )
 def test_a_store_without_the_split_asked_for(split, message, folder, store_folder, tmp_path, volumes, capsys):
     if split == "train":
         store_folder = tmp_path / "slices"
-        slices.build(volumes, store_folder, image_size=32)
+        slices.build(volumes, store_folder, slices.SliceSettings(image_size=32))
         table = (store_folder / "table.tsv").read_text()
         for name in ("validation", "test"):
             table = table.replace(f"\t{name}\t", "\ttrain\t")

@@ -19,7 +19,7 @@ SECTION = {"usefulness": {"seeds": 2, "steps": 2, "patients": 1, "batch_size": 4
 def config(tmp_path, monkeypatch):
     """The tests' store comes from the direct path with these settings."""
     monkeypatch.setenv("DWIKIT_RUNS", str(tmp_path))
-    cohort, slices = {"cases": 12, "registered": 0, "seed": 3}, {"fov_mm": 233.0, "interpolator": "linear"}
+    cohort, slices = {"cases": 12, "registered": 0, "seed": 3}, {"fov_mm": 233.0, "interpolator": "linear", "percentile": 95.0}
     return profiles.resolve("smoke", cohort=cohort, slices=slices, evaluation=SECTION)
 
 
@@ -63,7 +63,7 @@ def test_every_arm_has_its_counterpart_and_its_teacher():
         "none", "classical", "vae", "style_gan", "classical-vae", "classical-style_gan", "classical-unlabelled",
     ]  # fmt: skip
     assert Arm(True, "vae").teacher == Arm(True) and Arm(False, "vae").teacher == Arm(False)
-    assert Arm(True, "style_gan").label == "classical + StyleGAN"
+    assert Arm(True, "style_gan").label({"style_gan": "StyleGAN"}) == "classical + StyleGAN"
 
 
 def test_half_of_a_batch_is_synthetic_and_the_seed_decides_all():
@@ -190,7 +190,7 @@ def test_what_is_done_is_kept_and_only_what_changed_is_done_anew(config, store, 
 
 def test_tissues_of_ones_own_cohort_are_unknown(config, store, samples):
     own = dataclasses.replace(config, cohort=dataclasses.replace(config.cohort, bids="/data"))
-    with pytest.raises(InputError, match="simulated cohort only"):
+    with pytest.raises(InputError, match="only for the simulated cohort"):
         usefulness.segmentation(own, store, samples)
 
 

@@ -43,6 +43,47 @@ def test_the_metrics_are_the_means_of_their_values_image_by_image(store, samples
     assert {name: plain[name] for name in means.index} == pytest.approx(means.to_dict())
 
 
+def brightness(samples, originals):
+    return samples.mean(axis=(1, 2)) / 255
+
+
+def darkest(samples, originals):
+    return samples.min() / 255
+
+
+def test_a_metric_is_a_function_and_an_entry(store, samples, monkeypatch):
+    """Both kinds of function, one number an image and one for all, appear wherever metrics are listed."""
+    before = report.markdown(report.beside_paper(evaluation.table_1(store, samples), paper.TABLE_1))
+    monkeypatch.setitem(
+        metrics.METRICS, "bright", metrics.Metric("Grey", 3, "", "mean grey level", brightness, title="Grey level")
+    )
+    monkeypatch.setitem(metrics.METRICS, "dark", metrics.Metric("Darkest", 2, "", "", darkest))
+    table = evaluation.table_1(store, samples)
+    assert list(table)[-6:] == ["bright", "bright_low", "bright_high", "dark", "dark_low", "dark_high"]
+    vae = samples["vae"] / 255
+    assert table.loc["vae", "bright"] == pytest.approx(vae.mean()) and table.loc["vae", "dark"] == vae.min()
+    assert table.loc["vae", "bright_low"] < vae.mean() < table.loc["vae", "bright_high"]
+    assert np.isnan(table.loc["vae", "dark_low"]), "one number for all images has no interval"
+    beside = report.beside_paper(table, paper.TABLE_1)
+    for old, line in zip(before.splitlines(), report.markdown(beside).splitlines()):
+        assert line.startswith(old.removesuffix(" |").removesuffix("---|")), "the other columns stay as they are"
+    assert "| Grey ours | Darkest ours |" in report.markdown(beside) and f"| {vae.mean():.3f} [" in report.markdown(beside)
+    assert "& Grey ours & Darkest ours" in report.latex(beside)
+    data = metrics.moments(store.split("train"))
+    plain = evaluation.measure(samples["vae"], data)
+    assert plain["bright"] == pytest.approx(vae.mean()) and list(plain)[-2:] == ["bright", "dark"]
+    figure = plots.distributions({"VAE": evaluation.per_image(samples["vae"], data)})
+    assert [axis.get_title() for axis in figure.axes] == ["DS", "ISD", "min ISD", "Laplace variance", "Grey level"]
+    rows = evaluation.judge.four_metrics(store, "train", *evaluation.beyond.draw(store, "train", [40], 40), samples["vae"])
+    heading, _, original, *_, last = report.markdown(rows).splitlines()
+    assert heading.endswith("| Laplace | Grey | Darkest |") and "(1.00)" in original and last.endswith("| - | - |")
+
+
+def test_every_metric_says_which_way_is_better():
+    assert {metric.better for metric in metrics.METRICS.values()} == {"higher", "lower", "nearer to that of real slices"}
+    assert list(metrics.table_1_metrics()) == list(paper.TABLE_1) and set(paper.RECONSTRUCTION) <= set(metrics.METRICS)
+
+
 def test_samples_of_another_size_are_refused(store):
     with pytest.raises(InputError, match="Samples of vae are 16 x 16 pixels and the originals 32 x 32"):
         evaluation.table_1(store, {"vae": np.zeros((9, 16, 16), np.uint8)})
@@ -143,14 +184,6 @@ def test_pages_take_the_tables_as_they_were_made(tmp_path):
     for _ in range(2):
         report.fill_in(page, tmp_path)
         assert page.read_text() == "Before\n<!-- begin a -->\n| new |\n<!-- end a -->\nAfter\n"
-
-
-def test_the_readme_shows_the_committed_tables(tmp_path):
-    page = tmp_path / "README.md"
-    page.write_text((paths.PACKAGE.parent / "README.md").read_text())
-    before = page.read_text()
-    report.fill_in(page, paths.PACKAGE.parent / "figures")
-    assert page.read_text() == before, "make notebooks puts the tables into the README"
 
 
 @pytest.mark.parametrize("name", ["table_1", "table_2", "reconstruction"])

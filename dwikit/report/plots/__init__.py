@@ -1,6 +1,6 @@
-"""Figures: one function a figure, each returning a matplotlib figure that prints in grey.
+"""Figures: one function per figure, each returning a matplotlib figure that prints in grey.
 
-Figures 1 and 2, which look into networks, are in ``dwikit.report.plots.diagrams``: to import them starts Keras.
+Figures 1 and 2, which inspect networks, are in ``dwikit.report.plots.diagrams``: importing it starts Keras.
 """
 
 from dwikit.report.plots.curves import curves, intensity_histogram, margin

@@ -14,7 +14,7 @@ from dwikit.report.plots.style import finished
 def curves(
     log: pd.DataFrame, panels: Sequence[Sequence[str]], titles: Sequence[str] | None = None, log_scale: bool = False
 ) -> Figure:
-    """Terms of the loss by epoch, one panel a group of terms."""
+    """Terms of the loss by epoch, one panel per group of terms."""
     figure, axes = plt.subplots(1, len(panels), figsize=(3.6 * len(panels), 2.7), squeeze=False, layout="constrained")
     for i, (axis, names) in enumerate(zip(axes[0], panels)):
         for name in names:

@@ -8,20 +8,21 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy import ndimage
 
+from dwikit.metrics.table import METRICS
 from dwikit.report.plots.style import bare, finished, mosaic
 
 CELL = 0.8
-"""Inches of an image."""
-METRICS = {"ds": "DS", "isd": "ISD", "min_isd": "min ISD", "laplace": "Laplace variance"}
+"""Size of an image in inches."""
 
 
-def distributions(groups: Mapping[str, pd.DataFrame], titles: Mapping[str, str] = METRICS) -> Figure:
+def distributions(groups: Mapping[str, pd.DataFrame], titles: Mapping[str, str] | None = None) -> Figure:
     """Metrics image by image: boxes from quartile to quartile, whiskers from the 5th to the 95th percentile, diamonds at means.
 
     Args:
-        groups: label -> one row an image (``evaluation.per_image``), the originals first; the dotted line is their mean.
-        titles: column -> title of its panel.
+        groups: label -> one row per image (``evaluation.per_image``), the originals first; the dotted line is their mean.
+        titles: column -> title of its panel; None takes every metric of the first group, under its title in ``METRICS``.
     """
+    titles = titles or {key: METRICS[key].title or METRICS[key].label for key in next(iter(groups.values()))}
     figure, axes = plt.subplots(1, len(titles), figsize=(10, 0.36 * len(groups) + 0.9), sharey=True, layout="constrained")
     for axis, (name, title) in zip(axes, titles.items()):
         columns = [table[name].to_numpy() for table in groups.values()]
@@ -58,8 +59,8 @@ def levels(
     Args:
         groups: label -> images (n, H, W) and the level of each (n,).
         wanted: levels.
-        columns: images a level; fewer where there are no more.
-        within: how far an image's level may lie from the wanted one.
+        columns: images per level; fewer if there are not enough.
+        within: largest distance of an image's level from the wanted one.
     """
     height, width = next(iter(groups.values()))[0].shape[1:]
     size = (CELL * columns * len(wanted) * 1.03 + 0.4, CELL * height / width * len(groups) + 0.3)
@@ -82,7 +83,7 @@ def neighbours(groups: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]], 
 
     Args:
         groups: label -> samples (n, H, W), their nearest training slices (n, H, W), distances (n,).
-        columns: samples a group, the first in order.
+        columns: samples per group, the first in order.
     """
     height, width = next(iter(groups.values()))[0].shape[1:]
     size = (CELL * columns + 0.4, len(groups) * (2 * CELL * height / width + 0.22))
@@ -100,7 +101,7 @@ def neighbours(groups: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]], 
 
 
 def maps(groups: Mapping[str, np.ndarray]) -> Figure:
-    """Mean, standard deviation and detail of each pixel over the images of a group: where blur and collapse sit.
+    """Mean, standard deviation and detail of each pixel over the images of a group: where blur and collapse occur.
 
     Where the standard deviation is lower than the originals', samples vary too little there (collapse); where the detail (the
     root mean square of the Laplacian) is, they are blurred. Every row has one window, the originals' range.

@@ -10,11 +10,11 @@ from dwikit.report.plots.style import bare, finished, mosaic
 
 
 def image_rows(rows: Mapping[str, np.ndarray], columns: int = 8, width: float = 9.0, title: str | None = None) -> Figure:
-    """One labelled row of images a group.
+    """One labelled row of images per group.
 
     Args:
         rows: label -> images (n, H, W) or (n, H, W, 1), uint8 or in [0, 1]; the first ``columns`` of each are shown.
-        columns: images a row.
+        columns: images per row.
         width: of the figure, in inches.
         title: above all.
     """
@@ -34,7 +34,7 @@ def image_rows(rows: Mapping[str, np.ndarray], columns: int = 8, width: float = 
 
 
 def volume_sheet(image: np.ndarray, columns: int = 13, width: float = 10.0) -> Figure:
-    """All levels of a case (26, H, W), in any unit, the lowest first."""
+    """All levels of a scan (26, H, W), in any unit, the lowest first."""
     scaled = np.clip(image / np.percentile(image, 99.5), 0, 1)
     sheet = mosaic(scaled, columns)
     figure, axis = plt.subplots(figsize=(width, width * sheet.shape[0] / sheet.shape[1]))

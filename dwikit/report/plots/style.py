@@ -4,6 +4,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
+from dwikit.slices import to_uint8
+
 STYLE = {
     "figure.dpi": 80,
     "savefig.dpi": 150,
@@ -18,13 +20,13 @@ STYLE = {
 
 
 def finished(figure: Figure) -> Figure:
-    """The figure, closed: a notebook shows it once, where it is the last line of a cell."""
+    """The figure, closed: a notebook shows it only once, as the last line of a cell."""
     plt.close(figure)
     return figure
 
 
 def bare(axis) -> None:
-    """Take ticks and frame from an axis."""
+    """Remove ticks and frame from an axis."""
     axis.set_xticks([])
     axis.set_yticks([])
     axis.spines[:].set_visible(False)
@@ -34,7 +36,7 @@ def mosaic(images: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
     """Images (n, H, W) laid out in rows of ``columns`` on a white ground: one 2-D uint8 array."""
     images = np.asarray(images)
     if images.dtype != np.uint8:
-        images = np.round(np.clip(images, 0, 1) * 255).astype(np.uint8)
+        images = to_uint8(images)
     images = images.reshape(images.shape[:3])
     n, height, width = images.shape
     rows = -(-n // columns)

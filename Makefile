@@ -5,14 +5,16 @@
 PYTHON ?= python3
 PROFILE ?= quick
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PINNED := course scale acquire logs test backends export
+VENV := $(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv .venv
+INSTALL := $(BIN)/python install.py
 
-.PHONY: reproduce test lab course hardships figures notebooks benchmarks lint clean
+.PHONY: reproduce test lab course hardships figures notebooks benchmarks lint constraints resolve clean
 
 reproduce: .venv/.ready
 	$(BIN)/dwikit reproduce --profile $(PROFILE)
 
-# The notebooks run at the smoke profile in a folder of their own, so that nobody's results are touched.
+# The notebooks run with the smoke profile in their own folder, so that your results are not touched.
 test: .venv/.ready-test
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	DWIKIT_PROFILE=smoke DWIKIT_RUNS=$$folder/runs DWIKIT_FIGURES=$$folder/figures \
@@ -21,44 +23,63 @@ test: .venv/.ready-test
 lab: .venv/.ready
 	$(BIN)/jupyter lab notebooks
 
-# The exercises' student versions, from the sources with solutions and hidden tests (docs/lecturers.md).
+# Student versions of the exercises, from the sources with solutions and hidden tests (docs/lecturers.md).
 course: .venv/.ready-course
 	cd notebooks/exercises && PATH="$(CURDIR)/$(BIN):$$PATH" nbgrader generate_assignment --assignment='*' --force
 	@echo "Student versions: notebooks/exercises/release/"
 
-# Long trials: thousands of mutated files, a hundred kills, full disks, company; prints the counts, figures/hardships.md keeps them.
+# Long trials: mutated files, kills, full disks, other processes; prints the counts that figures/hardships.md keeps.
 hardships: .venv/.ready-test
 	$(BIN)/python -m pytest tests -m hardship -s
 
-# Tables and figures again from what was trained already.
+# Tables and figures again from what is already trained.
 figures: .venv/.ready
 	$(BIN)/dwikit run 05_evaluate -p profile=$(PROFILE)
 
-# The committed notebooks are those of a clean run of the quick profile.
+# The committed notebooks come from a clean run of the quick profile; README.md and docs/ show its tables.
 notebooks: reproduce
 	$(BIN)/python -m dwikit.course.notebook runs/$(PROFILE)/notebooks notebooks
 
-# Tables of speed, in figures/; PyTorch is needed for the comparison only. benchmarks/README.md says what each measures.
+# Tables of speed, in figures/; only the comparison needs PyTorch. benchmarks/README.md says what each measures.
 benchmarks: .venv/.ready-test
-	$(PIP) -e '.[export]' torch
+	@$(INSTALL) -e '.[export]' torch
 	for name in flops train_step pipeline sampling kernels changes simulation preprocess scale; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 lint: .venv/.ready-test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
+# Exact versions for every Python from 3.11.0 on; pinned versions stay (make constraints UPGRADE=--upgrade renews all).
+# PyTorch's GPU packages depend on its build, so they are not pinned.
+constraints: $(BIN)/uv
+	$< pip compile -q pyproject.toml $(addprefix --extra ,$(PINNED)) --universal --fork-strategy fewest --python-version 3.11 \
+	  --no-annotate --custom-compile-command "make constraints" $(UPGRADE) -o constraints.txt
+	sed -i -E '/^(nvidia|cuda|triton)/d' constraints.txt
+
+# Can all be installed together, with every extra, on the oldest and newest release of each Python? Nothing is installed.
+resolve: $(BIN)/uv
+	@for version in 3.11.0 3.11.2 3.11.99 3.12.0 3.12.99 3.13.0 3.13.99; do \
+	  $< pip compile -q pyproject.toml $(addprefix --extra ,$(PINNED)) -c constraints.txt --only-binary :all: \
+	    --python-platform x86_64-manylinux_2_28 --python-version $$version > /dev/null || { echo "Python $$version: no"; exit 1; }; \
+	  echo "Python $$version: yes"; \
+	done
+
 clean:
 	rm -rf runs build *.egg-info .pytest_cache .ruff_cache
 
 .venv/.ready: pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else f"Python 3.11 to 3.13 is needed and this is {v[0]}.{v[1]}: make PYTHON=python3.12")'
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(PIP) -e .
-	touch $@
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else f"Python 3.11 to 3.13 is needed and this is {v[0]}.{v[1]}: make PYTHON=python3.12")'
+	@$(VENV)
+	@$(INSTALL) -e .
+	@touch $@
+
+$(BIN)/uv:
+	@$(VENV)
+	@$(INSTALL) uv
 
 .venv/.ready-course: .venv/.ready
-	$(PIP) -e '.[course]'
-	touch $@
+	@$(INSTALL) -e '.[course]'
+	@touch $@
 
 .venv/.ready-test: .venv/.ready
-	$(PIP) -e '.[test]'
-	touch $@
+	@$(INSTALL) -e '.[test]'
+	@touch $@

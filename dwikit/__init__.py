@@ -3,16 +3,19 @@
 import os
 from importlib.util import find_spec
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow tells every process about oneDNN and missing GPUs
+from dwikit.backend import quiet
 
-if "KERAS_BACKEND" not in os.environ and not find_spec("tensorflow"):  # Keras would ask for TensorFlow all the same
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # after its start; earlier lines take more (backend/quiet.py)
+quiet.install()
+
+if "KERAS_BACKEND" not in os.environ and not find_spec("tensorflow"):  # Keras would import TensorFlow anyway
     os.environ["KERAS_BACKEND"] = next((name for name in ("jax", "torch") if find_spec(name)), "tensorflow")
 
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str):
-    """``dwikit.pretrained``, the kit's own weights, without an import of Keras before they are asked for."""
+    """``dwikit.pretrained``, the kit's own weights, without importing Keras until they are used."""
     if name == "pretrained":
         from dwikit.training.weights import pretrained
 

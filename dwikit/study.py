@@ -1,12 +1,15 @@
-"""The study's steps in order, each reading what the one before it wrote under ``runs/<profile>/``.
+"""The study's steps in order; each reads what the one before it wrote under ``runs/<profile>/``.
 
-A step that is already done with the same settings is not done again; notebooks call the step they start from, and what is
+A step already done with the same settings is not repeated; notebooks call the step they start from, and what is
 missing is made.
 """
 
 import dataclasses
+import hashlib
 import itertools
 import shutil
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -17,20 +20,23 @@ from dwikit.backend.machines import ALONE, Alone
 from dwikit.cohorts import phantom
 from dwikit.common import doctor, files, paths
 from dwikit.common.errors import InputError
-from dwikit.preprocess import preprocess, read_derivatives
-from dwikit.profiles import Profile
-from dwikit.slices import SliceStore, build
+from dwikit.evaluation.brought import Brought
+from dwikit.models import features as networks_of_features
+from dwikit.models import registry
+from dwikit.preprocess import preprocess
+from dwikit.profiles import Profile, Training
+from dwikit.slices import SliceStore, build, read_derivatives
 from dwikit.training import pretext
 from dwikit.training.weights import pretrained
 
 
 def data_folder(config: Profile) -> Path:
-    """Folder of the cohort, its derivatives and its slices."""
+    """Folder of the cohort, its derivatives and slices."""
     return paths.runs(config.name) / "data"
 
 
 def cohort(config: Profile) -> Path:
-    """BIDS dataset of the study: one's own if the profile names one, else the simulated cohort, written if need be."""
+    """BIDS dataset of the study: your own if the profile names one, else the simulated cohort, written if need be."""
     if config.cohort.bids:
         return Path(config.cohort.bids)
     return phantom.write_cohort(
@@ -41,20 +47,16 @@ def cohort(config: Profile) -> Path:
 def derivatives(config: Profile) -> Path:
     """Folder of the registered volumes, made if need be; its ``quality.tsv`` is the report."""
     out = data_folder(config) / "derivatives"
-    preprocess(cohort(config), out, workers=config.cohort.workers, **target(config))
+    preprocess(cohort(config), out, workers=config.cohort.workers, settings=config.slice_settings)
     return out
 
 
-def target(config: Profile) -> dict:
-    """How volumes come to the target grid: field of view and interpolator, the same for both paths of the cohort."""
-    return {"fov_mm": config.slices.fov_mm, "interpolator": config.slices.interpolator}
-
-
 def slices(config: Profile, rebuild: bool = False) -> SliceStore:
-    """The store of slices. The one that is there is used, unless ``rebuild`` and the settings have changed since."""
+    """The store of slices. An existing one is used, unless ``rebuild`` is set and the settings have changed."""
     out = data_folder(config) / "slices"
-    provenance = {"dwikit": dwikit.__version__, "cohort": dataclasses.asdict(config.cohort), **target(config)}
-    wanted = {**dataclasses.asdict(config.slices), "image_size": config.image_size, **provenance}
+    settings, seed = config.slice_settings, config.slices.seed
+    provenance = {"dwikit": dwikit.__version__, "cohort": dataclasses.asdict(config.cohort)}
+    wanted = {**dataclasses.asdict(settings), "seed": seed, **provenance}
     there = files.read_json(out / "settings.json")
     if there and (not rebuild or {**there, **wanted} == there):
         return SliceStore.open(out)
@@ -66,30 +68,22 @@ def slices(config: Profile, rebuild: bool = False) -> SliceStore:
             seed=config.cohort.seed,
             first=config.cohort.registered,
             workers=config.cohort.workers,
-            **target(config),
+            settings=settings,
         )
         volumes.append(tqdm(simulated, total=direct, desc="Direct path", unit="case", leave=False))
-    return build(
-        itertools.chain(*volumes),
-        out,
-        percentile=config.slices.percentile,
-        scope=config.slices.scope,
-        seed=config.slices.seed,
-        image_size=config.image_size,
-        provenance=provenance,
-    )
+    return build(itertools.chain(*volumes), out, settings, seed, provenance)
 
 
 def features(config: Profile, store: SliceStore) -> str:
-    """What the DFC-VAE compares images with: ImageNet's VGG16 where its weights are here, else a pretext network of the slices.
+    """The DFC-VAE's feature network: ImageNet's VGG16 if its weights are here, else a pretext network of the slices.
 
     Returns:
         ``"imagenet"``, or the path of the pretext network, trained now if need be (about a minute).
     """
-    if chosen := config.dfc_vae.model.get("features"):
+    if chosen := config.networks["dfc_vae"].model.get("features"):
         return chosen
     try:
-        features.imagenet_weights()
+        networks_of_features.imagenet_weights()
         return "imagenet"
     except InputError:
         return str(pretext.network(store, paths.runs(config.name) / "features"))
@@ -104,44 +98,115 @@ def train(
     devices: int = 1,
     machines: Alone = ALONE,
 ) -> training.Run:
-    """Train one network as the profile says, or go on where it stopped. Other seeds have folders of their own."""
-    name = key if seed in (None, getattr(config, key).seed) else f"{key}-seed-{seed}"
+    """Train one network as the profile says, or resume where it stopped. Other seeds have their own folders."""
+    name = key if seed in (None, config.networks[key].seed) else f"{key}-seed-{seed}"
     if key == "dfc_vae":
         with machines.in_turn():
             chosen = features(config, store)
-        section = dataclasses.replace(config.dfc_vae, model={**config.dfc_vae.model, "features": chosen})
-        config = dataclasses.replace(config, dfc_vae=section)
+        section = config.networks[key]
+        config = with_network(config, key, dataclasses.replace(section, model={**section.model, "features": chosen}))
     return training.train(key, config, store, paths.runs(config.name) / name, seed, minutes, devices, machines)
 
 
-def trained(config: Profile, store: SliceStore) -> dict[str, training.Run]:
-    """Every network that was trained on these slices, as it is, by key.
+WORTH_A_START = 3
+"""No network is started in the last third of the minutes: it must compile, and its first epoch is not cut short."""
 
-    Where there is none, the kit's own weights of this image size are taken, and where it has none either, the VAE is trained
+
+def train_in_pieces(
+    config: Profile, keys: Sequence[str], minutes: float | None = None, devices: int = 1, machines: Alone = ALONE
+) -> bool:
+    """Train networks one after another while there is time; the same call resumes from there.
+
+    Args:
+        config: profile.
+        keys: of the networks.
+        minutes: stop at the end of an epoch before these have passed; None: never.
+        devices: GPUs per machine that share each batch.
+        machines: machines that train together.
+
+    Returns:
+        Whether all are fully trained.
+    """
+    start = time.perf_counter()
+    machines.agree(f"profile {config.name} ({hashlib.sha256(repr(config).encode()).hexdigest()[:8]}), {', '.join(keys)}")
+    with machines.in_turn():
+        store = slices(config)
+    for key in keys:
+        left = None if minutes is None else minutes - (time.perf_counter() - start) / 60
+        if machines.any(left is not None and left < minutes / WORTH_A_START):
+            return False
+        run = train(key, config, store, minutes=left, devices=devices, machines=machines)
+        if machines.first:
+            print(told(run), flush=True)
+            print(f"{run.label}: {run.model.epochs_done} of {config.networks[key].epochs} epochs in {run.folder}", flush=True)
+        if run.model.epochs_done < config.networks[key].epochs:
+            return False
+    return True
+
+
+def told(run: training.Run) -> str:
+    """Where a training departs from the paper and its preset, as text for a terminal."""
+    departures = run.departures
+    if departures.empty:
+        return f"{run.label} is trained as the paper says."
+    return f"{run.label} departs from the paper in {len(departures)} settings:\n{departures.to_string()}"
+
+
+def networks(config: Profile) -> dict[str, type[models.GenerativeModel]]:
+    """The classes of a profile's networks by key; after this call, files of your own networks can be read.
+
+    Raises:
+        InputError: an unknown network, or a file that holds none.
+    """
+    return {key: registry.network(key, section.file) for key, section in config.networks.items()}
+
+
+def with_network(config: Profile, key: str, section: Training) -> Profile:
+    """The profile with one network's section changed."""
+    return dataclasses.replace(config, networks={**config.networks, key: section})
+
+
+def trained(config: Profile, store: SliceStore) -> dict[str, training.Run]:
+    """Every network of the profile that was trained on these slices, by key.
+
+    If there is none, the kit's own weights of this image size are used; if it has none either, the VAE is trained
     now; a printed line says so.
     """
     runs = {}
-    for key in models.BY_KEY:
+    for key, network in networks(config).items():
         folder = paths.runs(config.name) / key
         settings = files.read_json(folder / "settings.json")
         if settings and settings["data"] == training.fingerprint(store) and (folder / "samples.npy").is_file():
             runs[key] = training.Run(models.load(folder / "model.keras", key=key), folder)
         elif folder.exists():
-            print(f"{models.BY_KEY[key].label} is left out: it was trained on other slices, or not to the end.")
+            print(f"{network.label} is left out: it was trained on other slices, or is not fully trained.")
     if not runs and (shipped := shipped_runs(config, store)):
-        print("No network has been trained on these slices yet: these are the weights that come with the kit.")
+        print("No network has been trained on these slices yet: using the weights that come with the kit.")
         return shipped
     if not runs:
-        print(f"No network has been trained on these slices at profile {config.name} yet: training the VAE now.")
+        print(f"No network has been trained on these slices with profile {config.name} yet: training the VAE now.")
         runs["vae"] = train("vae", config, store)
     return runs
 
 
+def judged(config: Profile, store: SliceStore) -> dict[str, training.Run | Brought]:
+    """All rows of the tables, by key: the ``trained`` networks, then samples that the profile brings along.
+
+    Raises:
+        InputError: samples that cannot be read, or differ in size from the slices.
+    """
+    brought = {
+        key: Brought.read(key, section, store.image_size, paths.runs(config.name) / key)
+        for key, section in config.brought.items()
+    }
+    return trained(config, store) | brought
+
+
 def seeds(run: training.Run, config: Profile, store: SliceStore) -> dict[int, training.Run]:
-    """One network trained ``config.evaluation.seeds`` times, with all the settings of a run but its seed.
+    """One network trained ``config.evaluation.seeds`` times, with all settings of a run but its seed.
 
     Returns:
-        Seed -> run, the given one first. Trainings that are there already are not repeated; weights that came with the kit
+        Seed -> run, the given one first. Existing trainings are not repeated; weights that came with the kit
         are not trained again.
     """
     if run.card:
@@ -149,14 +214,14 @@ def seeds(run: training.Run, config: Profile, store: SliceStore) -> dict[int, tr
     key, settings = run.model.key, files.read_json(run.folder / "settings.json")
     values = {name: value for name, value in run.model.config.items() if name not in ("image_size", "preset")}
     section = dataclasses.replace(
-        getattr(config, key),
+        config.networks[key],
         preset=run.model.config["preset"],
         model=values,
         batch_size=None,
         epochs=run.model.epochs_done,
         **{name: settings[name] for name in ("steps_per_epoch", "flip", "mixed_precision")},
     )
-    config = dataclasses.replace(config, **{key: section})
+    config = with_network(config, key, section)
     first = run.model.seed
     others = range(first + 1, first + config.evaluation.seeds)
     folders = {seed: run.folder.with_name(f"{run.folder.name}-seed-{seed}") for seed in others}
@@ -167,9 +232,9 @@ def seeds(run: training.Run, config: Profile, store: SliceStore) -> dict[int, tr
 
 
 def shipped_runs(config: Profile, store: SliceStore) -> dict[str, training.Run]:
-    """Every network of the kit's own weights that has this image size, with samples (and reconstructions of these slices)."""
+    """Every network with kit weights of this image size, with samples (and reconstructions of these slices)."""
     runs = {}
-    for key in (key for key, sizes in pretrained.available().items() if config.image_size in sizes):
+    for key in (key for key in config.networks if config.image_size in pretrained.available().get(key, [])):
         model, folder = pretrained.load(key, config.image_size), paths.runs(config.name) / "pretrained" / key
         training.draw_samples(model, store, folder, config.evaluation.samples)
         runs[key] = training.Run(model, folder, pretrained.card(key, config.image_size))
@@ -177,7 +242,7 @@ def shipped_runs(config: Profile, store: SliceStore) -> dict[str, training.Run]:
 
 
 def publish(run: training.Run, config: Profile, store: SliceStore) -> Path:
-    """Make a trained network's weights, log and card those that come with the kit; returns the path of the weights."""
+    """Make a trained network's weights, log and card part of the kit; returns the path of the weights."""
     log, steps = run.log, run.steps(store)
     if run.model.key == "dfc_vae":
         shutil.copyfile(run.model.config["features"], pretrained.folder() / pretrained.FEATURES)

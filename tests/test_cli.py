@@ -1,19 +1,25 @@
 """The command line: one message for a mistake, exit status 2, and notebooks that run headless."""
 
+import subprocess
+import sys
+from dataclasses import replace
+
 import nbformat
+import pandas as pd
 import pytest
 
 from dwikit import cli
 from dwikit.common import paths
 from dwikit.common.errors import InputError
 from dwikit.course import notebook
+from dwikit.slices import SliceSettings
 
 
 @pytest.fixture
 def small_notebook(tmp_path):
     """A notebook with parameters that begins as all of ours do."""
 
-    def write(code="print(config.vae.epochs)"):
+    def write(code="print(config.networks['vae'].epochs)"):
         begin = 'from dwikit.course import notebook\nconfig = notebook.begin(globals(), profile, vae={"epochs": epochs})'
         cells = [nbformat.v4.new_code_cell(source) for source in ("profile = None\nepochs = None", begin, code)]
         cells[0].metadata["tags"] = ["parameters"]
@@ -62,7 +68,7 @@ def test_a_parameter_that_papermill_would_pass_over_is_refused():
 def test_doctor_says_what_is_missing(capsys, monkeypatch):
     assert cli.main(["doctor"]) == 0
     text = capsys.readouterr().out
-    assert "All that is needed is here" in text and "GPU:" in text and "(used by Keras)" in text
+    assert "Everything needed is here" in text and "GPU:" in text and "(used by Keras)" in text
     monkeypatch.setattr("dwikit.common.doctor.NEEDED", ["numpy", "no-such-package"])
     assert cli.main(["doctor"]) == 1
     assert "no-such-package MISSING" in capsys.readouterr().out
@@ -109,3 +115,24 @@ def test_tables_of_a_study_apart_stay_with_it(monkeypatch, tmp_path):
     assert paths.figures() == tmp_path / "figures"
     monkeypatch.delenv("DWIKIT_RUNS")
     assert paths.figures() == paths.project() / "figures"
+
+
+@pytest.mark.parametrize("command", [[], ["preprocess"], ["slices"], ["train"], ["cohort", "pacs", "fetch"], ["deck"]])
+def test_help_loads_nothing_that_is_slow(command):
+    code = "import atexit, sys\natexit.register(lambda: print(*sys.modules))\nfrom dwikit import cli\ncli.main()"
+    done = subprocess.run([sys.executable, "-c", code, *command, "--help"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("usage: ") and done.stderr == ""
+    loaded = {name.partition(".")[0] for name in done.stdout.splitlines()[-1].split()}
+    assert not loaded & {"numpy", "pandas", "scipy", "matplotlib", "sklearn", "nibabel", "papermill", "keras", "tensorflow"}
+
+
+def test_preprocess_and_slices_take_the_settings_of_the_image_size_unless_told_otherwise(monkeypatch):
+    asked = {}
+    monkeypatch.setattr("dwikit.preprocess.preprocess", lambda *_, **options: asked.update(options) or pd.DataFrame())
+    assert cli.main(["preprocess", "bids", "out", "--image-size", "64", "--fov-mm", "220"]) == 0
+    assert asked["settings"] == replace(SliceSettings.for_size(64), fov_mm=220)
+    settings = []
+    monkeypatch.setattr("dwikit.slices.build", lambda *given: settings.append(given[2]) or 1 / 0, raising=False)
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["slices", "derivatives", "out", "--scope", "volume"])
+    assert settings == [SliceSettings(scope="volume")]

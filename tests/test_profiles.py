@@ -1,12 +1,14 @@
 """Profiles: precedence, types, and keys that do not exist."""
 
+import dataclasses
+
 import pytest
 
 from dwikit import profiles
-from dwikit.cohorts.phantom import calibration
 from dwikit.common.errors import InputError
-from dwikit.models import BY_KEY
-from dwikit.models.presets import PRESETS, preset
+from dwikit.models import registry
+from dwikit.models.presets import preset, settings
+from dwikit.slices import SliceSettings
 
 
 def test_precedence_is_override_then_profile_then_environment_then_quick(monkeypatch):
@@ -15,8 +17,8 @@ def test_precedence_is_override_then_profile_then_environment_then_quick(monkeyp
     monkeypatch.setenv("DWIKIT_PROFILE", "smoke")
     assert profiles.resolve().name == "smoke"
     assert profiles.resolve("paper").name == "paper"
-    assert profiles.resolve("paper", vae={"epochs": 3}).vae.epochs == 3
-    assert profiles.resolve("paper", vae={"epochs": None}).vae.epochs == 2000
+    assert profiles.resolve("paper", vae={"epochs": 3}).networks["vae"].epochs == 3
+    assert profiles.resolve("paper", vae={"epochs": None}).networks["vae"].epochs == 2000
     assert profiles.resolve("paper", image_size=None).image_size == 128
 
 
@@ -29,25 +31,25 @@ def test_every_profile_that_comes_with_the_kit_resolves(name):
 
 def test_overrides_of_a_section_keep_the_rest():
     plain, changed = profiles.resolve("quick"), profiles.resolve("quick", vae={"model": {"latent_size": 10}})
-    assert changed.vae.model == {**plain.vae.model, "latent_size": 10}
-    assert changed.vae.batch_size == plain.vae.batch_size
+    assert changed.networks["vae"].model == {**plain.networks["vae"].model, "latent_size": 10}
+    assert changed.networks["vae"].batch_size == plain.networks["vae"].batch_size
 
 
-@pytest.mark.parametrize(("value", "expected"), [("2e-9", 2e-9), (95, 95.0), ("90", 90.0)])
+@pytest.mark.parametrize(("value", "expected"), [("9.9e1", 99.0), (95, 95.0), ("90", 90.0)])
 def test_numbers_that_yaml_reads_as_text_are_mended(value, expected):
     percentile = profiles.resolve("quick", slices={"percentile": value}).slices.percentile
     assert percentile == expected and isinstance(percentile, float)
 
 
 def test_whole_floats_of_papermill_become_integers():
-    assert profiles.resolve("quick", vae={"epochs": 1e3}).vae.epochs == 1000
+    assert profiles.resolve("quick", vae={"epochs": 1e3}).networks["vae"].epochs == 1000
 
 
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"vea": {}}, "unknown key 'vea'. Did you mean 'vae'"),
-        ({"vae": {"epoch": 3}}, "unknown key 'epoch'. Did you mean 'epochs'"),
+        ({"vea": {}}, "quick.yaml: There is no section 'vea'. Did you mean 'vae'"),
+        ({"vae": {"epoch": 3}}, "vae: There is no key 'epoch'. Did you mean 'epochs'"),
         ({"vae": {"epochs": 1.5}}, "epochs must be of type int, not 1.5"),
         ({"vae": {"epochs": "many"}}, "epochs must be of type int, not 'many'"),
         ({"vae": {"epochs": True}}, "type int, not True"),
@@ -71,7 +73,7 @@ def test_an_unknown_profile_lists_the_known_ones():
 def test_a_profile_of_ones_own(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("image_size: 32\nvae:\n  epochs: 7\n  model:\n    reconstruction_weight: 2e-9\n")
-    assert profiles.resolve(str(path)).vae.epochs == 7
+    assert profiles.resolve(str(path)).networks["vae"].epochs == 7
     assert profiles.resolve(str(path)).name == "mine"
     path.write_text("image_size: [1\n")
     with pytest.raises(InputError, match="mine.yaml is not readable as YAML"):
@@ -85,9 +87,14 @@ def test_a_profile_that_extends_another(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("extends: quick\nvae:\n  epochs: 7\n")
     mine, quick = profiles.resolve(str(path)), profiles.resolve("quick")
-    assert (mine.name, mine.vae.epochs, mine.vae.model, mine.style_gan) == ("mine", 7, quick.vae.model, quick.style_gan)
+    assert (mine.name, mine.networks["vae"].epochs, mine.networks["vae"].model, mine.networks["style_gan"]) == (
+        "mine",
+        7,
+        quick.networks["vae"].model,
+        quick.networks["style_gan"],
+    )
     (tmp_path / "other.yaml").write_text("extends: mine.yaml\nimage_size: 32\n")
-    assert profiles.resolve(str(tmp_path / "other.yaml")).vae.epochs == 7
+    assert profiles.resolve(str(tmp_path / "other.yaml")).networks["vae"].epochs == 7
     path.write_text("extends: other.yaml\n")
     with pytest.raises(InputError, match="extends itself, through mine.yaml, other.yaml"):
         profiles.resolve(str(path))
@@ -96,22 +103,25 @@ def test_a_profile_that_extends_another(tmp_path):
 # ==== A preset other than the profile's own ====
 
 
-@pytest.mark.parametrize("key", BY_KEY)
+@pytest.mark.parametrize("key", registry.keys())
 @pytest.mark.parametrize("name", ["released", "canonical"])
 def test_two_presets_at_one_profile_differ_in_what_the_presets_differ_in(key, name):
     """Sizes excepted; and the network that comes out can be built."""
 
+    network = registry.network(key)
+
     def config(preset_name):
-        section = getattr(profiles.resolve("quick", **{key: {"preset": preset_name}}), key)
-        return preset(key, section.preset, 64, 1.0, section.model)
+        section = profiles.resolve("quick", **{key: {"preset": preset_name}}).networks[key]
+        return preset(network, section.preset, 64, 1.0, section.model)
 
     ours, other = config("paper"), config(name)
     free = profiles.SIZES | {"preset"}
-    theirs = {entry for entry in PRESETS[key]["paper"] if PRESETS[key]["paper"][entry] != PRESETS[key][name][entry]} - free
+    said, asked = ({entry: one.value for entry, one in settings(network, which).items()} for which in ("paper", name))
+    theirs = {entry for entry in said if said[entry] != asked[entry]} - free
     assert theirs
-    assert {entry: other[entry] for entry in theirs} == {entry: PRESETS[key][name][entry] for entry in theirs}
+    assert {entry: other[entry] for entry in theirs} == {entry: asked[entry] for entry in theirs}
     assert all(other[entry] == ours[entry] for entry in ours if entry not in theirs | {"preset"})
-    BY_KEY[key](**other)
+    network(**other)
 
 
 def test_the_profiles_own_preset_and_none_change_nothing():
@@ -121,7 +131,7 @@ def test_the_profiles_own_preset_and_none_change_nothing():
 
 
 def test_a_value_given_beside_a_preset_goes_before_it():
-    section = profiles.resolve("quick", intro_vae={"preset": "released", "model": {"real_weight": 0.5}}).intro_vae
+    section = profiles.resolve("quick", intro_vae={"preset": "released", "model": {"real_weight": 0.5}}).networks["intro_vae"]
     assert section.model["real_weight"] == 0.5
     assert "reconstruction_weight" not in section.model and section.model["latent_size"] == 64
 
@@ -129,9 +139,9 @@ def test_a_value_given_beside_a_preset_goes_before_it():
 def test_a_file_that_extends_another_may_choose_the_preset(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("extends: quick\nintro_vae:\n  preset: released\n  model:\n    norm: group\n")
-    mine = profiles.resolve(str(path)).intro_vae
+    mine = profiles.resolve(str(path)).networks["intro_vae"]
     assert mine.model["norm"] == "group" and "real_weight" not in mine.model
-    back = profiles.resolve(str(path), intro_vae={"preset": "paper"}).intro_vae
+    back = profiles.resolve(str(path), intro_vae={"preset": "paper"}).networks["intro_vae"]
     assert back.preset == "paper" and "norm" not in back.model
 
 
@@ -144,12 +154,25 @@ def test_the_weights_of_the_kit_have_the_architectures_of_quick():
     quick, long = profiles.resolve("quick"), profiles.resolve("long")
     free = {"learning_rate", "decay", "ema", "warmup_steps", "adversarial_weight"}
     for key in ("vae", "dfc_vae", "intro_vae", "style_gan"):
-        one, other = getattr(quick, key).model, getattr(long, key).model
+        one, other = quick.networks[key].model, long.networks[key].model
         assert {name for name in one | other if one.get(name) != other.get(name)} <= free
     assert long.cohort.seed != quick.cohort.seed
 
 
 @pytest.mark.parametrize("name", ["smoke", "quick", "gpu"])
 def test_slices_are_made_as_calibrated(name):
-    chosen, calibrated = profiles.resolve(name).slices, calibration.CALIBRATED
-    assert all(getattr(chosen, field) == value for field, value in calibrated._asdict().items())
+    config = profiles.resolve(name)
+    assert config.slice_settings == SliceSettings.for_size(config.image_size)
+    written = profiles.as_dict(config)
+    assert {**written["slices"], "image_size": written["image_size"]} == {
+        **dataclasses.asdict(config.slice_settings),
+        "seed": 0,
+    }
+
+
+def test_slices_take_what_the_profile_says_and_refuse_what_cannot_be():
+    config = profiles.resolve("smoke", slices={"fov_mm": 233, "scope": "volume"})
+    assert config.slice_settings == dataclasses.replace(SliceSettings.for_size(32), fov_mm=233.0, scope="volume")
+    assert profiles.resolve("paper").slice_settings.percentile == 95, "the paper's word"
+    with pytest.raises(InputError, match="smoke.*interpolator must be one of nearest, linear, cubic, not 'sinc'"):
+        profiles.resolve("smoke", slices={"interpolator": "sinc"})

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.spatial.transform import Rotation
 
-from dwikit import profiles, slices, training
+from dwikit import profiles, slices
 from dwikit.cohorts.bids import Case, parse_age, read_participants
 from dwikit.common import files
 from dwikit.common.errors import InputError
 from dwikit.common.nifti import open_image, world_affine
 from dwikit.metrics import as_images
-from dwikit.models import presets
+from dwikit.models import presets, registry
 from dwikit.preprocess import register, trace
 from dwikit.preprocess.quality import decompose
 from dwikit.reader_study import agreement, read_readings, score_readings
@@ -338,7 +338,7 @@ def test_normalized_slices_lie_in_the_unit_interval_and_keep_their_order(image, 
     flat, after = image.ravel(), scaled.ravel()
     assert (np.diff(after[np.argsort(flat, kind="stable")]) >= 0).all()
     assert (after[flat >= cap] >= 1 - 1e-6).all()
-    grey = training.quantize(scaled[..., None])
+    grey = slices.to_uint8(scaled)
     assert grey.dtype == np.uint8 and np.abs(grey / 255 - np.clip(scaled, 0, 1)).max() <= 0.5 / 255 + 1e-6
 
 
@@ -351,7 +351,7 @@ def test_a_store_does_not_depend_on_the_unit_of_the_scanner(images, gain):
         volumes = [
             grid.Volume(f"sub-{i}", f"sub-{i}", None, None, "test", x * np.float32(factor)) for i, x in enumerate(images)
         ]
-        stores.append(slices.build(volumes, folder() / "s", image_size=8))
+        stores.append(slices.build(volumes, folder() / "s", slices.SliceSettings(image_size=8)))
     one, other = (store.images.astype(int) for store in stores)
     assert one.min() >= 0 and one.max() <= 255 and np.abs(one - other).max() <= 1
     assert stores[0].table["split"].value_counts().to_dict() == dict.fromkeys(slices.SPLITS, grid.N_LEVELS)
@@ -466,15 +466,16 @@ def test_a_profile_survives_its_file(epochs, seed, percentile, model):
 
 @often
 @given(
-    key=st.sampled_from(sorted(presets.PRESETS)),
+    key=st.sampled_from(registry.keys()),
     value=st.sampled_from([None, "x", -1, math.nan, math.inf, [], {}, [1, "x"], True, 2.5, b"x"]),
     data=st.data(),
 )
 def test_settings_of_a_network_are_of_the_preset_s_kind_or_refused(key, value, data):
-    name = data.draw(st.sampled_from(sorted(presets.PRESETS[key]["paper"])))
-    like = presets.PRESETS[key]["paper"][name]
+    settings = presets.settings(registry.network(key), "paper")
+    name = data.draw(st.sampled_from(sorted(settings)))
+    like = settings[name].value
     try:
-        found = presets.preset(key, "paper", 64, 1.0, {name: value})[name]
+        found = presets.preset(registry.network(key), "paper", 64, overrides={name: value})[name]
     except InputError as error:
         assert name in str(error)
     else:

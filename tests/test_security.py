@@ -2,6 +2,7 @@
 
 import ast
 import gzip
+import io
 import json
 import pickle
 import re
@@ -13,6 +14,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from dwikit import models, profiles, slices
 from dwikit.cohorts import public
@@ -144,10 +146,14 @@ def test_code_in_a_keras_file_runs_nothing(mark, tmp_path):
 
 
 def test_a_file_of_another_format_named_png_is_not_opened(tmp_path):
-    """Pillow would hand PostScript to Ghostscript."""
-    (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")
-    with pytest.raises(InputError, match="a.png cannot be read as PNG"):
-        samples.read(tmp_path)
+    """Neither PostScript, for which some libraries call Ghostscript, nor a JPEG."""
+    postscript = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
+    jpeg = io.BytesIO()
+    Image.new("L", (9, 9)).save(jpeg, "JPEG")
+    for content in (postscript, jpeg.getvalue()):
+        (tmp_path / "a.png").write_bytes(content)
+        with pytest.raises(InputError, match="a.png cannot be read as PNG"):
+            samples.read(tmp_path)
 
 
 # ==== Headers that claim too much ====

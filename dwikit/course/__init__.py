@@ -1,1 +1,1 @@
-"""What only notebooks and exercises use: their first cell, the first look, play, checks of exercises, small contrasts."""
+"""Code that only notebooks and exercises use: first cell, first look, play, checks of exercises, small contrasts."""

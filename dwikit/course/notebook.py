@@ -1,27 +1,29 @@
-"""The first cell of every notebook, and the code that a notebook shows.
+"""The first cell of every notebook, and the source code shown in notebooks.
 
-``python -m dwikit.course.notebook FROM TO`` copies executed notebooks to where they are committed, without what differs from run
-to run (progress bars, warnings of libraries, timings of papermill), and puts the new tables into the README.
+``python -m dwikit.course.notebook FROM TO`` copies executed notebooks to the committed ones, without what differs from
+run to run (progress bars, library warnings, papermill timings), and puts the new tables into the pages.
 """
 
 import base64
 import inspect
 import io
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import keras
 import matplotlib.pyplot as plt
 import nbformat
+import pandas as pd
 from IPython.display import Code
 from PIL import Image
 
 from dwikit import report
-from dwikit.common import paths
+from dwikit.common import files, paths
 from dwikit.common.errors import InputError
+from dwikit.course import start
 from dwikit.profiles import Profile, resolve
 from dwikit.report import plots
 
@@ -31,7 +33,7 @@ JUPYTER_NAMES = {"In", "Out", "exit", "quit", "get_ipython", "open"}
 def begin(namespace: dict[str, Any], profile: str | None = None, networks: Sequence[str] = (), **overrides: Any) -> Profile:
     """Resolve the profile, refuse parameters that the notebook does not have, and set the style of figures.
 
-    papermill only warns of a mistyped parameter and then runs with the default, for two days if need be.
+    papermill only warns of a mistyped parameter and then runs with the default, even for two days.
 
     Args:
         namespace: the notebook's ``globals()``, in which only parameters are defined so far.
@@ -51,25 +53,23 @@ def begin(namespace: dict[str, Any], profile: str | None = None, networks: Seque
             raise InputError(f"This notebook has no parameter {name!r}. It has: {', '.join(sorted(known))}.")
     config = resolve(profile, **({network: overrides for network in networks} if networks else overrides))
     plt.rcParams.update(plots.STYLE)
-    if networks:
-        keras.ops.zeros(1)  # starts the backend here, with all that it has to say about this machine
     size, folder = config.image_size, _short(paths.runs(config.name))
     print(f"Profile {config.name}: {size} x {size} pixels, results in {folder}/.")
     return config
 
 
 def _short(path: Path) -> str:
-    """A path as seen from the project's folder, where it lies in there."""
+    """A path relative to the project's folder, if it is inside it."""
     return str(path.relative_to(paths.project())) if path.is_relative_to(paths.project()) else str(path)
 
 
 def show_code(*functions) -> Code:
-    """The source of functions of the package, as it runs, to be read in the notebook."""
+    """The source of functions of the package, to read in the notebook."""
     return Code("\n\n".join(inspect.getsource(function).rstrip() for function in functions), language="python")
 
 
 def _incidental(output) -> bool:
-    """Whether an output is a message on standard error, the remains of a progress bar, or marked as too large to keep."""
+    """Whether an output is on standard error, the remains of a progress bar, or marked as too large to keep."""
     widget = "application/vnd.jupyter.widget-view+json" in output.get("data", {})
     return output.get("name") == "stderr" or widget or output.get("metadata", {}).get("transient", False)
 
@@ -83,8 +83,17 @@ def _smaller(png: str) -> str:
     return base64.b64encode(packed.getvalue()).decode()
 
 
+def _with_minutes(head: str, name: str) -> str:
+    """A notebook's first cell, with the minutes measured by ``dwikit reproduce`` in its table."""
+    minutes, source = start.measured_minutes()
+    if name not in minutes:
+        return head
+    row = f"| Minutes | {minutes[name]:.1f} at `{source['profile']['name']}` on {source['cores']} cores |"
+    return re.sub(r"^\| Minutes \|.*\|$", row, head, flags=re.MULTILINE)
+
+
 def publish(executed: Path, committed: Path) -> None:
-    """Copy every executed notebook of a folder over its committed namesake, with outputs but without what is incidental."""
+    """Copy every executed notebook of a folder over the committed one, with outputs but without incidental ones."""
     for path in sorted(executed.glob("*.ipynb")):
         target = committed / path.name
         if not target.is_file():
@@ -93,7 +102,7 @@ def publish(executed: Path, committed: Path) -> None:
         notebook.metadata = original.metadata
         notebook.cells = [cell for cell in notebook.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
         if [cell.source for cell in notebook.cells] != [cell.source for cell in original.cells]:
-            raise InputError(f"{target} has changed since {path} was run: run it again before publishing it.")
+            raise InputError(f"{target} has changed since {path} was run: run it again before publishing.")
         for cell, model in zip(notebook.cells, original.cells):
             cell.metadata, cell.id = model.metadata, model.id
             if cell.cell_type == "code":
@@ -101,10 +110,28 @@ def publish(executed: Path, committed: Path) -> None:
                 for output in cell.outputs:
                     if png := output.get("data", {}).get("image/png"):
                         output.data["image/png"] = _smaller(png)
+        notebook.cells[0].source = _with_minutes(notebook.cells[0].source, path.stem)
         nbformat.write(notebook, target)
         print(f"{target} {target.stat().st_size / 1000:.0f} KB")
 
 
+def write_short_tables(folder: Path) -> None:
+    """The README's versions of two tables: ``claims-short.md``, without numbers, and ``minutes-short.md``, the total."""
+    claims = pd.read_csv(folder / "claims.csv", index_col="no.")[["claim", "verdict"]]
+    note = (folder / "claims.md").read_text(encoding="utf-8").splitlines()[-1]
+    files.write_text(folder / "claims-short.md", f"{report.markdown(claims)}\n{note}\n")
+    made, minutes = files.read_json(folder / "minutes.json"), pd.read_csv(folder / "minutes.csv", index_col="notebook")
+    took = f"{minutes['minutes']['all']:.1f} minutes on {made['cores']} CPU cores ({made['machine']})"
+    files.write_text(folder / "minutes-short.md", f"`{made['command']}` took {took}, installation not included.\n")
+
+
+def fill_in(project: Path, folder: Path) -> None:
+    """Put the tables of a folder of figures into the README and the pages of ``docs/``."""
+    write_short_tables(folder)
+    for page in (project / "README.md", *sorted((project / "docs").glob("*.md"))):
+        report.fill_in(page, folder)
+
+
 if __name__ == "__main__":
     publish(Path(sys.argv[1]), Path(sys.argv[2]))
-    report.fill_in(paths.project() / "README.md", paths.figures())
+    fill_in(paths.project(), paths.figures())

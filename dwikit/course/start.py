@@ -1,4 +1,4 @@
-"""The first look (00_start_here): what the study claims, slices, samples of each network, and where to read on."""
+"""The first look (00_start_here): what the study claims, slices, samples of each network, and what to read next."""
 
 import re
 
@@ -10,18 +10,12 @@ from dwikit import paper, study
 from dwikit.cohorts import phantom
 from dwikit.common import files, paths
 from dwikit.profiles import Profile
-from dwikit.slices import SliceStore, normalize, shrink
+from dwikit.slices import SliceStore, normalize, shrink, to_uint8
 from dwikit.training.weights import pretrained
 
 PEOPLE = 3
 LEVELS = (1, 4, 7, 10, 13, 16, 19, 22)
-"""Kept levels to look at, from the skull base up."""
-TRAINED_IN = {
-    "vae": "02_train_vae",
-    "dfc_vae": "02_train_vae",
-    "intro_vae": "03_train_introvae",
-    "style_gan": "04_train_stylegan",
-}
+"""Kept levels to show, from the skull base up."""
 
 
 # ==== What the study claims ====
@@ -55,7 +49,7 @@ def claims() -> str:
 
 
 def people(config: Profile) -> dict[str, np.ndarray]:
-    """Slices of three people at eight levels: from the store of 01 where there is one, else simulated now by the direct path.
+    """Slices of three people at eight levels: from the store of 01 if there is one, else simulated now by the direct path.
 
     Returns:
         Age and sex -> (8, H, W) uint8, H and W the profile's image size.
@@ -68,59 +62,60 @@ def people(config: Profile) -> dict[str, np.ndarray]:
         images = [store.images[table.index[table["case"] == case]] for case in cases["case"]]
         print(f"Slices of {folder.name}/, as 01_preprocess made them.")
     else:
-        raw, cases = phantom.simulate_slices(PEOPLE, config.cohort.seed, levels=LEVELS, workers=1, **study.target(config))
-        cap = np.percentile(raw, config.slices.percentile)
-        images = [np.round(normalize(shrink(case, config.image_size), cap) * 255).astype(np.uint8) for case in raw]
+        settings = config.slice_settings
+        raw, cases = phantom.simulate_slices(PEOPLE, config.cohort.seed, levels=LEVELS, workers=1, settings=settings)
+        cap = np.percentile(raw, settings.percentile)
+        images = [to_uint8(normalize(shrink(person, settings.image_size), cap)) for person in raw]
         print("There are no slices of 01_preprocess yet: these people are simulated now.")
     return {_person(number, case): levels for number, (case, levels) in enumerate(zip(cases.itertuples(), images), 1)}
 
 
 def _person(number: int, case) -> str:
-    """Age and sex, as far as they are known; the number, since two people may share both."""
+    """Age and sex, as far as known; with a number, since two people may share both."""
     known = [f"{case.age:.0f} y"] * pd.notna(case.age) + [str(case.sex)] * pd.notna(case.sex)
     return f"{number}: {', '.join(known) or 'unknown'}"
 
 
 def samples(config: Profile, n: int = 8) -> dict[str, np.ndarray]:
-    """Samples of each network: of the one trained last at this profile, else of the kit's weights; a printed line says which.
+    """Samples of each network: from the last one trained with this profile, else from the kit's weights; a line says which.
 
-    Nothing is trained. Where the kit has no weights of the profile's image size, its largest are taken.
+    Nothing is trained. If the kit has no weights of the profile's image size, its largest are used.
 
     Returns:
-        Label -> (n, H, W) uint8, without the networks of which there is neither.
+        Label -> (n, H, W) uint8, without networks that have neither.
     """
-    found = {}
-    for key, sizes in pretrained.available().items():
-        label, folder = paper.LABELS[key], paths.runs(config.name) / key
+    found, weights = {}, pretrained.available()
+    for key, network in study.networks(config).items():
+        label, folder, sizes = network.label, paths.runs(config.name) / key, weights.get(key, [])
         stamp = files.read_json(folder / "samples.json")
         if stamp and (folder / "samples.npy").is_file():
             found[label] = np.load(folder / "samples.npy", allow_pickle=False)[:n]
             print(f"{label}: trained here, {stamp['epochs']} epochs")
         elif sizes:
             size = config.image_size if config.image_size in sizes else sizes[-1]
-            found[label] = _quantized(pretrained.load(key, size).sample(n))
+            found[label] = to_uint8(pretrained.load(key, size).sample(n)[..., 0])
             steps = pretrained.card(key, size)["steps"]
             note = "" if size == config.image_size else f"; there are none of {config.image_size} x {config.image_size}"
             print(f"{label}: the kit's weights, {steps:,} steps, {size} x {size} pixels{note}")
         else:
-            print(f"{label}: not trained yet, and the kit has no weights of it here. Train it: dwikit run {TRAINED_IN[key]}")
+            how = f"dwikit run {network.notebook}" if network.notebook else f"dwikit train {key}"
+            print(f"{label}: not trained yet, and the kit has no weights of it here. Train it: {how}")
     return found
 
 
-def _quantized(images: np.ndarray) -> np.ndarray:
-    """Images (n, H, W, 1) in [0, 1] as (n, H, W) uint8."""
-    return np.round(images[..., 0] * 255).astype(np.uint8)
-
-
-# ==== Where to read on ====
+# ==== What to read next ====
 
 
 def guide() -> str:
-    """Which notebook is about which section of the paper, and its minutes as measured, as Markdown.
+    """Which notebook covers which section of the paper, with its measured minutes, as Markdown.
 
     Titles, questions and sections are read from the notebooks, minutes from ``figures/minutes.csv`` (``dwikit reproduce``).
     """
-    minutes, note = measured_minutes()
+    minutes, source = measured_minutes()
+    note = "Nobody has measured the minutes here yet: `dwikit reproduce` does."
+    if minutes:
+        where = f"profile {source['profile']['name']}, {source['cores']} cores"
+        note = f"Minutes as measured by `{source['command']}` ({where}), {minutes['all']:.0f} in all."
     lines = ["| Paper | Notebook | Question | Minutes |", "|---|---|---|---|"]
     for path in sorted(paths.notebooks().glob("[0-9]*.ipynb")):
         head = nbformat.read(path, 4).cells[0].source
@@ -133,12 +128,14 @@ def guide() -> str:
     return "\n".join(lines) + f"\n\n{note}"
 
 
-def measured_minutes() -> tuple[dict[str, float], str]:
-    """Minutes by notebook as the last ``dwikit reproduce`` measured them, here or by those who made the kit, and a note."""
+def measured_minutes() -> tuple[dict[str, float], dict]:
+    """Minutes by notebook as last measured by ``dwikit reproduce``, here or by the kit's makers.
+
+    Returns:
+        Minutes, and facts about the measurement (command, profile, cores, ...); both empty if there is none.
+    """
     for folder in (paths.figures(), paths.project() / "figures"):
-        source = files.read_json(folder / "minutes.json")
+        source = files.read_object(folder / "minutes.json")
         if source and (folder / "minutes.csv").is_file():
-            minutes = pd.read_csv(folder / "minutes.csv", index_col="notebook")["minutes"].to_dict()
-            where = f"profile {source['profile']['name']}, {source['cores']} cores"
-            return minutes, f"Minutes as measured by `{source['command']}` ({where}), {minutes['all']:.0f} in all."
-    return {}, "Nobody has measured the minutes here yet: `dwikit reproduce` does."
+            return pd.read_csv(folder / "minutes.csv", index_col="notebook")["minutes"].to_dict(), source
+    return {}, {}

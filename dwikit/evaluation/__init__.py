@@ -1,4 +1,4 @@
-"""Tables and verdicts of a study: Table 1, reconstructions, what came after the paper, and images from anyone's model."""
+"""Tables and verdicts of a study: Table 1, reconstructions, later metrics, and images from anyone's model."""
 
 from dwikit.evaluation.beyond import FLOOR, LABELS, beyond_paper, readable
 from dwikit.evaluation.copies import most_copied, nearest

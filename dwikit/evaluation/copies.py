@@ -1,4 +1,4 @@
-"""Samples beside the training slices that they may be copies of."""
+"""Samples beside the training slices they may be copies of."""
 
 from typing import NamedTuple
 
@@ -10,21 +10,21 @@ from dwikit.slices import SliceStore
 
 
 class Nearest(NamedTuple):
-    """Of each image, its nearest training slice."""
+    """The nearest training slice of each image."""
 
     distances: np.ndarray
     """(n,) mean squared pixel distance to it."""
     rows: np.ndarray
     """(n,) its position in the store."""
     radii: np.ndarray
-    """(n,) its own distance to the nearest training slice of another patient."""
+    """(n,) the slice's own distance to the nearest training slice of another person."""
 
 
 def nearest(store: SliceStore, images: np.ndarray, split: str = "train") -> Nearest:
-    """The nearest training slice to each image (n, H, W), and how near its own kind lies.
+    """The nearest training slice to each image (n, H, W), and how near other training slices are to that slice.
 
     Raises:
-        InputError: no such split, one patient alone in it, or images of another size.
+        InputError: no such split, a split with a single person, or images of another size.
     """
     rows = store.indices(split)
     train, patients = store.images[rows], pd.factorize(store.table["subject"])[0][rows]
@@ -38,7 +38,7 @@ def most_copied(store: SliceStore, images: np.ndarray, n: int = 6, split: str = 
     """The n images (N, H, W) that look most like copies of a training slice.
 
     Returns:
-        One row an image, the most suspicious first: sample (its index), row (of its neighbour in the store), case, level,
+        One row per image, the most suspicious first: sample (its index), row (of its neighbour in the store), case, level,
         distance, radius (of the neighbour, see ``Nearest``) and ratio (distance / radius).
     """
     near = nearest(store, images, split)

@@ -1,4 +1,4 @@
-"""Feature networks as functions from images to vectors, the form in which a metric takes them."""
+"""Feature networks as functions from images to vectors, the form that metrics take."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +18,7 @@ FeatureNetwork = Callable[[np.ndarray], np.ndarray]
 
 
 def feature_network(features: str) -> FeatureNetwork:
-    """Means over the image of the channels of a feature network.
+    """Spatial means of the channels of a feature network.
 
     Args:
         features: ``"imagenet"`` (VGG16, last convolution, 512 channels), or the path of a pretext network (all its layers).
@@ -44,12 +44,12 @@ def feature_network(features: str) -> FeatureNetwork:
 
 
 def feature_networks(store: SliceStore, folder: Path) -> dict[str, FeatureNetwork]:
-    """The networks at hand, by name: ``pretext``, kept in ``folder`` (made now if need be); ``imagenet``, if it can be had."""
+    """The available networks by name: ``pretext``, kept in ``folder`` (made now if need be); ``imagenet``, if obtainable."""
     from dwikit.training import pretext
 
     networks = {"pretext": feature_network(str(pretext.network(store, Path(folder))))}
     try:
         networks["imagenet"] = feature_network("imagenet")
     except InputError:
-        print("No ImageNet weights here: features are those of the pretext network alone.")
+        print("No ImageNet weights here: features come from the pretext network alone.")
     return networks

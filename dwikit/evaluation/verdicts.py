@@ -17,9 +17,9 @@ def readings(shares: pd.DataFrame, n: int, kappa: Estimate | None = None) -> pd.
     """Evidence of human readers: shares called real, with Wilson intervals, and Cohen's kappa.
 
     Args:
-        shares: as ``paper.TABLE_2``: columns reader_1 and reader_2, a row a group.
-        n: images a group.
-        kappa: agreement with its interval, if it is known.
+        shares: as ``paper.TABLE_2``: columns reader_1 and reader_2, one row per group.
+        n: images per group.
+        kappa: agreement with its interval, if known.
     """
     columns = {}
     for name in shares:
@@ -32,7 +32,7 @@ def readings(shares: pd.DataFrame, n: int, kappa: Estimate | None = None) -> pd.
 
 
 def exact(table: pd.DataFrame) -> pd.DataFrame:
-    """A table of numbers without intervals, taken as they stand: every interval is the number itself."""
+    """A table of numbers without intervals: every interval is the number itself."""
     return pd.concat([table, table.add_suffix("_low"), table.add_suffix("_high")], axis=1)
 
 
@@ -65,11 +65,11 @@ def table(evidences: Sequence[Evidence], seeds: Mapping[str, int] | None = None)
     """The verdict on every claim, with its numbers.
 
     Args:
-        evidences: one a seed; the first one's numbers are shown with intervals, the others' behind them.
-        seeds: row -> how many seeds it was trained with, 1 where nothing is said.
+        evidences: one per seed; the first one's numbers are shown with intervals, then the others'.
+        seeds: row -> number of seeds it was trained with; 1 if missing.
 
     Returns:
-        One row a claim: claim, section, verdict, numbers, seeds, otherwise.
+        One row per claim: claim, section, verdict, numbers, seeds, otherwise.
     """
     rows = {}
     for number, claim in enumerate(CLAIMS, 1):

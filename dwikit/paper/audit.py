@@ -1,6 +1,6 @@
-"""Do the published numbers agree with one another? Arithmetic on what is printed, nothing measured.
+"""Do the published numbers agree with one another? Arithmetic on printed numbers; nothing is measured.
 
-``similarity_audit`` asks of each row of Table 1 whether its DS and ISD can belong to an independent draw, ``time_audit``
+``similarity_audit`` asks for each row of Table 1 whether its DS and ISD fit an independent draw, ``time_audit``
 whether the printed training times are possible on the printed card.
 """
 
@@ -16,19 +16,19 @@ ROUNDING = 0.00005
 
 
 def similarity_audit(table_1: pd.DataFrame = published.TABLE_1, n: int = published.N_SAMPLES) -> pd.DataFrame:
-    """How far the mean image of each row's samples must lie from the data's, by the row's own DS and ISD (sec. 2.6).
+    """How far the mean image of each row's samples must be from the data's, given the row's DS and ISD (sec. 2.6).
 
     With v the variance of the data's pixels, DS - (1 - 1/n) ISD / 2 = v + |mean(s) - mean(o)|^2 / D (both metrics in closed
-    form, ``dwikit.metrics.similarity``). No row can be below v, so v is at most the smallest of them, and what a row has
-    above that smallest is the least its mean image is off. An independent draw of n is expected to be off by v / n.
+    form, ``dwikit.metrics.similarity``). No row can be below v, so v is at most the smallest of them, and a row's excess
+    over that smallest is the least its mean image is off. An independent draw of n is expected to be off by v / n.
 
     Args:
-        table_1: ds and isd, a row a model, ``original`` among them.
-        n: images a row.
+        table_1: ds and isd, one row per model, including ``original``.
+        n: images per row.
 
     Returns:
-        Columns ds, isd, difference (DS - (1 - 1/n) ISD / 2), shift (the least squared distance of the mean images, rounding of
-        the printed digits allowed for), shift_rms (its root, in intensities of [0, 1]), and times (shift over v / n).
+        Columns ds, isd, difference (DS - (1 - 1/n) ISD / 2), shift (the least squared distance of the mean images, allowing for
+        rounding of the printed digits), shift_rms (its root, in intensities of [0, 1]), and times (shift over v / n).
     """
     table = table_1[["ds", "isd"]].copy()
     table["difference"] = table["ds"] - (1 - 1 / n) * table["isd"] / 2
@@ -41,16 +41,16 @@ def similarity_audit(table_1: pd.DataFrame = published.TABLE_1, n: int = publish
 
 
 def time_audit(costs: Mapping[tuple[str, str], float]) -> pd.DataFrame:
-    """What the printed epochs in the printed hours ask of a graphics card (sec. 3.2).
+    """What the printed epochs in the printed hours demand of a graphics card (sec. 3.2).
 
-    Only convolutions and dense layers are counted, at the card's peak, which no training reaches: a share near 1 is too
-    much already.
+    Only convolutions and dense layers are counted, at the card's peak, which no training reaches: a share near 1 is
+    already too much.
 
     Args:
-        costs: (model key, preset) -> floating-point operations that one training image costs (``models.cost.of_training``).
+        costs: (model key, preset) -> floating-point operations per training image (``models.cost.of_training``).
 
     Returns:
-        One row a network and preset: gflop (a training image), images (in millions), tflops (operations a second, in
+        One row per network and preset: gflop (per training image), images (in millions), tflops (operations per second, in
         10^12), share (of the peak).
     """
     rows = {}

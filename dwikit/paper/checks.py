@@ -1,4 +1,4 @@
-"""What a claim is tested by: a ratio of two rows of a table, with its interval, against a range."""
+"""Tests of claims: a ratio of two rows of a table, with its interval, against a range."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -19,10 +19,10 @@ class Evidence(NamedTuple):
     reconstruction: pd.DataFrame | None = None
     """``evaluation.reconstruction_table``."""
     readings: pd.DataFrame | None = None
-    """Share called real by each human reader, a row a group (``readings``); the row ``agreement`` holds kappa."""
+    """Share called real by each human reader, one row per group (``readings``); the row ``agreement`` holds kappa."""
 
     def find(self, table: str, row: str, name: str) -> Estimate | None:
-        """A number of a table with its interval, or None where there is no such row."""
+        """A number of a table with its interval, or None if there is no such row."""
         frame = getattr(self, table)
         if frame is None or row not in frame.index or pd.isna(value := frame.loc[row].get(name, np.nan)):
             return None
@@ -45,7 +45,7 @@ class Ratio:
 
     @property
     def rows(self) -> tuple[str, ...]:
-        """Rows that it looks at."""
+        """Rows that it uses."""
         return (self.row,) if self.to is None else (self.row, self.to)
 
     @property
@@ -55,7 +55,7 @@ class Ratio:
         return " / ".join(paper.LABELS.get(row, row) for row in self.rows) + reader
 
     def measure(self, evidence: Evidence) -> Estimate | None:
-        """The ratio with its interval, or None where a row is missing."""
+        """The ratio with its interval, or None if a row is missing."""
         found = [evidence.find(self.table, row, self.name) for row in self.rows]
         if None in found:
             return None
@@ -64,7 +64,7 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Nearer:
-    """How far a row lies from Original, over how far another does: below 1 where it is the nearer one."""
+    """Distance of a row from Original over that of another: below 1 if the first is nearer."""
 
     table: str
     name: str
@@ -75,7 +75,7 @@ class Nearer:
 
     @property
     def rows(self) -> tuple[str, ...]:
-        """Rows that it looks at."""
+        """Rows that it uses."""
         return self.row, self.than, "original"
 
     @property
@@ -84,7 +84,7 @@ class Nearer:
         return f"distance from Original, {paper.LABELS[self.row]} / {paper.LABELS[self.than]}"
 
     def measure(self, evidence: Evidence) -> Estimate | None:
-        """The quotient of both distances; its interval reaches from the best to the worst case of both intervals."""
+        """The ratio of both distances; its interval runs from the best to the worst case of both intervals."""
         found = [evidence.find(self.table, row, self.name) for row in self.rows]
         if None in found:
             return None
@@ -94,7 +94,7 @@ class Nearer:
 
 
 def _distance(ratio: Estimate) -> Estimate:
-    """How far a ratio lies from 1, on the logarithm."""
+    """Distance of a ratio from 1, on a log scale."""
     value, low, high = np.abs(np.log(ratio))
     if np.isnan(low):
         return Estimate(value)
@@ -102,7 +102,7 @@ def _distance(ratio: Estimate) -> Estimate:
 
 
 def holds(estimate: Estimate, above: float, below: float) -> bool | None:
-    """Whether an interval lies within the bounds (True), outside (False), or neither or nowhere (None)."""
+    """Whether an interval lies within the bounds (True), outside (False), or neither or is missing (None)."""
     if estimate.low > above and estimate.high < below:
         return True
     return False if estimate.high <= above or estimate.low >= below else None

@@ -1,10 +1,10 @@
-"""What the paper claims, as data, and a verdict on each from the tables of a run.
+"""The paper's claims as data, and a verdict on each from the tables of a run.
 
 Every claim is a list of checks that were fixed before any result was seen: a ratio of two rows must lie in a range. A check
-is true when the whole interval of the ratio lies inside, false when it lies outside, and open when it straddles a bound or
-where there is no interval. A claim is **reproduced** when all its checks are true, **not reproduced** when one is false,
-**undecided** otherwise, and **not tested** when a row is missing. With several seeds the verdict is the one that all seeds
-give, else undecided. The bounds leave the paper's own numbers their rounding: "about 7" is 7 within a factor of 1.25.
+is true when the whole interval of the ratio lies inside, false when it lies outside, and open when it straddles a bound
+or is missing. A claim is **reproduced** when all its checks are true, **not reproduced** when one is false,
+**undecided** otherwise, and **not tested** when a row is missing. With several seeds the verdict is the one all seeds
+give, else undecided. The bounds allow for rounding in the paper's numbers: "about 7" is 7 within a factor of 1.25.
 """
 
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ from dwikit.paper.checks import Evidence, Nearer, Ratio, holds
 
 REPRODUCED, NOT_REPRODUCED, UNDECIDED, NOT_TESTED = "reproduced", "not reproduced", "undecided", "not tested"
 ABOUT = 1.25
-"""Factor, either way, that "about" allows."""
+"""Factor, either way, allowed by "about"."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim of the paper in our words, where it stands, its checks, and what else could explain another result."""
+    """One claim of the paper in our words, its section, its checks, and what else could explain another result."""
 
     key: str
     section: str

@@ -56,21 +56,21 @@ TABLE_2 = _table(
         "style_gan": (0.92, 0.98),
     },
 )
-"""Table 2: share of 50 images a group that each reader called real."""
+"""Table 2: share of 50 images per group that each reader called real."""
 N_READ = 50
-"""Images a group in the reader study."""
+"""Images per group in the reader study."""
 KAPPA = 0.84
 """Cohen's kappa between the two readers."""
 JOINT_READINGS = ((134, 3), (17, 96))
-"""Images that both readers called real, that only reader 1 did; that only reader 2 did, that neither did: all that the margins
+"""Images that both readers called real, only reader 1 did; only reader 2 did, neither did: the only table that the margins
 of Table 2 and kappa allow."""
 DFC_IN_TEXT = (0.08, 0.02)
-"""Share of the DFC-VAE's images called real by reader 1 and 2 if the running text is right, where 92 and 98 percent are named
-fake; Table 2 says 0 and 0.04."""
+"""Share of the DFC-VAE's images called real by reader 1 and 2 if the running text is right, which says 92 and 98 percent
+were called fake; Table 2 says 0 and 0.04."""
 
 EPOCHS = {"vae": 2000, "dfc_vae": 2000, "intro_vae": 300, "style_gan": 200}
 """Passes over the slices (sec. 3.2)."""
 TRAINING_HOURS = 48
 """Training time of each network (sec. 3.2)."""
 PEAK_FLOPS = 8.9e12
-"""Single-precision operations a second of the paper's graphics card, an NVIDIA GTX 1080, at its peak (the maker's figure)."""
+"""Peak single-precision operations per second of the paper's graphics card, an NVIDIA GTX 1080 (the maker's figure)."""

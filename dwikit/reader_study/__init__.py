@@ -1,7 +1,7 @@
-"""The blinded reader study (Table 2): a deck of real and generated images, a page to read it on, and what comes of it.
+"""The blinded reader study (Table 2): a deck of real and generated images, a page to read it on, and its scoring.
 
-An organizer builds a deck, sends its page to the readers and keeps its key; readers send back a CSV file each; scoring puts
-both together. Images are real or fake; "called real" is what the paper's Table 2 counts.
+An organizer builds a deck, sends its page to the readers and keeps its key; each reader sends back a CSV file; scoring puts
+the two together. Images are real or fake; "called real" is what the paper's Table 2 counts.
 """
 
 from dwikit.reader_study.build import build_deck, fingerprint

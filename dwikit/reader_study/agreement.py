@@ -1,6 +1,6 @@
 """Do readers agree? Cohen's kappa for two, Fleiss' kappa for more, Gwet's AC1 for any number, each with its standard error.
 
-A coefficient that does not exist (all answers the same: nothing to agree beyond chance about) is None, never NaN.
+A coefficient that is undefined (all answers the same: no agreement beyond chance is possible) is None, never NaN.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ Z = 1.959963984540054
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its standard error and 95 percent interval (normal approximation, cut at 1)."""
+    """A number with its standard error and 95 percent interval (normal approximation, capped at 1)."""
 
     value: float
     se: float
@@ -38,12 +38,12 @@ def cohens_kappa(table: Sequence[Sequence[int]] | np.ndarray) -> Estimate | None
         table: counts (K, K); entry (i, j): images that the first reader put in category i and the second in j.
 
     Returns:
-        The estimate, or None where both readers put everything in one and the same category: 0/0.
+        The estimate, or None if both readers put everything in the same category: 0/0.
     """
     table = np.asarray(table)
     if not table.sum() or table.max() == table.sum() == np.trace(table):
         return None
-    with np.errstate(invalid="ignore"):  # a variance of 0 can come out below it
+    with np.errstate(invalid="ignore"):  # rounding can make a variance of 0 negative
         result = inter_rater.cohens_kappa(table)
     return Estimate(float(result.kappa), float(np.sqrt(max(result.var_kappa, 0.0))))
 
@@ -52,10 +52,10 @@ def fleiss_kappa(counts: np.ndarray) -> Estimate | None:
     """Fleiss' kappa of three or more readers; standard error by the jackknife over images.
 
     Args:
-        counts: (images, K); how many readers put each image in each category, the same number of readers for all.
+        counts: (images, K); number of readers who put each image in each category, the same total for all images.
 
     Returns:
-        The estimate, or None where all answers are the same, or fewer than three images were read.
+        The estimate, or None if all answers are the same, or fewer than three images were read.
     """
     counts = np.asarray(counts)
     if len(counts) < 3 or (counts.sum(0) > 0).sum() < 2:
@@ -71,12 +71,12 @@ def fleiss_kappa(counts: np.ndarray) -> Estimate | None:
 
 
 def gwet_ac1(counts: np.ndarray) -> Estimate | None:
-    """Gwet's AC1 of two or more readers, which does not collapse where nearly all answers are the same (Gwet 2008).
+    """Gwet's AC1 of two or more readers, which does not collapse if nearly all answers are the same (Gwet 2008).
 
     Chance agreement is sum_k pi_k (1 - pi_k) / (K - 1), with pi_k the share of all answers that fell into category k.
 
     Args:
-        counts: (images, K); how many readers put each image in each category, the same number (two or more) for all.
+        counts: (images, K); number of readers who put each image in each category, the same total (two or more) for all.
 
     Returns:
         The estimate, or None without images.

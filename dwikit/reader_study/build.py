@@ -1,7 +1,7 @@
 """Choosing, blinding and shuffling the images of a deck.
 
-The page holds the pixels, in an order and under names that only the key explains. Names and order are keyed hashes
-(HMAC-SHA256) with a secret that stays in the key. Pixels are embedded raw: the length of a compressed image would tell blur.
+The page holds the pixels, in an order and under names that only the key decodes. Names and order are keyed hashes
+(HMAC-SHA256) with a secret that stays in the key. Pixels are embedded raw: the length of a compressed image would reveal blur.
 """
 
 import base64
@@ -20,6 +20,7 @@ from dwikit.common.errors import InputError
 from dwikit.metrics import as_images
 from dwikit.reader_study.deck import KEY_COLUMNS, KEY_NAME, PAGE_NAME, Deck
 from dwikit.reader_study.readings import ORIGINAL
+from dwikit.slices import to_uint8
 
 TEMPLATE = Path(__file__).with_name("page.html")
 LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
@@ -36,17 +37,17 @@ def build_deck(
     title: str = "Real or fake?",
     seed: int | None = None,
 ) -> Deck:
-    """Choose, blind and shuffle images, and write the page and the key. A deck of the same images that is there is kept.
+    """Choose, blind and shuffle images, and write the page and the key. An existing deck of the same images is kept.
 
     Args:
         originals: real images (N, H, W), uint8 or in [0, 1].
         samples: group -> generated images (M, H, W) of the same size.
         out: folder for the page and the key.
-        n: images a group, the group of real ones included (paper: 50).
-        practice: images to practise on, half of them real, none of them in the deck.
-        subjects: whose image each original is; at most one image of a subject is shown. None: each is someone else's.
-        title: heading of the page; readers see it, so let it tell nothing.
-        seed: None draws a random secret; a number makes a deck that can be made again, and guessed: for teaching and tests.
+        n: images per group, real ones included (paper: 50).
+        practice: practice images, half of them real, none of them in the deck.
+        subjects: person of each original; at most one image per person is shown. None: all are different people's.
+        title: heading of the page; readers see it, so it must reveal nothing.
+        seed: None draws a random secret; a number makes a deck that can be rebuilt, and guessed: for teaching and tests.
 
     Raises:
         InputError: too few images or subjects, images of several sizes, or a folder that holds another deck.
@@ -61,11 +62,11 @@ def build_deck(
     there = files.read_object(out / KEY_NAME)
     if there.get("source") != source and ((out / KEY_NAME).exists() or (out / PAGE_NAME).exists()):
         raise InputError(
-            f"{out} holds another deck, and readings of it need its key. Choose another folder, or move that one away."
+            f"{out} holds another deck, whose readings need its key. Choose another folder, or move that deck away."
         )
     if there and (out / PAGE_NAME).exists():
         return Deck.open(out)
-    if there:  # stopped before the page was written
+    if there:  # an earlier run stopped before it wrote the page
         secret = bytes.fromhex(there["secret"])
     else:
         secret = secrets.token_bytes(32) if seed is None else hashlib.sha256(f"{seed} {source}".encode()).digest()
@@ -93,7 +94,7 @@ def build_deck(
 
 
 def fingerprint(*parts) -> str:
-    """Ten hexadecimal digits that change with any of the arrays, mappings of arrays and plain values handed over."""
+    """Ten hexadecimal digits that change with any of the given arrays, mappings of arrays and plain values."""
     digest = hashlib.sha256()
     for part in parts:
         for value in [item for pair in part.items() for item in pair] if isinstance(part, Mapping) else [part]:
@@ -107,20 +108,20 @@ def fingerprint(*parts) -> str:
 
 def _uint8(images: np.ndarray, group: str) -> np.ndarray:
     images = as_images(images, f"The images of {group}")
-    return images if images.dtype == np.uint8 else np.round(np.clip(images, 0, 1) * 255).astype(np.uint8)
+    return images if images.dtype == np.uint8 else to_uint8(images)
 
 
 def _allowed(group: str) -> bool:
     if group == ORIGINAL:
-        raise InputError(f"A group of generated images cannot be called {ORIGINAL!r}: that is the group of the real ones.")
+        raise InputError(f"A group of generated images cannot be called {ORIGINAL!r}: that is the group of real images.")
     return True
 
 
 def _choose(groups: Mapping[str, np.ndarray], subjects, n: int, practice: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Which images are shown, n of each group, and which are practised on: real and fake in turn, the fakes from any group."""
+    """Images of the deck, n per group, and images for practice: real and fake in turn, the fakes from any group."""
     sizes = {group: images.shape[1:] for group, images in groups.items()}
     if len(set(sizes.values())) > 1:
-        raise InputError(f"All images of a deck must be of one size, and there are {sizes}. Bring them to one size first.")
+        raise InputError(f"All images of a deck must have one size, but there are {sizes}. Resize them first.")
     fakes = [group for group in groups if group != ORIGINAL]
     extra = {ORIGINAL: practice // 2} | {
         group: len(range(i, practice - practice // 2, len(fakes))) for i, group in enumerate(fakes)
@@ -131,14 +132,14 @@ def _choose(groups: Mapping[str, np.ndarray], subjects, n: int, practice: int, r
         who = np.array(subjects) if group == ORIGINAL and subjects is not None else None
         if who is not None:
             if len(who) != len(images):
-                raise InputError(f"There are {len(images)} real images, but subjects of {len(who)}.")
+                raise InputError(f"There are {len(images)} real images, but {len(who)} subjects for them.")
             order = order[np.sort(np.unique(who[order], return_index=True)[1])]
         wanted = n + extra[group]
         if len(order) < wanted:
             kind = "different subjects" if who is not None else "images"
             raise InputError(
-                f"The group {group} has {len(order)} {kind}, and {wanted} are needed: {n} to read and {extra[group]} to "
-                f"practise on. Choose a smaller n, less practice, or hand over more."
+                f"The group {group} has {len(order)} {kind}, but {wanted} are needed: {n} to read and {extra[group]} to "
+                f"practise on. Choose a smaller n or less practice, or provide more."
             )
         for i, index in enumerate(order[:wanted]):
             subject = str(who[index]) if who is not None else None

@@ -1,4 +1,4 @@
-"""Readings from CSV files, as browsers and spreadsheets write them; nothing is guessed, everything doubtful is named."""
+"""Readings from CSV files as browsers and spreadsheets write them; nothing is guessed, anything doubtful is reported."""
 
 import csv
 import io
@@ -24,15 +24,15 @@ def read_readings(paths: str | Path | Iterable[str | Path], key: pd.DataFrame, d
 
     Args:
         paths: one or more files, or a folder of CSV files.
-        key: of the deck, with the columns ``image`` and ``group``.
+        key: key of the deck, with the columns ``image`` and ``group``.
         deck: its id; files of other decks are refused.
 
     Returns:
-        One row a reading: reader, image, answer (``real`` or ``fake``), confidence (1 to 5, or missing), seconds (or missing).
+        One row per reading: reader, image, answer (real or fake), confidence (1 to 5, or missing), seconds (or missing).
 
     Raises:
-        InputError: no file, no such column, an answer other than real and fake, an unknown image, another deck, a reader
-            or a reading that is there twice.
+        InputError: no file, a missing column, an answer other than real and fake, an unknown image, another deck, a reader
+            or a reading that occurs twice.
     """
     tables, owner = [], {}
     for path in _files(paths):
@@ -40,8 +40,8 @@ def read_readings(paths: str | Path | Iterable[str | Path], key: pd.DataFrame, d
         for reader in table["reader"].unique():
             if reader in owner:
                 raise InputError(
-                    f"{path} and {owner[reader]} are both of reader {reader!r}. Hand over one of them; or, if one person read "
-                    "twice on purpose, give the second reading a name of its own in the column reader."
+                    f"{path} and {owner[reader]} are both of reader {reader!r}. Give one of them; or, if one person read "
+                    "twice on purpose, give the second reading another name in the column reader."
                 )
             owner[reader] = path
         tables.append(check_readings(table, key, str(path)))
@@ -57,18 +57,18 @@ def check_readings(readings: pd.DataFrame, key: pd.DataFrame, where: str = "The 
     strange = [answer for answer in readings["answer"].unique() if answer not in ANSWERS]
     if strange:
         raise InputError(
-            f"{where}: the answers must be 'real' or 'fake', and there is {listed(strange)}. Replace them in the file: which "
-            "of them means real is not for a program to guess."
+            f"{where}: the answers must be 'real' or 'fake', not {listed(strange)}. Replace them in the file: which "
+            "of them means real, a program cannot guess."
         )
     if len(unknown := sorted(set(readings["image"]) - set(key["image"]))):
         raise InputError(
             f"{where}: {len(unknown)} of {readings['image'].nunique()} images do not belong to this deck: {listed(unknown)}. "
-            "Hand over the key of the deck that was read."
+            "Give the key of the deck that was read."
         )
     doubled = readings[readings.duplicated(["reader", "image"], keep=False)]
     if len(doubled):
         named = [f"{image} by {reader}" for reader, image in doubled[["reader", "image"]].drop_duplicates().to_numpy()]
-        raise InputError(f"{where}: read more than once: {listed(named)}. Keep one row of each.")
+        raise InputError(f"{where}: read more than once: {listed(named)}. Keep one row for each.")
     if not len(readings):
         raise InputError(f"{where}: there is no reading in it. Export again from the page, with 'Save readings'.")
     return readings
@@ -80,23 +80,23 @@ def _files(paths: str | Path | Iterable[str | Path]) -> list[Path]:
     for path in paths:
         found += sorted(path.glob("*.csv")) if path.is_dir() else [path]
     if not found:
-        raise InputError(f"There is no CSV file of readings in {', '.join(map(str, paths)) or 'what was handed over'}.")
+        raise InputError(f"There is no CSV file of readings in {', '.join(map(str, paths)) or 'the files given'}.")
     return found
 
 
 def _read(path: Path, deck: str | None) -> pd.DataFrame:
-    """The rows of one file with an answer, under our names of columns."""
+    """The answered rows of one file, with our column names."""
     text = _decode(path)
     first = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=first.count)
     try:
         rows = [row for row in csv.reader(io.StringIO(text), delimiter=delimiter) if any(cell.strip() for cell in row)]
     except csv.Error as error:
-        raise InputError(f"{path} is no table ({error}). Save it as CSV (UTF-8), as the page writes it.") from error
+        raise InputError(f"{path} is not a table ({error}). Save it as CSV (UTF-8), as the page writes it.") from error
     header = [name.strip().casefold() for name in rows[0]] if rows else []
     if missing := [name for name in NEEDED if name not in header]:
         raise InputError(
-            f"{path} has no column {listed(missing)}; its first line is {first.strip()[:80]!r}. A readings file begins with "
+            f"{path} has no column {listed(missing)}; its first line is {first.strip()[:80]!r}. A readings file starts with "
             "the names of its columns, as the page writes them."
         )
     if doubled := sorted({name for name in header if name in COLUMNS and header.count(name) > 1}):
@@ -105,7 +105,7 @@ def _read(path: Path, deck: str | None) -> pd.DataFrame:
     table = pd.DataFrame(cells, columns=header, dtype=str)
     table = table.loc[:, ~table.columns.duplicated()]
     if deck and "deck" in table and len(others := sorted(set(table["deck"]) - {deck, ""})):
-        raise InputError(f"{path} holds readings of the deck {listed(others)}, and this is the deck {deck}.")
+        raise InputError(f"{path} holds readings of the deck {listed(others)}, but this is the deck {deck}.")
     table = table.reindex(columns=COLUMNS, fill_value="")
     table["answer"] = table["answer"].str.casefold()
     table = table[table["answer"] != ""].reset_index(drop=True)
@@ -114,9 +114,9 @@ def _read(path: Path, deck: str | None) -> pd.DataFrame:
     table["confidence"] = _numbers(table, "confidence", path)
     table["seconds"] = _numbers(table, "seconds", path)
     if len(wrong := table.loc[(table["seconds"] < 0) | np.isinf(table["seconds"]), "seconds"].unique()):
-        raise InputError(f"{path}: seconds must be 0 or more and finite, and there is {listed(wrong)}. Correct them.")
+        raise InputError(f"{path}: seconds must be 0 or more and finite, not {listed(wrong)}. Correct them.")
     if len(wrong := table.loc[table["confidence"].notna() & ~table["confidence"].isin(CONFIDENCES), "confidence"].unique()):
-        raise InputError(f"{path}: a confidence is a whole number from 1 to 5, and there is {listed(wrong)}.")
+        raise InputError(f"{path}: a confidence is a whole number from 1 to 5, not {listed(wrong)}.")
     return table
 
 
@@ -139,7 +139,7 @@ def _numbers(table: pd.DataFrame, column: str, path: Path) -> pd.Series:
     texts = table[column].str.replace(",", ".")
     numbers = pd.to_numeric(texts.where(texts != ""), errors="coerce")
     if len(wrong := table.loc[(texts != "") & numbers.isna(), column].unique()):
-        raise InputError(f"{path}: {column} must be numbers, and there is {listed(wrong)}.")
+        raise InputError(f"{path}: {column} must be numbers, not {listed(wrong)}.")
     return numbers.astype(float)
 
 

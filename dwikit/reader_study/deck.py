@@ -24,7 +24,7 @@ class Deck:
     Attributes:
         folder: holds the page (for readers) and the key (for the organizer).
         id: eight letters that page, key and readings share.
-        key: one row an image in the order of reading: image, group, index (position in the group's source), subject.
+        key: one row per image in the order of reading: image, group, index (position in the group's source), subject.
         images: (n, H, W) uint8 in the same order, as the page holds them.
     """
 
@@ -48,7 +48,7 @@ class Deck:
         folder = Path(folder)
         key = files.read_object(folder / KEY_NAME)
         if not {"deck", "images"} <= set(key):
-            raise InputError(f"There is no key at {folder / KEY_NAME}. Name the folder that `dwikit deck` wrote, key included.")
+            raise InputError(f"There is no key at {folder / KEY_NAME}. Give the folder that `dwikit deck` wrote, with its key.")
         table = _key_table(key, folder / KEY_NAME)
         try:
             content = page_content((folder / PAGE_NAME).read_text(encoding="utf-8"))
@@ -60,11 +60,11 @@ class Deck:
                 f"{folder / PAGE_NAME} cannot be read ({error}). The key needs the page it was made with."
             ) from error
         if deck != key["deck"] or names != table["image"].tolist():
-            raise InputError(f"{folder}: page {deck} and key {key['deck']} are of two decks.")
+            raise InputError(f"{folder}: page {deck} and key {key['deck']} belong to two decks.")
         return cls(folder, deck, table, images)
 
     def show(self, height: int = 720):
-        """The page in a frame of a notebook; it stays out of committed notebooks, being large."""
+        """The page in a frame of a notebook; too large to keep in committed notebooks."""
         from IPython.display import display
 
         page = html.escape(self.page.read_text(encoding="utf-8"), quote=True)
@@ -74,23 +74,23 @@ class Deck:
 
 
 def _key_table(key: dict, path: Path) -> pd.DataFrame:
-    """One row an image: image, group, index, subject.
+    """One row per image: image, group, index, subject.
 
     Raises:
-        InputError: the key holds something else.
+        InputError: the key is damaged.
     """
     rows, texts = key["images"], ("image", "group")
     sound = isinstance(rows, list) and rows and all(isinstance(row, dict) and set(KEY_COLUMNS) <= set(row) for row in rows)
     if not sound or not all(isinstance(row[name], str) for row in rows for name in texts):
-        raise InputError(f"{path} is damaged: it does not say of every image which it is. Put the key back as it was made.")
+        raise InputError(f"{path} is damaged: it does not identify every image. Restore the key as it was made.")
     table = pd.DataFrame(rows)[KEY_COLUMNS]
     if table["image"].duplicated().any():
-        raise InputError(f"{path} is damaged: it names an image twice. Put the key back as it was made.")
+        raise InputError(f"{path} is damaged: it names an image twice. Restore the key as it was made.")
     return table
 
 
 def page_content(page: str) -> dict:
-    """What a page says of its images: deck, title, height, width, practice and images (each image and pixels, base64).
+    """Content of a page: deck, title, height, width, practice and images (each image and pixels, base64).
 
     Raises:
         ValueError: no such page.

@@ -1,4 +1,4 @@
-"""Images for a deck, and whose they are, from folders and files as an organizer has them."""
+"""Images for a deck and their subjects, from an organizer's folders and files."""
 
 from pathlib import Path
 
@@ -12,15 +12,15 @@ def read_images(path: str | Path) -> tuple[np.ndarray, list[str] | None]:
     """Images and the subject of each.
 
     Args:
-        path: a store of slices, or whatever ``dwikit evaluate`` takes: a folder of grey PNG or of NIfTI files, ``.npy``,
+        path: a store of slices, or anything that ``dwikit evaluate`` reads: a folder of grey PNG or of NIfTI files, ``.npy``,
             ``.npz``, ``.nii``.
 
     Returns:
-        Images (N, H, W) uint8, and their subjects: those of the store; for a folder, what stands before the first ``_`` or
+        Images (N, H, W) uint8, and their subjects: those of the store; for a folder, the part before the first ``_`` or
         ``.`` of a file's name (``sub-01_slice-12.png``); None for a single file.
 
     Raises:
-        InputError: nothing there, or nothing that can be used.
+        InputError: nothing usable there.
     """
     path = Path(path)
     if (path / "images.npy").is_file():

@@ -1,7 +1,7 @@
-"""The paper's readings, reconstructed: which two-by-two tables do its margins and its kappa allow?
+"""The paper's readings, reconstructed: which two-by-two tables fit its margins and its kappa?
 
-Table 2 gives, for each group of 50 images, how many each reader called real. How often both did in the same image is not
-printed; but it can only be so many, and the printed kappa chooses.
+Table 2 gives, for each group of 50 images, how many each reader called real. How often both agreed on an image is not
+printed, but few values are possible, and the printed kappa selects one.
 """
 
 import itertools
@@ -17,10 +17,10 @@ CELLS = ["both_real", "only_1_real", "only_2_real", "both_fake"]
 
 
 def margins(shares: pd.DataFrame = paper.TABLE_2, n: int = paper.N_READ) -> dict[str, tuple[int, int]]:
-    """Shares of n images a group as counts: group -> (called real by reader 1, by reader 2).
+    """Shares of n images per group as counts: group -> (called real by reader 1, by reader 2).
 
     Raises:
-        InputError: a share that n images cannot give.
+        InputError: a share that is impossible with n images.
     """
     counts = {}
     for group, row in shares.iterrows():
@@ -32,19 +32,19 @@ def margins(shares: pd.DataFrame = paper.TABLE_2, n: int = paper.N_READ) -> dict
 
 
 def overlaps(first: int, second: int, n: int) -> range:
-    """How many of n images both readers can have called real, if the first called so many real and the second so many."""
+    """Possible numbers of n images that both readers called real, given how many each called real."""
     return range(max(0, first + second - n), min(first, second) + 1)
 
 
 def joint_tables(counts: Mapping[str, tuple[int, int]] | None = None, n: int = paper.N_READ) -> pd.DataFrame:
-    """Every way in which two readers with these margins can have read, summed over the groups.
+    """Every joint table possible with these margins, summed over the groups.
 
     Args:
         counts: group -> (called real by reader 1, by reader 2) of n images; None: the paper's Table 2.
-        n: images a group.
+        n: images per group.
 
     Returns:
-        One row a way: ``both_real``, ``only_1_real``, ``only_2_real``, ``both_fake``, ``disagreements``, ``kappa``, and, by
+        One row per table: ``both_real``, ``only_1_real``, ``only_2_real``, ``both_fake``, ``disagreements``, ``kappa``, and, by
         group, how many images both called real (``both_real in <group>``); fewest disagreements first.
     """
     counts = margins() if counts is None else counts
@@ -60,14 +60,14 @@ def joint_tables(counts: Mapping[str, tuple[int, int]] | None = None, n: int = p
 
 
 def consistent(tables: pd.DataFrame, kappa: float = paper.KAPPA, digits: int = 2) -> pd.DataFrame:
-    """Those of the tables whose kappa rounds to the printed one."""
+    """The tables whose kappa rounds to the printed one."""
     return tables[tables["kappa"].round(digits) == kappa].reset_index(drop=True)
 
 
 def paper_readings() -> tuple[pd.DataFrame, pd.DataFrame]:
     """Key and readings of 250 images that realize Table 2 and the printed kappa: the only joint table that does.
 
-    Which image of a group it was is unknown and does not matter to any table; confidences and times were not published.
+    Which images of a group these were is unknown and affects no table; confidences and times were not published.
 
     Returns:
         The key (``image``, ``group``) and the readings (``reader``, ``image``, ``answer``), as ``score_readings`` takes them.

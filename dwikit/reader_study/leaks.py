@@ -1,4 +1,4 @@
-"""Does a page give its answers away? A classifier that sees everything of a page but the pixels, against chance."""
+"""Does a page give its answers away? A classifier that sees everything on a page but the pixels, against chance."""
 
 import base64
 import zlib
@@ -15,13 +15,13 @@ from dwikit.reader_study.roc import area
 
 
 def page_features(page: str) -> pd.DataFrame:
-    """What a page tells of each image apart from its pixels: place in the file, length, letters of its name, neighbours.
+    """What a page reveals about each image besides its pixels: place in the file, length, letters of its name, neighbours.
 
     Args:
         page: text of the page.
 
     Returns:
-        One row an image, in the order of reading, all columns numbers.
+        One row per image, in the order of reading; all columns are numbers.
     """
     entries = page_content(page)["images"]
     names = [entry["image"] for entry in entries]
@@ -41,20 +41,20 @@ def page_features(page: str) -> pd.DataFrame:
 
 
 def compressed_length(page: str) -> np.ndarray:
-    """Bytes of each image if it were compressed without loss (deflate, as in PNG): the leak that raw pixels avoid."""
+    """Bytes of each image if compressed without loss (deflate, as in PNG): the leak that raw pixels avoid."""
     entries = page_content(page)["images"]
     return np.array([len(zlib.compress(base64.b64decode(entry["pixels"]), 9)) for entry in entries])
 
 
 def separation(features: Sequence[pd.DataFrame], fake: Sequence[np.ndarray], seed: int = 0) -> pd.DataFrame:
-    """How well a random forest tells real from fake by such features, always on images that it was not trained on.
+    """How well a random forest tells real from fake by such features, on images it was not trained on.
 
-    Two ways of cheating are tried: a rule that holds in every deck (trained on all decks but one), and a rule of one deck
+    Two ways to cheat are tried: a rule that holds in every deck (trained on all decks but one), and a rule of one deck
     (trained on four fifths of its images).
 
     Args:
-        features: one table a deck.
-        fake: one array (n,) of bool a deck.
+        features: one table per deck.
+        fake: one array (n,) of bool per deck.
         seed: of the forest.
 
     Returns:
@@ -82,7 +82,7 @@ def leak_test(decks: Sequence[Deck], seed: int = 0) -> pd.DataFrame:
 
 
 def _held_out(features: pd.DataFrame, fake: np.ndarray, seed: int, decks: np.ndarray | None = None) -> np.ndarray:
-    """Probability of fake of each image, from a forest that was trained without it (or without its deck)."""
+    """Probability that each image is fake, from a forest trained without it (or without its deck)."""
     forest = RandomForestClassifier(40, min_samples_leaf=5, class_weight="balanced_subsample", random_state=seed)
     folds = StratifiedKFold(5, shuffle=True, random_state=seed) if decks is None else GroupKFold(min(5, decks.max() + 1))
     return cross_val_predict(forest, features, fake, groups=decks, cv=folds, method="predict_proba")[:, 1]

@@ -1,7 +1,7 @@
-"""Machines as readers: classifiers that answer a deck as a person would, without having seen its images or its patients.
+"""Machines as readers: classifiers that read a deck as a person would, without having seen its images or its people.
 
-They are no radiologists: they have seen hundreds of labelled images of the very same networks before. They stand in where there
-are no readings yet, and say what an attentive program can find.
+They are not radiologists: they have seen hundreds of labelled images of the same networks. They stand in where there
+are no readings yet, and show what an attentive program can find.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +28,7 @@ def shapes(images: np.ndarray) -> np.ndarray:
 
 
 def textures(images: np.ndarray) -> np.ndarray:
-    """Logarithms of the power at eight ranges of spatial frequency: (n, H, W) uint8 -> (n, 8). Where things are is lost."""
+    """Log power in eight bands of spatial frequency: (n, H, W) uint8 -> (n, 8). Position is lost."""
     power = np.abs(np.fft.fftshift(np.fft.fft2(images / 255), axes=(1, 2))) ** 2
     height, width = images.shape[1:]
     y, x = np.ogrid[-(height // 2) : height - height // 2, -(width // 2) : width - width // 2]
@@ -38,12 +38,12 @@ def textures(images: np.ndarray) -> np.ndarray:
 
 
 LOOKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"Machine (shapes)": shapes, "Machine (textures)": textures}
-"""Name of a machine reader -> what it looks at."""
+"""Name of a machine reader -> its features."""
 
 
 @dataclass(frozen=True)
 class MachineReading:
-    """A machine's readings of a deck, and its accuracy on other patients while it learned (0.5 by chance)."""
+    """A machine's readings of a deck, and its cross-validated accuracy on other people (0.5 by chance)."""
 
     readings: pd.DataFrame
     practice: float
@@ -58,22 +58,22 @@ def read_deck(
     n: int = 1000,
     seed: int = 0,
 ) -> MachineReading:
-    """Let a machine read a deck: logistic regression, trained on images and patients that the deck does not show.
+    """Let a machine read a deck: logistic regression, trained on images and people that the deck does not show.
 
     Args:
-        deck: built from these originals, samples and subjects.
-        name: of the machine, one of ``LOOKS``.
+        deck: deck built from these originals, samples and subjects.
+        name: name of the machine, one of ``LOOKS``.
         originals: real images (N, H, W).
         samples: group -> generated images (M, H, W).
-        subjects: whose image each original is.
-        n: images to learn from, at most; half real, half fake.
+        subjects: person of each original.
+        n: images to learn from, at most, half real and half fake.
         seed: of the choice.
 
     Returns:
         Readings with a confidence of 1 to 5 (how far the probability lies from one half), and the cross-validated accuracy.
 
     Raises:
-        InputError: too few patients or images are left beside those of the deck.
+        InputError: too few people or images are left outside the deck.
     """
     rng = np.random.default_rng(seed)
     look = LOOKS[name]
@@ -85,7 +85,7 @@ def read_deck(
         left = np.setdiff1d(np.arange(len(images)), deck.key.loc[deck.key["group"] == group, "index"])
         fakes.append(metrics.as_images(images)[rng.permutation(left)[: len(real) // len(samples)]])
     if len(np.unique(subjects[real])) < 2 or not sum(map(len, fakes)):
-        raise InputError(f"{name} needs two patients and some samples that the deck does not show. Build a smaller deck.")
+        raise InputError(f"{name} needs two people and some samples that the deck does not show. Build a smaller deck.")
     images = np.concatenate([metrics.as_images(originals)[real], *fakes])
     fake = np.arange(len(images)) >= len(real)
     x = look(images)

@@ -1,4 +1,4 @@
-"""How many images and how many readers does a study need? By simulation, every assumption a number that one can change."""
+"""How many images and readers does a study need? By simulation; every assumption is a number you can change."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from scipy.optimize import brentq
 from scipy.special import expit
 
 SIZES = (5, 10, 20, 30, 50, 75, 100, 150, 200, 300, 500)
-"""Images a group that are tried."""
+"""Numbers of images per group to try."""
 
 
 def half_width(
@@ -22,20 +22,20 @@ def half_width(
 ) -> float:
     """Half the width of the range in which 95 of 100 such studies find the share of a group's images called real.
 
-    In each simulated study other readers look at other images. A reader is more or less trusting, an image more or less
+    Each simulated study has other readers and other images. A reader is more or less trusting, an image more or less
     convincing, both normally distributed on the scale of log odds; the answer is drawn with the resulting probability.
 
     Args:
-        share: called real, on average over all readers and images, between 0 and 1.
-        images: of the group.
-        readers: who all read the same images.
-        reader_sd: spread between readers, log odds; 0.5 lets two thirds of the readers lie within a factor 1.65 in odds.
+        share: share called real, averaged over all readers and images, between 0 and 1.
+        images: number of images of the group.
+        readers: number of readers, who all read the same images.
+        reader_sd: spread between readers, log odds; with 0.5, two thirds of the readers lie within a factor of 1.65 in odds.
         image_sd: spread between images, log odds.
-        studies: simulated.
+        studies: number of simulated studies.
         seed: of the simulation.
 
     Returns:
-        Half the distance between the 2.5th and the 97.5th percentile of the share found (mean over readers).
+        Half the distance between the 2.5th and 97.5th percentiles of the share found (mean over readers).
     """
     rng = np.random.default_rng(seed)
     spread = np.hypot(reader_sd, image_sd) * rng.standard_normal(20_000)
@@ -49,16 +49,16 @@ def half_width(
 
 
 def images_needed(share: float, wanted: float, readers: Sequence[int] = (1, 2, 3, 5, 10), **assumptions: float) -> pd.Series:
-    """The fewest images a group, of ``SIZES``, with which a share is found to within +- ``wanted``, by number of readers.
+    """The fewest images per group, of ``SIZES``, that find a share to within +- ``wanted``, by number of readers.
 
     Args:
-        share: called real, as in ``half_width``.
+        share: share called real, as in ``half_width``.
         wanted: half width of the 95 percent range.
         readers: numbers of readers to try.
         **assumptions: ``reader_sd``, ``image_sd``, ``studies``, ``seed`` of ``half_width``.
 
     Returns:
-        Number of readers -> images, as text; "more than 500" where no number of images helps, since readers differ.
+        Number of readers -> images, as text; "more than 500" if no number of images helps, since readers differ.
     """
     needed = {}
     for count in readers:
@@ -73,7 +73,7 @@ def kappa_half_width(table: Sequence[Sequence[int]], images: int, studies: int =
     Args:
         table: counts (2, 2) of a study of the same kind, a pilot or the paper's.
         images: in the whole deck.
-        studies: simulated, each with other images.
+        studies: number of simulated studies, each with other images.
         seed: of the simulation.
     """
     cells = np.asarray(table, float).ravel()

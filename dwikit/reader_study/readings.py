@@ -1,6 +1,6 @@
-"""What readings say: Table 2 with intervals, right and wrong answers, agreement, differences, ROC.
+"""Scores of readings: Table 2 with intervals, right and wrong answers, agreement, differences, ROC.
 
-Numbers that do not exist are left out of the tables and named in ``Scores.notes``; no table holds a NaN.
+Undefined numbers are left out of the tables and explained in ``Scores.notes``; no table holds a NaN.
 """
 
 import itertools
@@ -22,19 +22,19 @@ ORIGINAL = "original"
 
 @dataclass(frozen=True)
 class Scores:
-    """Everything that a reader study's readings give. Shares lie in [0, 1], intervals are of 95 percent."""
+    """All scores of a reader study. Shares lie in [0, 1], intervals cover 95 percent."""
 
     called_real: pd.DataFrame
     """Table 2: reader, group, n, real (count), share, low, high (Wilson)."""
     accuracy: pd.DataFrame
-    """One row a reader: n, accuracy with interval, chance, p, sensitivity (fakes called fake), specificity (real called
+    """One row per reader: n, accuracy with interval, chance, p, sensitivity (fakes called fake), specificity (real called
     real), both with interval, and balanced (their mean)."""
     agreement: pd.DataFrame
     """statistic, readers, n, value, se, low, high."""
     differences: pd.DataFrame
     """McNemar's exact test for each pair: first, second, n, only_first and only_second right, p."""
     roc: pd.DataFrame
-    """One row a reader who gave confidences: reader, n, area, se, low, high."""
+    """One row per reader who gave confidences: reader, n, area, se, low, high."""
     curves: dict[str, tuple[np.ndarray, np.ndarray]]
     """reader -> (false alarms, hits): shares of real and of fake images called fake at each threshold."""
     notes: list[str]
@@ -45,11 +45,11 @@ def score_readings(readings: pd.DataFrame, key: pd.DataFrame) -> Scores:
     """Score readings against the key of their deck.
 
     Args:
-        readings: ``reader``, ``image``, ``answer``, and ``confidence`` where given, as ``read_readings`` returns them.
+        readings: ``reader``, ``image``, ``answer``, and ``confidence`` if given, as ``read_readings`` returns them.
         key: ``image`` and ``group``; the group ``original`` is real, all others are fake.
 
     Raises:
-        InputError: unknown images, doubled readings, answers other than real and fake.
+        InputError: unknown images, duplicate readings, answers other than real and fake.
     """
     check_readings(readings, key)
     known = list(paper.LABELS)
@@ -98,7 +98,7 @@ def _called_real(joined: pd.DataFrame, groups: list[str]) -> pd.DataFrame:
 
 
 def _accuracy(joined: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
-    """Right answers, and what the same number of "real" would get if dealt at random over the images (Fisher's exact test)."""
+    """Right answers, and what the same number of "real" would score if assigned to images at random (Fisher's exact test)."""
     rows = []
     for reader, some in joined.groupby("reader", sort=False):
         real, called, n = some["real"], some["called_real"], len(some)
@@ -106,7 +106,7 @@ def _accuracy(joined: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
             notes.append(f"{reader} read only {'real' if real.all() else 'fake'} images: accuracy would say nothing.")
             continue
         if called.nunique() < 2:
-            notes.append(f"{reader} called every image {'real' if called.all() else 'fake'}: told nothing apart.")
+            notes.append(f"{reader} called every image {'real' if called.all() else 'fake'}: distinguished nothing.")
         table = [[(real & called).sum(), (real & ~called).sum()], [(~real & called).sum(), (~real & ~called).sum()]]
         row = {"reader": reader, "n": n}
         row |= _prefixed("accuracy", wilson(int(some["right"].sum()), n))
@@ -190,14 +190,14 @@ def _roc(joined: pd.DataFrame, notes: list[str]) -> tuple[pd.DataFrame, dict]:
         if not len(given):
             continue
         if len(given) < len(some):
-            notes.append(f"{reader} gave a confidence for {len(given)} of {len(some)} images: the ROC stands on those.")
+            notes.append(f"{reader} gave a confidence for {len(given)} of {len(some)} images: the ROC uses those.")
         if given["real"].nunique() < 2:
             notes.append(f"{reader} gave confidences for {'real' if given['real'].all() else 'fake'} images only: no ROC.")
             continue
         fakeness = np.where(given["called_real"], -given["confidence"], given["confidence"]).astype(float)
         area = roc.area(fakeness, ~given["real"].to_numpy())
         if area.se == 0:
-            notes.append(f"{reader}: the area's interval has no width, since no pair of images was ranked otherwise.")
+            notes.append(f"{reader}: the area's interval has no width, since every pair of images was ranked the same way.")
         row = {"reader": reader, "n": len(given), "area": area.value, "se": area.se}
         rows.append(row | {"low": max(0.0, area.low), "high": area.high})
         curves[reader] = roc.curve(fakeness, ~given["real"].to_numpy())

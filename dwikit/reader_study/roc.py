@@ -1,4 +1,4 @@
-"""The receiver operating characteristic of a reader who said how sure she was."""
+"""The receiver operating characteristic of a reader who gave confidences."""
 
 import numpy as np
 from scipy.stats import rankdata
@@ -13,7 +13,7 @@ def area(score: np.ndarray, positive: np.ndarray) -> Estimate:
 
     Args:
         score: (n,); high speaks for positive.
-        positive: (n,) bool; both kinds are there.
+        positive: (n,) bool; both values must occur.
     """
     pos, neg = score[positive], score[~positive]
     together = rankdata(np.concatenate([pos, neg]))

@@ -1,4 +1,6 @@
-"""A reader study's numbers as tables for people: percent with intervals, every reader a column or a row."""
+"""A reader study's numbers as readable tables: percent with intervals, one column or row per reader."""
+
+from collections.abc import Mapping
 
 import pandas as pd
 
@@ -6,12 +8,13 @@ from dwikit import paper
 from dwikit.reader_study.readings import Scores, wilson
 
 
-def table_2(scores: Scores, beside_paper: bool = False) -> pd.DataFrame:
-    """Table 2: percent of each group's images called real, with 95 percent interval (Wilson), one column a reader.
+def table_2(scores: Scores, beside_paper: bool = False, labels: Mapping[str, str] = paper.LABELS) -> pd.DataFrame:
+    """Table 2: percent of each group's images called real, with 95 percent interval (Wilson), one column per reader.
 
     Args:
         scores: of a study.
-        beside_paper: add the paper's two readers, whose intervals stand on 50 images a group.
+        beside_paper: add the paper's two readers, whose intervals come from 50 images per group.
+        labels: labels of groups; a group without one keeps its name.
     """
     cells = {}
     for row in scores.called_real.itertuples():
@@ -24,7 +27,7 @@ def table_2(scores: Scores, beside_paper: bool = False) -> pd.DataFrame:
             table[f"paper, {column.replace('_', ' ')}"] = [
                 "-" if pd.isna(share) else percent(**_published(share)) for share in shares
             ]
-    return table.rename(index=paper.LABELS).rename_axis("called real")
+    return table.rename(index=dict(labels)).rename_axis("called real")
 
 
 def percent(share: float, low: float, high: float) -> str:
@@ -37,7 +40,7 @@ def _published(share: float) -> dict[str, float]:
 
 
 def accuracy(scores: Scores) -> pd.DataFrame:
-    """Right answers, chance, and what was recognized, one row a reader."""
+    """Right answers, chance, sensitivity and specificity, one row per reader."""
     rows = {}
     for row in scores.accuracy.to_dict("records"):
         rows[row["reader"]] = {
@@ -62,7 +65,7 @@ def p_value(p: float) -> str:
 
 
 def agreement(scores: Scores) -> pd.DataFrame:
-    """Kappa and its relatives with standard error and interval, one row a statistic and set of readers."""
+    """Kappa and its relatives with standard error and interval, one row per statistic and set of readers."""
     rows = [
         {
             "statistic": row.statistic,
@@ -78,7 +81,7 @@ def agreement(scores: Scores) -> pd.DataFrame:
 
 
 def differences(scores: Scores) -> pd.DataFrame:
-    """McNemar's test between readers, one row a pair."""
+    """McNemar's test between readers, one row per pair."""
     rows = {
         f"{row.first} and {row.second}": {
             "images": str(row.n),
@@ -92,7 +95,7 @@ def differences(scores: Scores) -> pd.DataFrame:
 
 
 def roc(scores: Scores) -> pd.DataFrame:
-    """Area under the ROC curve, one row a reader who said how sure."""
+    """Area under the ROC curve, one row per reader who gave confidences."""
     rows = {
         row.reader: {"images": str(row.n), "area": f"{row.area:.3f}", "95 % interval": f"{row.low:.3f} to {row.high:.3f}"}
         for row in scores.roc.itertuples()
@@ -101,7 +104,7 @@ def roc(scores: Scores) -> pd.DataFrame:
 
 
 def everything(scores: Scores) -> dict[str, pd.DataFrame]:
-    """Heading -> table, without empty ones."""
+    """Heading -> table; empty tables are left out."""
     tables = {
         "Called real (Table 2)": table_2(scores),
         "Right and wrong": accuracy(scores),

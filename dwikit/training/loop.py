@@ -1,4 +1,4 @@
-"""The loop over epochs, which can be stopped at any moment: one epoch is the unit that is kept."""
+"""The loop over epochs, which can be stopped at any moment: complete epochs are kept."""
 
 import importlib.util
 import math
@@ -16,9 +16,9 @@ from dwikit.backend import distribution, gradients
 from dwikit.backend.machines import ALONE, Alone
 from dwikit.common import files
 from dwikit.common.errors import InputError
-from dwikit.slices import SliceStore
+from dwikit.slices import SliceStore, to_uint8
 from dwikit.training import health
-from dwikit.training.outcome import SAMPLE_SEED, quantize, read_log
+from dwikit.training.outcome import SAMPLE_SEED, read_log
 
 GRID_LATENTS = 12
 GRID_ROWS = 6
@@ -42,28 +42,28 @@ def fit(
 ) -> None:
     """Train until ``model.epochs_done == epochs``, writing the model, the log and a row of the grid after each epoch.
 
-    Bit for bit repeatable on the CPU (unless ``deterministic`` is off): killed at any moment and started again, it ends with
+    Repeatable bit for bit on the CPU (unless ``deterministic`` is off): killed at any moment and restarted, it ends with
     the same weights.
 
     Args:
         model: fresh, or loaded from ``folder / "model.keras"``.
         store: slices; the training split is used.
         folder: of the results.
-        epochs: in all, those done before included.
-        steps_per_epoch: batches an epoch; None means one pass over the training split.
+        epochs: total, including those done before.
+        steps_per_epoch: batches per epoch; None means one pass over the training split.
         flip: mirror a random half of the slices.
         seed: of the order of the slices.
-        health_checks: stop when the training is no longer worth its minutes (``dwikit.training.health``).
+        health_checks: stop when the training is no longer worth continuing (``dwikit.training.health``).
         tensorboard: also write logs for TensorBoard to ``folder / "tensorboard"``.
-        deterministic: ask the backend for results that repeat bit for bit; TensorFlow then compiles no step with XLA, in
-            the whole process.
-        minutes: stop before the epoch that would end later than this; None: never.
-        machines: those that train together; the first of them writes.
+        deterministic: ask the backend for results that repeat bit for bit; TensorFlow then compiles no step with XLA in
+            this process.
+        minutes: stop before an epoch that would end later than this; None: never.
+        machines: machines that train together; the first of them writes.
 
     Raises:
         TrainingStopped: a health check failed; the message names what to change.
-        InputError: a batch larger than the training split, or the folder cannot be written.
-        KeyboardInterrupt: Ctrl-C, after a line that says how to go on.
+        InputError: a batch larger than the training split, or a folder that cannot be written.
+        KeyboardInterrupt: Ctrl-C, after a line that says how to resume.
     """
     folder = Path(folder)
     if deterministic:
@@ -87,7 +87,7 @@ def fit(
     except KeyboardInterrupt:
         tqdm.write(
             f"Stopped in epoch {model.epochs_done + 1} of {epochs}. {folder / 'model.keras'} holds the model after "
-            f"{model.epochs_done} complete epochs; run the same again to go on from there."
+            f"{model.epochs_done} complete epochs; run the same again to resume from there."
         )
         raise
 
@@ -100,17 +100,17 @@ class Follower(keras.callbacks.Callback):
         self.batches, self.machines = batches, machines
 
     def on_epoch_begin(self, epoch: int, logs=None) -> None:
-        """Tell the batches which epoch it is (Keras ends an epoch more than it begins)."""
+        """Tell the batches which epoch it is (Keras ends one epoch more than it begins)."""
         self.batches.epoch = epoch
 
     def on_epoch_end(self, epoch: int, logs=None) -> None:
-        """Wait until the first machine has written what this epoch brought."""
+        """Wait until the first machine has written this epoch's results."""
         self.model.epochs_done = epoch + 1
         self.model.stop_training = self.machines.any(False)
 
 
 class Keeper(keras.callbacks.Callback):
-    """After each epoch: a look at the samples, a row of the log, the model, and now and then images of the same latents."""
+    """After each epoch: check the samples, write a row of the log, the model, and at some epochs images of the same latents."""
 
     def __init__(
         self,
@@ -133,12 +133,12 @@ class Keeper(keras.callbacks.Callback):
             self.rows = read_log(folder).head(model.epochs_done).to_dict("records")
 
     def on_epoch_begin(self, epoch: int, logs=None) -> None:
-        """Start the clock, and tell the batches which epoch it is (Keras ends an epoch more than it begins)."""
+        """Start the clock, and tell the batches which epoch it is (Keras ends one epoch more than it begins)."""
         self.batches.epoch = epoch
         self.start = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs=None) -> None:
-        """Write what this epoch brought; the model last, since it says how many epochs count."""
+        """Write this epoch's results; the model last, since it says how many epochs count."""
         seconds = round(time.perf_counter() - self.start, 3)
         row = {"epoch": epoch + 1, "seconds": seconds, **{name: float(value) for name, value in (logs or {}).items()}}
         images = self.model.sample(WATCHED, seed=SAMPLE_SEED)
@@ -147,7 +147,7 @@ class Keeper(keras.callbacks.Callback):
         if self.checks:
             health.check(self.model, self.rows)
         if epoch + 1 in self.grid_epochs:
-            files.write_array(self.folder / "grid" / f"epoch-{epoch + 1:05d}.npy", quantize(images[:GRID_LATENTS]))
+            files.write_array(self.folder / "grid" / f"epoch-{epoch + 1:05d}.npy", to_uint8(images[:GRID_LATENTS, ..., 0]))
         self.model.epochs_done = epoch + 1
         last, best = self.folder / "model.keras", self.folder / "best.keras"
         if self.rows[-1]["distance"] <= min(row["distance"] for row in self.rows):
@@ -159,10 +159,10 @@ class Keeper(keras.callbacks.Callback):
         self.model.stop_training = self.machines.any(now + (now - self.start) > self.deadline)
 
     def _watch(self, images: np.ndarray) -> dict[str, float]:
-        """Variety and distance to the data of samples; NaN where the samples are."""
+        """Variety of samples and their distance to the data; NaN if the samples contain NaN."""
         if not np.isfinite(images).all():
             return {"variety": math.nan, "distance": math.nan}
-        images = quantize(images)
+        images = to_uint8(images[..., 0])
         return {
             "variety": metrics.intra_sample_diversity(images) / self.diversity,
             "distance": self.space.distance(images),
@@ -179,7 +179,7 @@ class ProgressBar(keras.callbacks.Callback):
         )
 
     def on_train_batch_end(self, batch: int, logs=None) -> None:
-        """Move on to the steps done."""
+        """Advance to the steps done."""
         steps = self.params["steps"] * self.model.epochs_done + batch + 1
         if steps - self.bar.n >= 10 or batch + 1 == self.params["steps"]:
             self.bar.set_postfix({name: f"{float(value):.3g}" for name, value in (logs or {}).items()}, refresh=False)

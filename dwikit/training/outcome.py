@@ -1,9 +1,10 @@
-"""A training's folder, and what is read from it and drawn into it.
+"""A training's folder, read and written.
 
-settings.json   everything that decides the result; another value starts anew
+settings.json   everything that decides the result; a different value starts a new training
+departures.csv  where this run departs from the paper and the preset, each with its reason
 model.keras     the model after the last complete epoch, with optimizers, random state and epochs done
-best.keras      the model after the epoch whose samples lay nearest to the data (column distance of the log)
-log.csv         one row an epoch: terms of the loss, and how the watched samples stand to the data
+best.keras      the model after the epoch whose samples were nearest to the data (column distance of the log)
+log.csv         one row per epoch: terms of the loss, and how samples compare with the data
 grid/           images of the same latents after six of the epochs, (12, H, W) uint8 each
 samples.npy     (n, H, W) uint8; for the VAEs also reconstructions.npy and originals.npy
 """
@@ -17,23 +18,50 @@ import pandas as pd
 from dwikit import models
 from dwikit.common import files
 from dwikit.common.errors import InputError
-from dwikit.slices import SliceStore
+from dwikit.slices import SliceStore, to_uint8
 
 SAMPLE_SEED = 1_000
-"""Samples are drawn with this seed, apart from those of training."""
+"""Samples are drawn with this seed, different from those of training."""
 
 
 @dataclasses.dataclass
 class Run:
-    """A trained model and the folder of what belongs to it; ``card`` where the weights came with the kit."""
+    """A trained model and its folder; ``card`` if the weights came with the kit."""
 
     model: models.GenerativeModel
     folder: Path
     card: dict | None = None
 
     @property
+    def label(self) -> str:
+        """The model's."""
+        return self.model.label
+
+    @property
+    def origin(self) -> str:
+        """Origin of its samples, in a few words."""
+        return "the kit's weights" if self.card else f"{self.model.epochs_done} epochs"
+
+    @property
+    def reconstructs(self) -> bool:
+        """Whether it also reconstructs images."""
+        return hasattr(self.model, "reconstruct")
+
+    @property
+    def departures(self) -> pd.DataFrame:
+        """Where it departs from the paper and its preset (``train.departures``); empty if not recorded."""
+        path = self.folder / "departures.csv"
+        return pd.read_csv(path, index_col=0, dtype=str) if path.is_file() else pd.DataFrame()
+
+    @property
+    def grids(self) -> dict[int, np.ndarray]:
+        """Epoch -> (12, H, W) uint8 images of the same latents after that epoch."""
+        files_of_grids = sorted((self.folder / "grid").glob("epoch-*.npy"))
+        return {int(path.stem.removeprefix("epoch-")): np.load(path, allow_pickle=False) for path in files_of_grids}
+
+    @property
     def title(self) -> str:
-        """The model's label, with what one must know of it: other than ImageNet's features, other than one's own weights."""
+        """The model's label, noting features other than ImageNet's and weights that came with the kit."""
         notes = []
         if "features" in self.model.config:
             notes.append("VGG16 features" if self.model.config["features"] == "imagenet" else "pretext features")
@@ -42,7 +70,7 @@ class Run:
         return f"{self.model.label} ({', '.join(notes)})" if notes else self.model.label
 
     def facts(self) -> dict:
-        """What a provenance file says of this run."""
+        """This run in a provenance file."""
         if self.card:
             return self.card
         log = self.log
@@ -56,7 +84,7 @@ class Run:
 
     @property
     def log(self) -> pd.DataFrame:
-        """One row an epoch: seconds, and the average of every term of the loss."""
+        """One row per epoch: seconds, and the average of every term of the loss."""
         return read_log(self.folder).set_index("epoch")
 
     @property
@@ -83,24 +111,24 @@ class Run:
 
 
 def read_log(folder: Path) -> pd.DataFrame:
-    """The log of a training: epoch, seconds, every term of the loss, variety and distance, one row an epoch.
+    """The log of a training: epoch, seconds, every term of the loss, variety and distance, one row per epoch.
 
     Raises:
-        InputError: there is none, or it is damaged.
+        InputError: it is missing or damaged.
     """
     path = folder / "log.csv"
     try:
         log = pd.read_csv(path)
     except (OSError, ValueError, OverflowError) as error:
-        raise InputError(f"{path} cannot be read ({error}). It is written anew when the network is trained again.") from error
+        raise InputError(f"{path} cannot be read ({error}). It is rewritten when the network is trained again.") from error
     missing = {"epoch", "seconds", "variety", "distance"} - set(log)
     if missing or list(log["epoch"]) != list(range(1, len(log) + 1)) or not all(kind.kind in "fi" for kind in log.dtypes):
-        raise InputError(f"{path} is damaged: it is no table of numbers, one row an epoch. Train the network again.")
+        raise InputError(f"{path} is damaged: it is not a table of numbers with one row per epoch. Train the network again.")
     return log
 
 
 def set_aside(folder: Path) -> Path:
-    """Give a folder another name, ``<name>.before-1`` or the next that is free, and return it: nothing computed is lost."""
+    """Rename a folder to ``<name>.before-1`` or the next free name and return it: nothing computed is lost."""
     aside = next(path for i in range(1, 10**6) if not (path := folder.with_name(f"{folder.name}.before-{i}")).exists())
     return folder.rename(aside)
 
@@ -108,25 +136,22 @@ def set_aside(folder: Path) -> Path:
 # ==== Samples ====
 
 
-def quantize(images: np.ndarray) -> np.ndarray:
-    """Images (n, H, W, 1) or (n, H, W) in [0, 1] as (n, H, W) uint8: what every metric sees."""
-    return np.round(np.clip(images.reshape(images.shape[:3]), 0, 1) * 255).astype(np.uint8)
-
-
 def held_out(store: SliceStore, n: int | None = None) -> np.ndarray:
-    """Positions in the store of the slices that VAEs reconstruct: all of the test split or the first n, in a random order."""
+    """Positions in the store of the slices that VAEs reconstruct: all of the test split, or the first n in a random order."""
     return np.random.default_rng(SAMPLE_SEED).permutation(store.indices("test"))[:n]
 
 
 def draw_samples(model: models.GenerativeModel, store: SliceStore, folder: str | Path, n: int) -> None:
-    """Write n samples, and for a VAE up to n held-out slices with their reconstructions, unless they are there already."""
+    """Write n samples and, for a VAE, up to n held-out slices with reconstructions, unless they are there already."""
     folder = Path(folder)
     stamp = {"epochs": model.epochs_done, "n": n, "seed": SAMPLE_SEED}
     if files.read_json(folder / "samples.json") == stamp:
         return
-    files.write_array(folder / "samples.npy", quantize(model.sample(n, seed=SAMPLE_SEED)))
+    files.write_array(folder / "samples.npy", to_uint8(model.sample(n, seed=SAMPLE_SEED)[..., 0]))
     if hasattr(model, "reconstruct"):
         originals = store.images[held_out(store, n)]
         files.write_array(folder / "originals.npy", originals)
-        files.write_array(folder / "reconstructions.npy", quantize(model.reconstruct(originals.astype(np.float32) / 255)))
+        files.write_array(
+            folder / "reconstructions.npy", to_uint8(model.reconstruct(originals.astype(np.float32) / 255)[..., 0])
+        )
     files.write_json(folder / "samples.json", stamp)

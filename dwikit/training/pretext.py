@@ -1,4 +1,4 @@
-"""The feature network that the slices themselves train, kept beside the runs: which file it is, and training it once."""
+"""The feature network trained on the slices themselves, once, and kept beside the runs."""
 
 from pathlib import Path
 
@@ -9,16 +9,16 @@ from dwikit.training.train import fingerprint
 
 
 def network(store: SliceStore, folder: Path) -> Path:
-    """A feature network trained on a task that the slices label themselves, in ``folder``; made now if need be (a minute)."""
+    """The feature network of a store in ``folder``; trained now if need be (a minute)."""
     file = path(store, folder)
     if not file.is_file():
         train = store.indices("train")
-        print("Training a feature network on a task that the slices label themselves.")
+        print("Training a feature network on a task for which the slices supply the labels.")
         scores = features.train_pretext(store.images[train], store.table["level"].to_numpy()[train], file)
         files.write_json(file.with_suffix(".json"), scores)
     return file
 
 
 def path(store: SliceStore, folder: Path) -> Path:
-    """Where the feature network of a store lies in ``folder``."""
+    """Path in ``folder`` of a store's feature network."""
     return folder / f"pretext-{fingerprint(store)}.keras"

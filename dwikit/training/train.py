@@ -1,4 +1,4 @@
-"""From a profile to a trained model in a folder that a person can open."""
+"""From a profile to a trained model in a folder of plain files."""
 
 import contextlib
 import dataclasses
@@ -7,13 +7,15 @@ import json
 from pathlib import Path
 
 import keras
+import pandas as pd
 from tqdm import tqdm
 
 from dwikit import __version__, models
 from dwikit.backend import distribution
 from dwikit.backend.machines import ALONE, Alone
 from dwikit.common import files, lock, paths
-from dwikit.common.errors import InputError
+from dwikit.common.errors import InputError, choose
+from dwikit.models import presets, registry
 from dwikit.profiles import Profile, Training
 from dwikit.slices import SliceStore
 from dwikit.training.loop import fit
@@ -32,36 +34,36 @@ def train(
 ) -> Run:
     """Train one network as a profile says, or continue where an earlier run stopped, then draw its samples.
 
-    A folder made with other settings (data, preset, seed, ...) or trained for more epochs than now asked for is set aside
-    under another name: nothing computed is lost.
+    A folder made with other settings (data, preset, seed, ...) or trained for more epochs than now asked for is renamed:
+    nothing computed is lost.
 
     Args:
-        key: ``"vae"``, ``"dfc_vae"``, ``"intro_vae"`` or ``"style_gan"``.
+        key: of a network of the profile, such as ``"vae"``.
         profile: from ``profiles.resolve``.
-        store: slices; the training split is learned from, the test split is reconstructed.
+        store: slices; the network learns from the training split and reconstructs the test split.
         folder: of the results; by default ``runs/<profile>/<key>``.
         seed: replaces the profile's.
-        minutes: stop before the epoch that would end later than this, without samples; the same call goes on from there.
+        minutes: stop before an epoch that would end later than this, without samples; the same call resumes from there.
         devices: GPUs (or else CPUs) of this machine that share each batch; the result is that of one within rounding, and an
-            earlier run goes on with any number. With more than one, a step is not compiled with XLA and called one at a time.
-        machines: a ``Machines`` where several train together: all call this, with a folder that they share.
+            earlier run resumes with any number. With more than one, steps are called one at a time, without XLA.
+        machines: a ``Machines`` if several train together: all call this, with a shared folder.
 
     Raises:
-        InputError: an unknown key, an unknown setting, a batch larger than the training split or one that cannot be shared by
-            so many devices, another process that trains in the same folder, machines that were asked for different things,
-            or one that was lost.
+        InputError: an unknown key or setting, a batch larger than the training split or one that cannot be shared by
+            that many devices, another process training in the same folder, machines given different tasks,
+            or a machine that was lost.
     """
-    if key not in models.BY_KEY:
-        raise InputError(f"There is no network {key!r}. Known: {', '.join(models.BY_KEY)}.")
-    seed = getattr(profile, key).seed if seed is None else seed
+    choose(profile.networks, key, f"network in profile {profile.name}")
+    seed = profile.networks[key].seed if seed is None else seed
     folder = Path(folder or paths.runs(profile.name) / key)
-    section: Training = getattr(profile, key)
+    section: Training = profile.networks[key]
     overrides = dict(section.model) | ({"batch_size": section.batch_size} if section.batch_size else {})
     data = fingerprint(store)
     asked = {"network": key, "seed": seed, "image_size": store.image_size, "data": data, **dataclasses.asdict(section)}
     machines.agree(json.dumps(asked | {"dwikit": __version__, "keras": keras.version()}))
+    network = registry.network(key, section.file)
     with _precision(section.mixed_precision), machines.scope(devices):
-        model = models.BY_KEY[key].from_preset(section.preset, image_size=store.image_size, seed=seed, **overrides)
+        model = network.from_preset(section.preset, image_size=store.image_size, seed=seed, **overrides)
     if (replicas := distribution.devices_of(model)) > 1:
         model.check_devices(replicas)
     settings = _settings(model, section, data)
@@ -69,6 +71,8 @@ def train(
     with alone if machines.first else contextlib.nullcontext(), machines.together():
         with _precision(section.mixed_precision):
             model = _resume(folder, settings, section.epochs, model, machines)
+        if machines.first:
+            files.write_text(folder / "departures.csv", departures(network, section, model.config).to_csv())
         if replicas == 1:
             model.jit_compile, model.steps_per_execution = section.jit_compile, section.steps_per_execution
         else:
@@ -95,7 +99,7 @@ def train(
 
 @contextlib.contextmanager
 def _precision(mixed: bool):
-    """Inside, networks are built to compute in bfloat16 and keep their weights in float32, if ``mixed``."""
+    """Inside, networks compute in bfloat16 and keep their weights in float32, if ``mixed``."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if mixed else before)
     try:
@@ -108,10 +112,11 @@ def _settings(model: models.GenerativeModel, section: Training, data: str) -> di
     """Everything that decides the result of a training but its length."""
     config = model.get_config()
     if "features" in config:
-        config["features"] = Path(config["features"]).name  # where the network lies decides nothing
+        config["features"] = Path(config["features"]).name  # its folder does not matter
     settings = {
         "model": model.key,
         "config": config,
+        **({"file": hashlib.sha256(Path(section.file).read_bytes()).hexdigest()} if section.file else {}),
         "steps_per_epoch": section.steps_per_epoch,
         "flip": section.flip,
         "mixed_precision": section.mixed_precision,
@@ -120,8 +125,32 @@ def _settings(model: models.GenerativeModel, section: Training, data: str) -> di
     return json.loads(json.dumps(settings))
 
 
+def departures(network: type[models.GenerativeModel], section: Training, config: dict) -> pd.DataFrame:
+    """Where a training departs from the paper: one row per setting in which paper, preset and run differ.
+
+    Args:
+        network: class of the model.
+        section: of the profile.
+        config: of the model that is trained.
+
+    Returns:
+        Columns paper, preset (named in the heading if it is not "paper"), this run, reason; as text.
+    """
+    size = config["image_size"]
+    said = {name: presets.preset(network, name, size, 1.0, {}) for name in {"paper", section.preset} & set(network.presets)}
+    rows = {}
+    for name, value in config.items():
+        values = [said.get(preset, {}).get(name) for preset in ("paper", section.preset)] + [value]
+        if name not in ("preset", "image_size", "features") and len(set(map(str, values))) > 1:
+            given = name in section.model or (name == "batch_size" and section.batch_size)
+            reason = section.reasons.get(name, "given for this run" if given else f"preset {section.preset}")
+            rows[name] = [*map(presets.as_text, values), reason]
+    headings = ["paper", "preset" if section.preset == "paper" else f"preset {section.preset}", "this run", "reason"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=headings).rename_axis("setting")
+
+
 def fingerprint(store: SliceStore) -> str:
-    """Sixteen hexadecimal digits that differ between stores of other cases or settings."""
+    """Sixteen hexadecimal digits that differ between stores of different scans or settings."""
     facts = json.dumps(store.settings, sort_keys=True) + store.table.to_csv(index=False)
     return hashlib.sha256(facts.encode()).hexdigest()[:16]
 
@@ -129,7 +158,7 @@ def fingerprint(store: SliceStore) -> str:
 def _resume(
     folder: Path, settings: dict, epochs: int, fresh: models.GenerativeModel, machines: Alone
 ) -> models.GenerativeModel:
-    """The model in a folder if it is the beginning of this training, else the fresh one; what is in its way is set aside."""
+    """The model in a folder if it began this training, else the fresh one; a folder in the way is renamed."""
     earlier = _beginning(folder, settings, epochs) if machines.first else None
     begun = machines.any(earlier is not None)
     if machines.first:
@@ -143,7 +172,7 @@ def _resume(
 
 
 def _beginning(folder: Path, settings: dict, epochs: int) -> models.GenerativeModel | None:
-    """The model in a folder if it is the beginning of this training; what else lies there is set aside."""
+    """The model in a folder if it began this training; anything else there is renamed."""
     if not (folder / "model.keras").is_file():
         return None
     try:

@@ -27,14 +27,14 @@ def said(capsys, name, function) -> str:
 def test_a_wrong_value_stands_beside_the_expected_one_with_a_hint(capsys):
     text = said(capsys, "pixel_loss", lambda image, other: np.abs(image - other).sum())
     assert "    image: of shape (4, 4)\n    other: of shape (4, 4)\nyour value      1.6\nexpected value  0.02\n" in text
-    assert "That is 80 times the expected." in text and "Hint: A mean over pixels" in text
+    assert "That is 80 times the expected value." in text and "Hint: A mean over pixels" in text
 
 
 @pytest.mark.parametrize(
     ("name", "answer", "message"),
     [
         ("kappa", lambda table: None, "returns nothing"),
-        ("kappa", lambda table: "high", "returns str, and numbers are expected"),
+        ("kappa", lambda table: "high", "returns str, but numbers are expected"),
         ("kappa", lambda table: float("nan"), "Not every value is a finite number"),
         ("kappa", lambda table: 0.5, "not yet, for\n    table: [[20,  5], [10, 15]]\n"),
         ("kl", lambda mean, log_variance: mean, "has shape (3, 2)\nexpected shape  (3,)"),
@@ -51,8 +51,10 @@ def test_other_mistakes_are_named(capsys, name, answer, message):
 def test_a_factor_is_told_where_it_is_one(capsys):
     expected = CASES[8][1]().expected
     assert "times" not in said(capsys, "dataset_similarity", lambda samples, originals: 6.3 * expected)
-    assert "That is 9 times the expected." in said(capsys, "dataset_similarity", lambda samples, originals: 9 * expected)
-    assert "That is 0.5 times the expected." in said(capsys, "dataset_similarity", lambda samples, originals: expected / 2)
+    told = said(capsys, "dataset_similarity", lambda samples, originals: 9 * expected)
+    assert "That is 9 times the expected value." in told
+    told = said(capsys, "dataset_similarity", lambda samples, originals: expected / 2)
+    assert "That is 0.5 times the expected value." in told
 
 
 def test_values_off_by_the_same_summand_are_told(capsys):
@@ -108,7 +110,7 @@ def test_the_package_does_not_hold_the_solutions():
 
 
 def test_feedback_starts_without_heavy_libraries():
-    code = "import sys, dwikit.course.check; dwikit.course.check.slices(); dwikit.course.check.check('kl', lambda *a: 0); print(*sys.modules)"
+    code = "import sys\nfrom dwikit.course import check\ncheck.slices(); check.check('kl', lambda *a: 0); print(*sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     loaded = set(result.stdout.split())
     assert "numpy" in loaded and not loaded & {

@@ -157,4 +157,4 @@ def test_a_solved_exercise_runs_without_a_word_on_standard_error(course):
 
 def test_feedback_shows_the_check_and_the_score(course):
     page = (course / "feedback" / "no-half" / "02_kl" / "02_kl.html").read_text(encoding="utf-8")
-    assert "That is 2 times the expected." in page and "Score: 5.0 / 10.0" in page
+    assert "That is 2 times the expected value." in page and "Score: 5.0 / 10.0" in page

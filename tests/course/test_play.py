@@ -149,7 +149,7 @@ def test_the_margin_asks_less_of_fakes_the_lower_it_is(shown):
 
 def test_before_the_game_opens_there_is_nothing_to_push(shown):
     panel = play.margin(LOG.head(2), 60)
-    assert "The game has not opened" in panel.words.value and len(shown) == 1
+    assert "The adversarial game has not started" in panel.words.value and len(shown) == 1
 
 
 def test_the_hinge_is_the_one_of_the_training():
@@ -164,7 +164,7 @@ def test_the_hinge_is_the_one_of_the_training():
 def test_a_committed_notebook_keeps_the_picture_and_not_the_sliders(tmp_path, monkeypatch):
     monkeypatch.delenv("MPLBACKEND", raising=False)  # figures as in a notebook
     source = f"""import pandas as pd
-from dwikit import play
+from dwikit.course import play
 log = pd.DataFrame({LOG.to_dict("list")}, index=pd.Index([1, 2, 3, 4], name="epoch"))
 play.margin(log, 60)"""
     fresh = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])

@@ -40,7 +40,7 @@ def test_people_are_simulated_where_there_are_no_slices(config, capsys):
 
 def test_people_come_from_the_store_where_there_is_one(config, volumes, capsys):
     unknown = [volume._replace(age=np.nan, sex=np.nan) if volume is volumes[0] else volume for volume in volumes]
-    store = slices.build(unknown, study.data_folder(config) / "slices", image_size=32)
+    store = slices.build(unknown, study.data_folder(config) / "slices", slices.SliceSettings(image_size=32))
     people = start.people(config)
     assert "01_preprocess made them" in capsys.readouterr().out
     assert list(people)[0] == "1: unknown" and f"{volumes[1].age:.0f} y, {volumes[1].sex}" in list(people)[1]
@@ -89,4 +89,5 @@ def test_the_guide_reads_the_notebooks_and_the_measured_minutes(config):
 
 def test_a_kit_without_measured_minutes_says_so(config, monkeypatch, tmp_path):
     monkeypatch.setattr(paths, "project", lambda: tmp_path)
-    assert start.measured_minutes() == ({}, "Nobody has measured the minutes here yet: `dwikit reproduce` does.")
+    (tmp_path / "notebooks").mkdir()
+    assert start.measured_minutes() == ({}, {}) and start.guide().endswith("here yet: `dwikit reproduce` does.")

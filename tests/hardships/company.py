@@ -21,8 +21,8 @@ except InputError as error:
     sys.exit(str(error))
 """
 WORK = {
-    "Preprocessing": "preprocess(source, out, workers=1, image_size=32, progress=False)",
-    "Slices": "slices.build(source, out, image_size=32)",
+    "Preprocessing": "preprocess(source, out, workers=1, grid_size=32, progress=False)",
+    "Slices": "slices.build(source, out, slices.SliceSettings(image_size=32))",
     "Training": """config = profiles.resolve("smoke", vae={"epochs": 2, "steps_per_epoch": 4, "model": {"channels": [8, 16]}})
     training.train("vae", config, slices.SliceStore.open(source), out)""",
 }

@@ -159,7 +159,7 @@ def run(stage: Stage, disk: Disk, shares: list[float]) -> Counter:
 def stages(folder: Path) -> list[Stage]:
     """The kit's stages on small data, which are made in a folder with room."""
     volumes = list(phantom.simulate_volumes(4, seed=3))
-    store = slices.build(volumes, folder / "slices", image_size=32)
+    store = slices.build(volumes, folder / "slices", slices.SliceSettings(image_size=32))
     bids = small_cohort(folder / "bids", 2)
     deck = build_deck(store.images[:9], {"vae": store.images[9:18]}, folder / "deck", n=6, practice=2, seed=1)
     rows = [f"{deck.id},Ann,{image},{'real' if i % 3 else 'fake'},," for i, image in enumerate(deck.key["image"])]
@@ -204,17 +204,17 @@ def stages(folder: Path) -> list[Stage]:
 
     def readings(out: Path) -> None:
         arguments = ["readings", str(folder / "deck"), str(folder / "readings.csv"), "-o", str(out / "readings.md")]
-        options = cli._parser().parse_args(arguments)
+        options = cli.parser().parse_args(arguments)
         options.action(options)
 
     def samples(out: Path, n: int) -> None:
         training.draw_samples(model, store, out, n)
 
     def build(out: Path, percentile: float) -> None:
-        slices.build(volumes, out / "slices", percentile=percentile, image_size=32)
+        slices.build(volumes, out / "slices", slices.SliceSettings(image_size=32, percentile=percentile))
 
     def register(out: Path, interpolator: str) -> None:
-        preprocess(bids, out, workers=1, interpolator=interpolator, image_size=32, progress=False)
+        preprocess(bids, out, workers=1, settings=slices.SliceSettings(interpolator=interpolator), grid_size=32, progress=False)
 
     found = [
         Stage("Simulated cohort", lambda out: phantom.write_cohort(out / "bids", 2, workers=1, progress=False)),

@@ -22,7 +22,7 @@ import sys
 from dwikit.preprocess import preprocess
 import dwikit.preprocess.derivative
 print("ready", flush=True)
-preprocess(sys.argv[1], sys.argv[2], workers=2, image_size=64, progress=False)
+preprocess(sys.argv[1], sys.argv[2], workers=2, grid_size=64, progress=False)
 """
 TRAIN = """
 import json, sys

@@ -16,10 +16,10 @@ from dwikit.cohorts.dicom import pseudonym
 from dwikit.cohorts.pacs import find, store
 from dwikit.common.errors import InputError
 from dwikit.evaluation import samples
-from dwikit.preprocess import derivative, quality, read_derivatives, register, trace
+from dwikit.preprocess import derivative, register, trace
 from dwikit.preprocess import run as preprocessing
 from dwikit.reader_study import Deck, build_deck, read_readings, score_readings
-from dwikit.slices import SPLITS, SliceStore, build, grid
+from dwikit.slices import SPLITS, SliceSettings, SliceStore, build, grid, read_derivatives, registered
 from dwikit.slices.histogram import histogram, read_histogram, to_text
 from dwikit.training.weights import pretrained
 from tests.hardships.fuzz import Reader
@@ -97,7 +97,7 @@ DESCRIPTION = json.dumps({"Name": "x", "GeneratedBy": [{"Name": "dwikit", "Param
 
 # ==== Registered volumes ====
 
-SETTINGS = derivative.Settings(image_size=16, fov_mm=300.0)
+SETTINGS = derivative.Settings(1000.0, 600.0, "nearest", 16, 300.0)
 CASE = bids.Case("sub-a", None, "sub-a", Path("sub-a/dwi/sub-a_dwi.nii.gz"), age=40.0, sex="F")
 REGISTERED = "sub-a/dwi/sub-a_space-MNI152_dwi"
 
@@ -106,12 +106,12 @@ def _write_registered(folder: Path) -> None:
     image = np.linspace(0, 100, 16 * 16 * grid.N_SLICES, dtype=np.float32).reshape(16, 16, -1)
     sidecar = {"Case": "sub-a", "Subject": "sub-a", "Session": None, "Age": 40.0, "Sex": "F", "Flags": [], "BValue": 1000.0}
     sidecar |= {"NumberOfDirections": 3, "BValuesInFile": [0, 1000], "Affine": np.eye(4).tolist(), "Input": "0"}
-    sidecar |= {"Quality": dict.fromkeys(quality.Quality._fields, 0.5), "Settings": derivative.method_settings(SETTINGS)}
+    sidecar |= {"Quality": dict.fromkeys(registered.Quality._fields, 0.5), "Settings": derivative.method_settings(SETTINGS)}
     derivative.write(CASE, folder, SETTINGS, register.Registered(image, np.eye(4)), sidecar)
 
 
 def _read_registered(folder: Path) -> None:
-    sidecar = derivative.read_sidecar(folder / f"{REGISTERED}.json")
+    sidecar = registered.read_sidecar(folder / f"{REGISTERED}.json")
     if sidecar:
         row = preprocessing._row(CASE, sidecar)
         assert row["status"] == "done" and set(preprocessing.COLUMNS) == set(row)
@@ -131,7 +131,11 @@ def _read_counts(folder: Path) -> None:
 def _write_store(folder: Path) -> None:
     people = [(f"sub-{i}", 20.0 + i if i else None, "FM"[i % 2] if i else None) for i in range(4)]
     image = np.linspace(0, 1, grid.N_LEVELS * 16 * 16, dtype=np.float32).reshape(-1, 16, 16)
-    build([grid.Volume(name, name, age, sex, "test", image) for name, age, sex in people], folder / "store", image_size=16)
+    build(
+        [grid.Volume(name, name, age, sex, "test", image) for name, age, sex in people],
+        folder / "store",
+        SliceSettings(image_size=16),
+    )
 
 
 def _read_store(folder: Path) -> None:

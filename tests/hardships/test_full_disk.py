@@ -32,5 +32,5 @@ def test_slices_on_a_full_disk_do_not_end_the_process(disk, volumes):
     size = len(volumes) * grid.N_LEVELS * 32 * 32
     with disk.room(5 * size - size // 2):  # enough for the float32 spool, not for the images after it
         with pytest.raises(slices.InputError, match="No space left on device"):
-            slices.build(volumes, disk.folder / "slices", image_size=32)
+            slices.build(volumes, disk.folder / "slices", slices.SliceSettings(image_size=32))
     assert [path.name for path in disk.folder.iterdir()] == []

@@ -76,7 +76,7 @@ def test_preprocessing_killed_at_random_moments(room, tmp_path, ledger):
 def test_training_killed_at_random_moments(key, volumes, tmp_path, ledger):
     """What was killed and started again ends with the same weights, log, grids and samples."""
     start, n = time.time(), KILLS // len(SMALL)
-    store = slices.build(volumes, tmp_path / "slices", image_size=32)
+    store = slices.build(volumes, tmp_path / "slices", slices.SliceSettings(image_size=32))
     model = dict(SMALL[key])
     if key == "dfc_vae":
         model["features"] = str(tmp_path / "features.keras")
@@ -112,11 +112,11 @@ def test_several_processes_on_one_folder(kind, room, volumes, tmp_path, ledger):
     start, rounds = time.time(), max(1, round(3 * SCALE))
     sources = {"Preprocessing": room / "company", "Slices": tmp_path / "derivatives", "Training": tmp_path / "slices"}
     if kind == "Training":
-        slices.build(volumes, sources[kind], image_size=32)
+        slices.build(volumes, sources[kind], slices.SliceSettings(image_size=32))
     elif not sources["Preprocessing"].exists():
         full_disk.small_cohort(sources["Preprocessing"], 2)
     if kind == "Slices":
-        preprocess(sources["Preprocessing"], sources[kind], workers=1, image_size=32, progress=False)
+        preprocess(sources["Preprocessing"], sources[kind], workers=1, grid_size=32, progress=False)
     [alone] = company.together(kind, sources[kind], tmp_path / "alone", 1)
     assert alone == ""
     said = [text for i in range(rounds) for text in company.together(kind, sources[kind], tmp_path / f"out-{i}")]

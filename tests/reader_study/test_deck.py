@@ -125,11 +125,11 @@ def test_the_leak_test_finds_leaks(many_decks):
     [
         ({"n": 35}, "The group original has 30 different subjects, and 37 are needed: 35 to read and 2 to practise on"),
         ({"n": 45, "subjects": None}, "The group vae has 40 images, and 46 are needed"),
-        ({"samples": {"vae": noise(40, 1, 8)}}, "All images of a deck must be of one size"),
+        ({"samples": {"vae": noise(40, 1, 8)}}, "All images of a deck must have one size"),
         ({"samples": {"original": noise(40)}}, "cannot be called 'original'"),
         ({"samples": {}}, "at least one group"),
         ({"n": 0}, "n of 1 or more"),
-        ({"subjects": SUBJECTS[:5]}, "90 real images, but subjects of 5"),
+        ({"subjects": SUBJECTS[:5]}, "90 real images, but 5 subjects for them"),
         ({"originals": REAL * 1.5}, "must lie in"),
     ],
 )
@@ -142,7 +142,7 @@ def test_impossible_decks_are_refused(tmp_path, arguments, message):
 def test_a_deck_is_never_overwritten(deck):
     again = build_deck(REAL, FAKE, deck.folder, n=10, practice=4, subjects=SUBJECTS)
     assert again.id == deck.id and again.key.equals(deck.key)
-    with pytest.raises(InputError, match="holds another deck, and readings of it need its key"):
+    with pytest.raises(InputError, match="holds another deck, whose readings need its key"):
         build_deck(REAL, FAKE, deck.folder, n=9, practice=4, subjects=SUBJECTS)
     assert Deck.open(deck.folder).id == deck.id
     deck.page.unlink()
@@ -157,7 +157,7 @@ def test_page_and_key_must_belong_together(deck, tmp_path):
             Deck.open(deck.folder)
         (deck.folder / "key.json").write_text(content)
     (deck.folder / "key.json").write_bytes((other.folder / "key.json").read_bytes())
-    with pytest.raises(InputError, match="are of two decks"):
+    with pytest.raises(InputError, match="belong to two decks"):
         Deck.open(deck.folder)
     deck.page.write_text("<html></html>")
     with pytest.raises(InputError, match="no reader study is in it"):
@@ -183,7 +183,7 @@ def test_a_machine_reads_without_having_seen_the_deck(tmp_path):
     )
     result = machine.read_deck(deck, "Machine (textures)", real[others], {"vae": real[~others]}, subjects[others])
     assert 0.3 < result.practice < 0.75
-    with pytest.raises(InputError, match="needs two patients"):
+    with pytest.raises(InputError, match="needs two people"):
         few = build_deck(real[others], {"vae": blurred}, tmp_path / "few", n=6, practice=0, subjects=subjects[others])
         machine.read_deck(few, "Machine (shapes)", real[others], {"vae": blurred}, subjects[others])
 
@@ -205,7 +205,7 @@ def test_from_folders_to_tables(folders, capsys):
     out = folders / "deck"
     fakes = ["--fake", f"vae={folders / 'vae'}", "--fake", f"style_gan={folders / 'style_gan.npy'}"]
     assert cli.main(["deck", str(out), "--real", str(folders / "real"), *fakes, "-n", "12"]) == 0
-    assert "36 images, 12 a group, the real ones of 12 different subjects" in capsys.readouterr().out
+    assert "36 images, 12 per group, the real ones of 12 different subjects" in capsys.readouterr().out
     deck = Deck.open(out)
     assert deck.key.loc[deck.key["group"] == "original", "subject"].nunique() == 12
     for reader, wrong in (("R1", 3), ("R2", 5)):
@@ -241,8 +241,8 @@ def test_mistakes_of_an_organizer_are_one_message(folders, monkeypatch, capsys, 
     ("name", "image", "message"),
     [
         ("a.png", Image.new("RGB", (6, 6), (1, 2, 3)), "is in colour"),
-        ("a.png", Image.fromarray(np.zeros((6, 6), np.uint16)), "write grey images of 8 bits"),
-        ("a.png", Image.new("L", (7, 6)), "bring all to one size"),
+        ("a.png", Image.fromarray(np.zeros((6, 6), np.uint16)), "write 8-bit grey images"),
+        ("a.png", Image.new("L", (7, 6)), "convert all to one size"),
     ],
 )
 def test_images_that_would_give_hints_are_refused(folders, name, image, message):

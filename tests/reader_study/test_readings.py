@@ -190,7 +190,7 @@ def test_all_answers_the_same():
     scores = score_readings(pd.concat(everything_real), KEY)
     assert scores.agreement["statistic"].tolist() == ["Gwet's AC1"]
     assert any("Cohen's kappa of A and B is undefined: all their answers are the same" in note for note in scores.notes)
-    assert "A called every image real: told nothing apart." in scores.notes and has_no_nan(scores)
+    assert "A called every image real: distinguished nothing." in scores.notes and has_no_nan(scores)
     scores = score_readings(pd.concat([everything_real[0], answers("B")]), KEY)
     assert scores.agreement.set_index("statistic").loc["Cohen's kappa", "value"] == 0
     assert any("A gave one answer throughout" in note for note in scores.notes) and has_no_nan(scores)
@@ -253,7 +253,7 @@ def test_rows_without_an_answer_are_not_read(tmp_path):
 def test_other_labels_are_named_and_refused(tmp_path, labels):
     frame = answers("A")
     frame["answer"] = np.where(frame["answer"] == "real", *labels)
-    with pytest.raises(InputError, match=f"a.csv: the answers must be 'real' or 'fake', and there is '{labels[0].casefold()}'"):
+    with pytest.raises(InputError, match=f"a.csv: the answers must be 'real' or 'fake', not '{labels[0].casefold()}'"):
         read_readings(write(tmp_path / "a.csv", rows_of(frame)), KEY)
 
 
@@ -265,7 +265,7 @@ def test_the_same_reader_twice(tmp_path):
 
 
 def test_readings_of_another_deck(tmp_path):
-    with pytest.raises(InputError, match="holds readings of the deck 'DECK', and this is the deck OTHER"):
+    with pytest.raises(InputError, match="holds readings of the deck 'DECK', but this is the deck OTHER"):
         read_readings(write(tmp_path / "a.csv", rows_of(answers("A"))), KEY, "OTHER")
     strange = answers("A").assign(image=[f"X{i}" for i in range(20)])
     with pytest.raises(InputError, match="20 of 20 images do not belong to this deck: 'X0', .* and 15 more"):
@@ -282,8 +282,8 @@ def test_readings_of_another_deck(tmp_path):
         ),
         (lambda rows: rows[:1], "there is no reading in it"),
         (lambda rows: [], "has no column 'reader', 'image', 'answer'"),
-        (lambda rows: [rows[0], [*rows[1][:4], "7", "1"]], "a confidence is a whole number from 1 to 5, and there is '7'"),
-        (lambda rows: [rows[0], [*rows[1][:4], "high", "1"]], "confidence must be numbers, and there is 'high'"),
+        (lambda rows: [rows[0], [*rows[1][:4], "7", "1"]], "a confidence is a whole number from 1 to 5, not '7'"),
+        (lambda rows: [rows[0], [*rows[1][:4], "high", "1"]], "confidence must be numbers, not 'high'"),
         (lambda rows: [rows[0], ["DECK", "", *rows[1][2:]]], "1 rows have no name in the column reader"),
     ],
 )

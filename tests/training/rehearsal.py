@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-ABSENT = ("tensorflow", "ants", "cv2", "IPython", "ipywidgets", "jupyterlab", "nbformat", "papermill", "pydicom", "dask")
+ABSENT = ("tensorflow", "ants", "IPython", "ipywidgets", "jupyterlab", "nbformat", "papermill", "pydicom", "dask")
 """Packages that the GPU machine of docs/gpu.md lacks, or that nothing on this path may need."""
 PROFILE = """
 extends: smoke
@@ -63,6 +63,7 @@ def save(profile: str, tables: dict, runs: dict) -> None:
 
 
 def main(folder: Path) -> None:
+    sys.modules["cv2"] = None  # slices, training and packing do without OpenCV
     import keras
 
     from dwikit import cli
@@ -75,6 +76,7 @@ def main(folder: Path) -> None:
     result["pieces"] = pieces
     cli.main(["pack", "--profile", profile, "--out", str(folder / "carried")])
     result["files"] = {path.name: path.stat().st_size for path in (folder / "carried").iterdir()}
+    del sys.modules["cv2"]  # the tables take it
     tables, away = measure(profile)
     result["away"] = {name: json.loads(table.to_json()) for name, table in tables.items()}
 

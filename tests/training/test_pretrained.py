@@ -7,13 +7,14 @@ import pytest
 
 from dwikit import metrics, models
 from dwikit.common.errors import InputError
+from dwikit.models import registry
 from dwikit.training.weights import pretrained
 
 SHIPPED = [(key, size) for key, sizes in pretrained.available().items() for size in sizes]
 
 
 def test_there_are_weights_of_every_network():
-    assert {key for key, size in SHIPPED if size == 64} == set(models.BY_KEY)
+    assert {key for key, size in SHIPPED if size == 64} == set(registry.networks())
     sizes = [path.stat().st_size for path in pretrained.folder().glob("*.npz")]
     assert sum(sizes) <= 24e6 and pretrained.features().is_file()
 
@@ -64,7 +65,7 @@ def test_weights_for_another_architecture_are_refused(own):
 
 def test_what_is_missing_or_damaged_is_named(own, tmp_path):
     _, path = own
-    with pytest.raises(InputError, match="no weights of 'style_gan' at 128 pixels. There are: vae at 32"):
+    with pytest.raises(InputError, match="no weights of 'style_gan' at 128 pixels. Available: vae at 32"):
         pretrained.load("style_gan", 128)
     path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(InputError, match="vae-32.npz cannot be read"):

@@ -1,7 +1,7 @@
 """Instant feedback for the exercises: your value, the expected one, a hint.
 
 ``check("kl", kl)`` calls a function with a small seeded input and compares what it returns. Points come from the tests of the
-exercise, which also try other inputs. numpy alone is imported, so that an exercise starts at once.
+exercise, which also try other inputs. Only numpy is imported, so an exercise starts at once.
 """
 
 import copy
@@ -29,16 +29,16 @@ CASES = {
     9: (evaluation.laplacian, evaluation.sharpest, evaluation.to_unit_scale),
     10: (evaluation.called_real, evaluation.kappa, evaluation.possible_tables),
 }
-"""The questions of each exercise; a question has the name of the function that is asked for."""
+"""The questions of each exercise; a question is named after the function to write."""
 RELATIVE, ABSOLUTE = 1e-5, 1e-8
 
 
 def check(name: str, answer: Callable) -> bool:
-    """Call a function of an exercise, and print what it returned beside what it should have.
+    """Call a function of an exercise and print what it returned beside what it should return.
 
     Args:
         name: what the exercise calls it, such as ``"kl"``.
-        answer: the function; an error that it raises is passed on.
+        answer: the function; errors that it raises are passed on.
 
     Returns:
         Whether the answer is right.
@@ -63,7 +63,7 @@ def check(name: str, answer: Callable) -> bool:
 
 
 def inputs(name: str) -> dict:
-    """What ``check`` calls the function with, by argument, to look for a mistake with."""
+    """The arguments, by name, with which ``check`` calls the function."""
     return copy.deepcopy(_case(name).arguments)
 
 
@@ -75,7 +75,7 @@ def _case(name: str) -> Case:
 
 
 def _shown(arguments: dict) -> str:
-    """Arguments, one a line: as they are where they are short, else their shape."""
+    """Arguments, one per line: the value if it is short, else its shape."""
     return "\n".join(f"    {name}: {_text(value)}" for name, value in arguments.items())
 
 
@@ -101,7 +101,7 @@ def _difference(value, expected) -> str | None:
     try:
         value, expected = np.asarray(value, float), np.asarray(expected, float)
     except (TypeError, ValueError):
-        return f"Your function returns {type(value).__name__}, and numbers are expected."
+        return f"Your function returns {type(value).__name__}, but numbers are expected."
     if value.shape != expected.shape:
         return f"your value      has shape {value.shape}\nexpected shape  {expected.shape}"
     if np.allclose(value, expected, RELATIVE, ABSOLUTE):
@@ -117,7 +117,7 @@ def _difference(value, expected) -> str | None:
 
 
 def _pattern(value: np.ndarray, expected: np.ndarray) -> str:
-    """A sentence on values that are all wrong by one factor or one summand."""
+    """A sentence if all values are off by the same factor or summand."""
     if not np.isfinite(value).all():
         return "\nNot every value is a finite number."
     if expected.size > 1 and np.allclose(value - expected, np.mean(value - expected), RELATIVE, ABSOLUTE):
@@ -126,5 +126,5 @@ def _pattern(value: np.ndarray, expected: np.ndarray) -> str:
     factor = np.nanmean(ratio) if expected.any() else 0.0
     whole = factor and np.isclose([factor, 1 / factor], np.round([factor, 1 / factor]), RELATIVE).any()
     if factor and (whole or expected.size > 1) and np.allclose(value, factor * expected, RELATIVE, ABSOLUTE):
-        return f"\nThat is {factor:.5g} times the expected."
+        return f"\nThat is {factor:.5g} times the expected value."
     return ""

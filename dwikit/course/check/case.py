@@ -13,9 +13,9 @@ class Case(NamedTuple):
     expected: Any
     hint: str
     measure: Callable | None = None
-    """What is compared, if not the returned value itself: a function of it, where several answers are right."""
+    """A function of the returned value to compare instead of it, where several answers are right."""
 
 
 def seeded(seed: int) -> np.random.Generator:
-    """The draws of one question."""
+    """The random generator of one question."""
     return np.random.default_rng([2020, seed])

@@ -1,4 +1,4 @@
-"""What the exercises on data and evaluation (1 and 8 to 10) expect, each found another way than the exercise asks for.
+"""Expected answers of the exercises on data and evaluation (1 and 8 to 10), each found in a different way than asked.
 
 Over all pairs, by counting, or from inputs made so that the answer is known beforehand.
 """
@@ -16,20 +16,20 @@ def normalize() -> Case:
     """The numbers 0 to 100 in another order: their 95th percentile is 95."""
     volume = seeded(1).permutation(np.arange(101.0))
     expected = [1.0 if value > 95 else value / 95 for value in volume]
-    return Case({"volume": volume, "percentile": 95}, expected, "Which maximum is left after the clip? 1 must be reached.")
+    return Case({"volume": volume, "percentile": 95}, expected, "Which maximum is left after clipping? 1 must be reached.")
 
 
 def kept_levels() -> Case:
-    """Levels with a name each."""
+    """Levels that each have a name."""
     names = ["bottom"] * 2 + ["kept"] * 5 + ["top"] * 3
     expected = [level for level, name in enumerate(names) if name == "kept"]
-    return Case({"n_levels": 10, "bottom": 2, "top": 3}, expected, "Level 0 is the lowest. How many are left in the end?")
+    return Case({"n_levels": 10, "bottom": 2, "top": 3}, expected, "Level 0 is the lowest. How many are left at the end?")
 
 
 def number_of_slices() -> Case:
     """Counted one by one."""
     expected = sum(1 for _ in itertools.product(range(7), range(5)))
-    return Case({"n_cases": 7, "levels": np.arange(2, 7)}, expected, "Every case gives one slice a kept level.")
+    return Case({"n_cases": 7, "levels": np.arange(2, 7)}, expected, "Every scan gives one slice per kept level.")
 
 
 # ==== 8 DS and ISD without pairs ====
@@ -62,7 +62,7 @@ def intra_sample_diversity() -> Case:
     """Over all pairs of two different samples."""
     samples = _sets()[0]
     expected = np.mean([np.mean((one - other) ** 2) for one, other in itertools.permutations(samples, 2)])
-    hint = "DS of the samples with themselves has n * n pairs, n of which are of an image with itself and count 0."
+    hint = "DS of the samples with themselves has n * n pairs, n of which pair an image with itself and count 0."
     return Case({"samples": _moments(samples)}, expected, hint)
 
 
@@ -75,7 +75,7 @@ def laplacian() -> Case:
 
     image = seeded(15).uniform(size=(5, 6))
     expected = ndimage.laplace(image, mode="mirror")
-    return Case({"image": image}, expected, "Right inside but not at the border? Beyond the first row comes the second again.")
+    return Case({"image": image}, expected, "Right inside but not at the border? Above the first row comes the second again.")
 
 
 def sharpest() -> Case:
@@ -86,7 +86,7 @@ def sharpest() -> Case:
         image = np.asarray(image, float)
         return image.shape, image.min(), image.max(), ndimage.laplace(image, mode="mirror").var()
 
-    hint = "Compared are shape, minimum, maximum and Laplace variance. How large can one pixel's answer get? And all at once?"
+    hint = "Shape, minimum, maximum and Laplace variance are compared. How large can the answer of one pixel get? And of all?"
     return Case({"size": 8}, ((8, 8), 0, 1, 4**2), hint, measure)
 
 
@@ -100,7 +100,7 @@ def to_unit_scale() -> Case:
 
 
 def _kappa(table) -> float:
-    """From disagreements: on the same image, and between one reader's verdict on any image and the other's on any."""
+    """From disagreements: on the same image, and between the readers' verdicts on any two images."""
     verdicts = [(i, j) for i in range(2) for j in range(2) for _ in range(int(table[i][j]))]
     first, second = np.array(verdicts).T
     return float(1 - np.mean(first != second) / np.mean(first[:, None] != second[None]))
@@ -110,13 +110,13 @@ def called_real() -> Case:
     """Image by image."""
     shares = np.array([0.9, 0.2, 0.0])
     expected = sum(1 for share in shares for i in range(50) if i < 50 * share)
-    return Case({"shares": shares, "per_group": 50}, expected, "A share of 50 images, group by group, summed; a whole number.")
+    return Case({"shares": shares, "per_group": 50}, expected, "Share times 50 images, group by group, summed; a whole number.")
 
 
 def kappa() -> Case:
     """Over all pairs of images."""
     table = np.array([[20, 5], [10, 15]])
-    return Case({"table": table}, _kappa(table), "Chance agrees where both say real by chance, or both fake.")
+    return Case({"table": table}, _kappa(table), "Chance agreement: both say real by chance, or both fake.")
 
 
 def possible_tables() -> Case:

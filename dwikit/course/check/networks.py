@@ -1,4 +1,4 @@
-"""What the exercises on the networks (2 to 7) expect, each found another way than the exercise asks for.
+"""Expected answers of the exercises on the networks (2 to 7), each found in a different way than asked.
 
 By numerical integration, by finite differences, by trying all, or from inputs made so that the answer is known beforehand.
 """
@@ -34,7 +34,7 @@ def kl() -> Case:
 
 
 def kl_monte_carlo() -> Case:
-    """Draws whose mean is exactly 0 and variance exactly 1 estimate without error: by numerical integration, too."""
+    """Draws with mean exactly 0 and variance exactly 1 estimate without error: by numerical integration, too."""
     noise = seeded(4).normal(size=(50, 2))
     noise = (noise - noise.mean(0)) / noise.std(0)
     mean, sd = np.array([0.5, -1.0]), np.array([0.5, 2.0])
@@ -71,7 +71,7 @@ def gradient() -> Case:
     by_mean = (z(mean + step, log_variance) - z(mean - step, log_variance)) / (2 * step)
     by_log_variance = (z(mean, log_variance + step) - z(mean, log_variance - step)) / (2 * step)
     expected = upstream * by_mean, upstream * by_log_variance
-    return Case(arguments | {"dz": upstream}, expected, "The chain rule: dz times the derivative of z by each input.")
+    return Case(arguments | {"dz": upstream}, expected, "The chain rule: dz times the derivative of z in each input.")
 
 
 # ==== 4 Pixel loss and perceptual loss ====
@@ -81,7 +81,7 @@ def pixel_loss() -> Case:
     """Half the pixels differ by 0.2."""
     one = seeded(7).uniform(0, 0.5, (4, 4))
     other = one + 0.2 * (np.indices(one.shape).sum(0) % 2)
-    return Case({"image": one, "other": other}, 0.5 * 0.2**2, "A mean over pixels, so that 64 x 64 and 128 x 128 compare.")
+    return Case({"image": one, "other": other}, 0.5 * 0.2**2, "A mean over pixels makes 64 x 64 and 128 x 128 comparable.")
 
 
 def layer_loss() -> Case:
@@ -97,7 +97,7 @@ def preference() -> Case:
         return abs(image - other)
 
     arguments = {"loss": loss, "image": 10.0, "shifted": 14.0, "blurred": 11.0}
-    return Case(arguments, 4.0, "Shifted over blurred; above 1 means that the loss would rather have the blurred image.")
+    return Case(arguments, 4.0, "Shifted over blurred; above 1 means that the loss prefers the blurred image.")
 
 
 # ==== 5 The introspective margin ====
@@ -110,7 +110,7 @@ def encoder_loss() -> Case:
 
 
 def _toy_loss(a, x, fake, m):
-    """Encoder's loss without prior samples, where only the fake's size is handed over."""
+    """Encoder's loss without prior samples; only the fake's size is given."""
     return 0.25 * (a * x) ** 2 / 2 + 0.25 * max(0.0, m - (a * fake) ** 2 / 2) + 0.5 * (x - a * x) ** 2
 
 
@@ -125,7 +125,7 @@ def gradient_through() -> Case:
     """By finite differences, the reconstruction following."""
     a, x, m, step = 1.1, 10.0, 110.0, 1e-5
     expected = (_toy_loss(a + step, x, (a + step) * x, m) - _toy_loss(a - step, x, (a - step) * x, m)) / (2 * step)
-    return Case({"a": a, "x": x, "m": m}, expected, "Write KL of the reconstruction as a function of a alone, then derive.")
+    return Case({"a": a, "x": x, "m": m}, expected, "Write the reconstruction's KL as a function of a alone; differentiate.")
 
 
 # ==== 6 AdaIN ====
@@ -140,7 +140,7 @@ def _maps() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
 
 def adain() -> Case:
-    """From a pattern that is normalized already."""
+    """From a pattern that is already normalized."""
     pattern, mean, sd, style = _maps()
     x = pattern * sd[:, None, None] + mean[:, None, None]
     expected = pattern * style[0][:, None, None] + style[1][:, None, None]
@@ -152,17 +152,17 @@ def style_of() -> Case:
     """Means and deviations that were put in."""
     pattern, mean, sd, _ = _maps()
     x = pattern * sd[:, None, None] + mean[:, None, None]
-    return Case({"x": x}, (sd, mean), "One number a channel and image: (B, C). First the deviation (scale), then the mean.")
+    return Case({"x": x}, (sd, mean), "One number per channel and image: (B, C). First the deviation (scale), then the mean.")
 
 
 # ==== 7 Wasserstein ====
 
 
 def wasserstein() -> Case:
-    """The cheapest of all ways to pair the numbers."""
+    """The cheapest way to pair the numbers, found by trying all."""
     real, fake = seeded(10).normal(size=5), seeded(11).normal(1, 2, 5)
     expected = min(np.mean(np.abs(real - order)) for order in itertools.permutations(fake))
-    return Case({"real": real, "fake": np.array(fake)}, expected, "Who pays least sends the smallest to the smallest.")
+    return Case({"real": real, "fake": np.array(fake)}, expected, "The cheapest plan pairs smallest with smallest.")
 
 
 def critic_gap() -> Case:
@@ -177,5 +177,5 @@ def gradient_penalty() -> Case:
     length = np.array([1.0, 2.0, 4.0])
     gradients = np.stack([row / np.linalg.norm(row) * size for row, size in zip(direction, length)])
     return Case(
-        {"gradients": gradients}, (0 + 1 + 9) / 3, "One length an image, over all its pixels; then its distance from 1."
+        {"gradients": gradients}, (0 + 1 + 9) / 3, "One length per image, over all its pixels; then its distance from 1."
     )

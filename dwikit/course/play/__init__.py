@@ -1,6 +1,6 @@
-"""Things to play with in the notebooks: each function shows a picture of what its sliders do and returns the sliders.
+"""Interactive parts of the notebooks: each function shows a picture of what its sliders do and returns the sliders.
 
-Where no kernel runs (a printed page, a notebook on the web) the picture is all there is, and it is enough to follow the text.
+Where no kernel runs (a printed page, a notebook on the web), the picture alone is enough to follow the text.
 """
 
 from dwikit.course.play.margin import margin

@@ -11,20 +11,20 @@ PUSH = "$[m - KL]^+$"
 
 
 def push(margin: float, kl: np.ndarray) -> np.ndarray:
-    """[m - KL]+, what the encoder still asks of a fake (sec. 2.4, eq. 8), in nats, of any shape."""
+    """[m - KL]+, what the encoder still demands of a fake (sec. 2.4, eq. 8), in nats, any shape."""
     return np.maximum(margin - np.asarray(kl), 0.0)
 
 
 def played(log: pd.DataFrame, m: float) -> pd.DataFrame:
-    """The epochs in which fakes were judged: before, when the model is a plain VAE, both their divergences are m."""
+    """The epochs in which fakes were judged. Before, when the model is a plain VAE, both divergences equal m."""
     return log[(log["kl_fake"] != m) | (log["kl_rec"] != m)]
 
 
 def margin(log: pd.DataFrame, m: float) -> Panel:
-    """Move the margin over the divergences of real and fake slices: what would the encoder still have asked for?
+    """Move the margin over the divergences of real and fake slices: what would the encoder still have demanded?
 
-    Nothing is trained again. With another margin the game would have gone another way; what is shown is the slope that the
-    encoder of this epoch would have felt.
+    Nothing is trained again. With another margin training would have gone differently; the picture shows the slope that the
+    encoder of each epoch would have seen.
 
     Args:
         log: of a trained IntroVAE (``run.log``), with ``kl_real``, ``kl_rec`` and ``kl_fake`` by epoch, in nats.
@@ -56,7 +56,7 @@ def margin(log: pd.DataFrame, m: float) -> Panel:
 
 
 def _hinge(axis, game: pd.DataFrame, m: float, largest: float) -> None:
-    """The hinge at m with every epoch's fakes on it, and its real slices as ticks below."""
+    """The hinge at m with every epoch's fakes on it, and real slices as ticks below."""
     line = np.linspace(0, largest, 200)
     axis.plot(line, push(m, line), color="0.7", linestyle="-", linewidth=1)
     for (name, (label, marker)), grey in zip(FAKES.items(), ("0.35", "0.6")):
@@ -67,7 +67,7 @@ def _hinge(axis, game: pd.DataFrame, m: float, largest: float) -> None:
 
 def _words(game: pd.DataFrame, m: float) -> str:
     if game.empty:
-        return "The game has not opened in this training: the model is still a plain VAE. Train it for more epochs."
+        return "The adversarial game has not started: the model is still a plain VAE. Train it for more epochs."
     asked = sum((push(m, game[name]) for name in FAKES), np.zeros(len(game)))
     last = game.iloc[-1]
     return (

@@ -7,11 +7,12 @@ from dwikit import metrics
 from dwikit.common.errors import InputError
 from dwikit.course.play.panel import Panel, real, tiles, whole
 from dwikit.report import plots
+from dwikit.slices import to_uint8
 
 COLUMNS = 7
-"""Images a row of the static picture of ``latents``."""
+"""Images per row of the static picture of ``latents``."""
 REACH = 2.0
-"""How far a direction's slider goes, in standard deviations."""
+"""Range of a direction's slider, in standard deviations."""
 
 
 def principal_steps(latents: np.ndarray, n: int) -> np.ndarray:
@@ -26,15 +27,15 @@ def principal_steps(latents: np.ndarray, n: int) -> np.ndarray:
 
 
 def latents(model, images: np.ndarray, directions: int = 3) -> Panel:
-    """Walk from one slice to another through the latent space, and leave the way along the directions that matter most.
+    """Walk through latent space from one slice to another, and leave the path along the directions that matter most.
 
-    The walk begins at the most ordinary slice, whose latent lies nearest to the mean of all. Latents are posterior means
+    The walk starts at the most typical slice, whose latent is nearest to the mean of all. Latents are posterior means
     (``model.encode``); the directions are their principal components, in standard deviations.
 
     Args:
         model: a trained VAE, DFC-VAE or IntroVAE.
         images: (N, H, W) slices of the model's size, uint8 or in [0, 1], at least 2.
-        directions: how many sliders.
+        directions: number of sliders.
 
     Raises:
         InputError: unusable images, or fewer than two.
@@ -51,7 +52,7 @@ def latents(model, images: np.ndarray, directions: int = 3) -> Panel:
 
     def draw(start: int, end: int, way: float, **moves: float) -> tuple[bytes, str]:
         latent = at(start, end, way, list(moves.values()))
-        decoded = np.round(model.decode(latent[None]) * 255).astype(np.uint8)[..., 0]
+        decoded = to_uint8(model.decode(latent[None])[..., 0])
         shown = np.stack([_bytes(images[start]), decoded[0], _bytes(images[end])])
         first, middle, last = metrics.laplace_variance(shown)
         return tiles(shown), (
@@ -80,12 +81,12 @@ def _bytes(image: np.ndarray) -> np.ndarray:
 def styles(model, seed: int = 0, choices: int = 8) -> Panel:
     """Draw with the styles of two samples: one sets the first layers, the other the rest (sec. 2.5).
 
-    The noise in the layers is held still.
+    The noise in the layers is kept fixed.
 
     Args:
         model: a trained StyleGAN.
         seed: of the latents.
-        choices: how many samples there are to choose from, an even number.
+        choices: number of samples to choose from, even.
     """
     samples, layers = model.draw_latents(choices, seed), len(model.map_sizes)
 

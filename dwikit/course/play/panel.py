@@ -1,4 +1,4 @@
-"""Controls above a picture and a line of words, and the picture that stands for them where they cannot move."""
+"""Controls above a picture and a line of text, and a static picture for where they cannot run."""
 
 import io
 from collections.abc import Callable, Mapping
@@ -16,12 +16,12 @@ TILE = 192
 
 
 class Panel(ipywidgets.VBox):
-    """Controls; whenever one of them moves, a picture and words are made anew.
+    """Controls; whenever one of them moves, picture and text are redrawn.
 
     Args:
         static: shown first, and the only thing that a notebook keeps.
-        controls: widgets with a value, by the name of the argument of ``draw`` that they set.
-        draw: from the values of all controls to a picture (PNG) and words (HTML).
+        controls: widgets with a value, by the name of the ``draw`` argument that they set.
+        draw: from the values of all controls to a picture (PNG) and text (HTML).
     """
 
     def __init__(self, static: Figure, controls: Mapping[str, ipywidgets.ValueWidget], draw: Callable[..., tuple[bytes, str]]):
@@ -34,7 +34,7 @@ class Panel(ipywidgets.VBox):
         self.redraw()
 
     def redraw(self, change=None) -> None:
-        """Make picture and words fit the controls."""
+        """Redraw picture and text."""
         values = {name: control.value for name, control in self.controls.items()}
         self.picture.value, self.words.value = self.draw(**values)
 

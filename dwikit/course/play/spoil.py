@@ -1,4 +1,4 @@
-"""Images spoiled on purpose, and what the paper's metrics say of them."""
+"""Images spoiled on purpose, and what the paper's metrics say about them."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,20 +12,20 @@ from dwikit.report import plots
 
 LARGEST = {"blur": 2.0, "shift": 8, "noise": 16.0, "copies": 95}
 UNITS = {"blur": "sd, pixels", "shift": "pixels", "noise": "sd, grey levels", "copies": "percent"}
-NAMES = {"ds": "DS", "isd": "ISD", "min_isd": "min ISD", "laplace": "Laplace"}
+NAMES = {key: metrics.METRICS[key].label for key in ("ds", "isd", "min_isd", "laplace")}
 
 
 def spoiled(
     images: np.ndarray, blur: float = 0.0, shift: int = 0, noise: float = 0.0, copies: float = 0.0, seed: int = 0
 ) -> np.ndarray:
-    """Images after four mishaps, in this order: copied, shifted, blurred, made noisy.
+    """Images after four kinds of damage, in this order: copied, shifted, blurred, made noisy.
 
     Args:
         images: (N, H, W) uint8.
         blur: standard deviation of a Gaussian filter, in pixels.
-        shift: pixels to the right; what comes in from the left is black.
-        noise: standard deviation of normal noise on the 0-255 scale, anew for each image.
-        copies: percent of the images that are copies of the others; a copy stands beside its original.
+        shift: pixels to the right; black fills in from the left.
+        noise: standard deviation of normal noise on the 0-255 scale, drawn for each image.
+        copies: percent of the images that are copies of others; a copy follows its original.
         seed: of the noise.
 
     Returns:
@@ -46,10 +46,10 @@ def spoiled(
 
 
 def spoil(images: np.ndarray, originals: np.ndarray | metrics.Moments) -> Panel:
-    """Blur, shift, copy and add noise to images, and read what Table 1 would say of them (sec. 2.6).
+    """Blur, shift, copy and add noise to images, and see what Table 1 would say about them (sec. 2.6).
 
     Args:
-        images: (N, H, W) uint8 real slices; 200 answer at once, 1000 after a moment.
+        images: (N, H, W) uint8 real slices; 200 respond at once, 1000 after a moment.
         originals: (M, H, W) slices that DS compares with, or their ``metrics.moments``.
     """
     if not isinstance(originals, metrics.Moments):
@@ -76,7 +76,7 @@ def _measure(images: np.ndarray, originals: metrics.Moments) -> pd.Series:
 
 
 def _curves(images: np.ndarray, originals: metrics.Moments, before: pd.Series, steps: int = 5) -> Figure:
-    """One column a mishap: four images after the most of it, and every metric's ratio to what it was."""
+    """One column per kind of damage: four images at its maximum, and every metric's ratio to the undamaged value."""
     figure, axes = plt.subplots(2, 4, figsize=(10, 4.6), height_ratios=(1, 1.3), layout="constrained", sharey="row")
     for (name, largest), (top, below) in zip(LARGEST.items(), axes.T):
         amounts = np.linspace(0, largest, steps).round().astype(int) if name == "shift" else np.linspace(0, largest, steps)

@@ -1,24 +1,22 @@
 """The arms of the experiment: what each network sees in training."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
 
-from dwikit import paper
-
 ROTATION, SCALE, SHIFT = 0.04, 0.03, 0.01
-"""Standard deviations of the classical affine: radians, logarithm of the size along each axis, share of the width."""
+"""Standard deviations of the classical affine: angle in radians, log size along each axis, shift as a share of the width."""
 GAIN, NOISE = 0.1, 0.02
 """Standard deviation of the logarithm of the gain; largest standard deviation of the noise."""
 SHARE = 0.25
-"""Of the images, for affine, gain and noise alike. A cohort that is registered already has little to gain from an affine, and
-resampling blurs what is one pixel thick: chosen on other patients of the training split, where moving every image did harm."""
+"""Share of images for affine, gain and noise alike. A registered cohort has little to gain from an affine, and
+resampling blurs what is one pixel thick: chosen on other people of the training split, where moving every image did harm."""
 UNLABELLED, LABELLED = "unlabelled", "labelled"
 CONTROLS = {UNLABELLED: "unlabelled real slices", LABELLED: "the other seeds' labelled patients"}
-"""What stands in the place of samples: real slices of the training split's other patients, which is what a perfect generator
-would give; and real slices with their true labels, which tells whether anything is left to gain."""
+"""Controls in place of samples: real slices of the training split's other people, which is what a perfect generator
+would give; and real slices with true labels, which show whether anything is left to gain."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class Arm:
 
     Attributes:
         classical: augment every image by flip, affine, gain and noise.
-        extra: half of every batch comes from this pool (a model's key or a control); None: all from the few patients.
+        extra: half of every batch comes from this pool (a model's key or a control); None: all from the few people.
     """
 
     classical: bool
@@ -35,13 +33,12 @@ class Arm:
 
     @property
     def name(self) -> str:
-        """For files: none, classical, vae, classical-vae, ..."""
+        """Name in files: none, classical, vae, classical-vae, ..."""
         return "-".join(["classical"] * self.classical + [self.extra] * bool(self.extra)) or "none"
 
-    @property
-    def label(self) -> str:
-        """For tables."""
-        extra = (CONTROLS | paper.LABELS).get(self.extra, self.extra)
+    def label(self, titles: Mapping[str, str]) -> str:
+        """Name in tables; ``titles`` of the models and of brought samples, by key."""
+        extra = {**CONTROLS, **titles}.get(self.extra, self.extra)
         return " + ".join(["classical"] * self.classical + [extra] * bool(extra)) or "no augmentation"
 
     @property
@@ -66,7 +63,7 @@ def batches(
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.random.Generator]]:
     """Endless batches of an arm: images (B, H, W) float32 in [0, 1], labels (B, H, W) uint8, and a generator of noise.
 
-    Draws are with replacement and follow from the seed alone; with ``extra``, half of a batch comes from there.
+    Draws are with replacement and depend on the seed alone; with ``extra``, half of a batch comes from there.
     """
     step = 0
     while True:
@@ -89,7 +86,7 @@ def _draw(pool: Pool, n: int, rng: np.random.Generator) -> Pool:
 def augment(
     images: np.ndarray, labels: np.ndarray, rng: np.random.Generator, noise: float = NOISE
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Classical augmentation: half of the images are flipped; affine, gain and noise each fall on a share of them.
+    """Classical augmentation: half of the images are flipped; affine, gain and noise are each applied to a share of them.
 
     Args:
         images: (B, H, W) float32 in [0, 1].
@@ -111,7 +108,7 @@ def augment(
 
 
 def _move(image: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> Pool:
-    """An image and its labels, turned, stretched and shifted by a random small affine about the middle."""
+    """An image and its labels, rotated, stretched and shifted by a small random affine about the middle."""
     size, angle, scale = image.shape[-1], rng.normal(0, ROTATION), np.exp(rng.normal(0, SCALE, 2))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     linear, middle = turn @ np.diag(scale), np.full(2, (size - 1) / 2)

@@ -20,15 +20,15 @@ from dwikit.profiles import Profile, Usefulness
 from dwikit.slices import SliceStore
 
 SEED = 20_000
-"""Seeds of the trainings count from here, apart from those of the generators."""
+"""Seeds of the trainings count from here, distinct from those of the generators."""
 
 
 class Result(NamedTuple):
-    """One training's end.
+    """Result of one training.
 
     Attributes:
-        scores: (patients, scores of the task) of the held-out patients.
-        answers: (n, H, W) uint8, the network's answers to the first held-out patient's slices.
+        scores: (people, scores of the task) of the held-out people.
+        answers: (n, H, W) uint8, the network's answers for the first held-out person's slices.
         weights: of the network.
     """
 
@@ -51,22 +51,22 @@ def run(
     held_out: Slices,
     taught: list[str],
 ) -> dict[Arm, list[Result]]:
-    """Every arm with every seed; what is there already, made with the same settings and data, is not trained again.
+    """Train every arm with every seed; existing results with the same settings and data are kept.
 
     Args:
-        task: what is learned.
-        config: profile; its section evaluation.usefulness says how much.
-        store: slices; those of other training patients are the unlabelled pool.
+        task: the task to learn.
+        config: profile; its section evaluation.usefulness sets the size.
+        store: slices; those of other people in training are the unlabelled pool.
         samples: model key -> images (n, H, W) uint8.
         few: slices to learn from.
         held_out: slices to judge by.
         taught: subjects of ``few``.
 
     Returns:
-        Arm -> results, one a seed.
+        Arm -> results, one per seed.
 
     Raises:
-        InputError: samples of another size or type than the store's slices.
+        InputError: samples whose size or type differs from the store's slices.
     """
     section = config.evaluation.usefulness
     pools = _pools(config, store, samples, taught)
@@ -76,7 +76,7 @@ def run(
     trainings = [(seed, arm) for seed in range(section.seeds) for arm in results]
     bar = tqdm(trainings, desc=task.name.capitalize(), unit="training", leave=False)
     for seed, arm in bar:
-        bar.set_postfix_str(f"seed {seed}, {arm.label}")
+        bar.set_postfix_str(f"seed {seed}, {arm.name}")
         own, others = _split(few, few.patients // section.patients == seed)
         pool = others[0] if arm.extra == LABELLED else pools.get(arm.extra)
         stamp, file = _stamp(section, own, held_out, pool), path(config, task, arm, seed)
@@ -97,7 +97,7 @@ def run(
 
 
 def _split(few: Slices, mine: np.ndarray) -> tuple[Pool, Pool]:
-    """Images and labels of one seed's patients, and those of the other seeds'; without labels, images stand in for them."""
+    """Images and labels of one seed's people, and of the other seeds'; without labels, the images replace them."""
     labels = few.images if few.labels is None else few.labels
     return (few.images[mine], labels[mine]), (few.images[~mine], labels[~mine])
 
@@ -116,11 +116,11 @@ def _pools(config: Profile, store: SliceStore, samples: Mapping[str, np.ndarray]
     n = min(len(others), *(len(images) for images in samples.values())) if samples else len(others)
     chosen = np.random.default_rng(SEED).permutation(others)[:n]
     pools = {key: images[:n] for key, images in samples.items()} | {UNLABELLED: store.images[np.sort(chosen)]}
-    return {key: patients.cut(images, config.slices.fov_mm) for key, images in pools.items()}
+    return {key: patients.cut(images, config.slice_settings.fov_mm) for key, images in pools.items()}
 
 
 def _labels(learner: Learner, teacher: Result, pool: np.ndarray) -> np.ndarray:
-    """Labels of a pool: the teacher's answers, or, where the task needs none, the images themselves."""
+    """Labels of a pool: the teacher's answers, or the images themselves where the task needs no labels."""
     if isinstance(learner.task, Denoising):
         return pool
     learner.model.set_weights(teacher.weights)
@@ -128,12 +128,12 @@ def _labels(learner: Learner, teacher: Result, pool: np.ndarray) -> np.ndarray:
 
 
 def scores(task: Segmentation | Denoising, answers: np.ndarray, slices: Slices) -> np.ndarray:
-    """Scores (patients, scores of the task) of answers (N, H, W), over all slices of each patient."""
+    """Scores (people, scores of the task) of answers (N, H, W), over all slices of each person."""
     truth, whose = task.truth(slices), slices.patients
     return np.array([task.score(answers[whose == patient], truth[whose == patient]) for patient in np.unique(whose)])
 
 
-# ==== Keep ====
+# ==== Files ====
 
 
 def _stamp(section: Usefulness, own: Pool, held_out: Slices, pool: np.ndarray | None) -> str:
@@ -150,7 +150,7 @@ def _write(file: Path, stamp: str, result: Result) -> None:
 
 
 def _read(file: Path, stamp: str) -> Result | None:
-    """The result in a file, or None if there is none, none that can be read, or one of other settings."""
+    """The result in a file, or None if it is missing, unreadable or from other settings."""
     try:
         with np.load(file, allow_pickle=False) as there:
             if str(there["stamp"]) != stamp:

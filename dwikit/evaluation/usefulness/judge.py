@@ -14,12 +14,17 @@ AGAINST_CLASSICAL = ("minus classical", "95 %", "verdict")
 ADDED = ("added by the images", "95 % of that", "verdict on that")
 
 
-def table(task: Segmentation | Denoising, results: Mapping[Arm, list[Result]]) -> pd.DataFrame:
-    """One row an arm: scores, their range over seeds, and two differences, each with interval and verdict.
+def table(task: Segmentation | Denoising, results: Mapping[Arm, list[Result]], titles: Mapping[str, str]) -> pd.DataFrame:
+    """One row per arm: scores, their range over seeds, and two differences, each with interval and verdict.
+
+    Args:
+        task: the task that was learned.
+        results: arm -> results, one per seed.
+        titles: of models, by key.
 
     Returns:
-        Columns: the task's scores (means over patients and seeds), their mean where there are several, the lowest to the
-        highest seed; the paired difference from classical augmentation alone with its 95 % interval over patients and the
+        Columns: the task's scores (means over people and seeds), their mean if there are several, the lowest to the
+        highest seed; the paired difference from classical augmentation alone with its 95 % interval over people and the
         verdict; and the same for what the extra images add, the difference from the arm without them. Rows by the arms'
         labels.
     """
@@ -34,26 +39,26 @@ def table(task: Segmentation | Denoising, results: Mapping[Arm, list[Result]]) -
                 differences = means - _means(results[other])
                 mean, low, high = interval(differences)
                 row |= dict(zip(headings, (mean, f"{low:.3f} to {high:.3f}", verdict(differences))))
-        rows[arm.label] = row
+        rows[arm.label(titles)] = row
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("trained with")
 
 
 def _means(runs: list[Result]) -> np.ndarray:
-    """Score of each seed and patient (seeds, patients), the mean over tissues where there are several."""
+    """Score of each seed and person (seeds, people); the mean over tissues if there are several."""
     return np.mean([result.scores for result in runs], axis=-1)
 
 
 def interval(differences: np.ndarray, level: float = 0.95) -> tuple[float, float, float]:
-    """Mean of paired differences (seeds, patients) with Student's interval over patients, each averaged over seeds."""
+    """Mean of paired differences (seeds, people) with Student's interval over people, each averaged over seeds."""
     means = differences.mean(axis=0)
     half = stats.t.ppf((1 + level) / 2, len(means) - 1) * stats.sem(means)
     return float(means.mean()), float(means.mean() - half), float(means.mean() + half)
 
 
 def verdict(differences: np.ndarray) -> str:
-    """``helps`` or ``hurts`` where the interval leaves 0 out and every seed says the same; else ``no difference shown``.
+    """``helps`` or ``hurts`` if the interval excludes 0 and every seed agrees; else ``no difference shown``.
 
-    The interval speaks for other patients, not for other first weights: hence the second condition, and no verdict from
+    The interval covers other people, not other initial weights: hence the second condition, and no verdict from
     one seed.
     """
     if len(differences) < 2:

@@ -1,29 +1,28 @@
-"""The few patients that a network learns from, and the held-out patients that judge it."""
+"""The few people that a network learns from, and the held-out people on whom it is judged."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from dwikit import study
 from dwikit.cohorts import phantom
 from dwikit.common.errors import InputError
 from dwikit.profiles import Profile
-from dwikit.slices import SliceStore, grid, histogram, normalize, shrink
+from dwikit.slices import SliceStore, grid, histogram, normalize, shrink, to_uint8
 
 HEAD_MM = 220.0
-"""The networks see a window of at least so many millimetres in the middle of the field: brains fit, most air does not."""
+"""The networks see a central window of at least this many millimetres: brains fit, most air does not."""
 LEVELS_OF_POOLING = 2
 
 
 @dataclass(frozen=True)
 class Slices:
-    """Slices of several patients.
+    """Slices of several people.
 
     Attributes:
         images: (N, H, W) uint8.
         labels: (N, H, W) uint8 tissue (0 none, 1 grey, 2 white, 3 fluid), or None.
-        patients: (N,) int, from 0 on: whose slice it is.
+        patients: (N,) int, from 0 on: person of each slice.
     """
 
     images: np.ndarray
@@ -34,11 +33,11 @@ class Slices:
 def choose(config: Profile, store: SliceStore) -> tuple[list[str], list[str]]:
     """Subjects to learn from (of the training split; every seed has its own) and held-out ones (of the other two splits).
 
-    The last of the list are taken: these come by the direct path wherever some do, so that the labelled slices are those of
+    The last in the list are taken: if any come by the direct path, these do, so that the labelled slices are those of
     the store, pixel by pixel.
 
     Raises:
-        InputError: too few patients.
+        InputError: too few people.
     """
     section = config.evaluation.usefulness
     wanted = section.patients * section.seeds
@@ -47,14 +46,14 @@ def choose(config: Profile, store: SliceStore) -> tuple[list[str], list[str]]:
     rest = subjects.loc[subjects["split"] != "train", "subject"].tolist()
     if len(train) <= wanted or len(rest) < 2:
         raise InputError(
-            f"Needed are {wanted} patients to learn from, others of the training split and 2 held-out ones; the store has "
-            f"{len(train)} in training and {len(rest)} held out. Prepare more cases, or lower evaluation.usefulness.patients."
+            f"{wanted} people to learn from, others in the training split and 2 held-out people are needed; the store has "
+            f"{len(train)} in training and {len(rest)} held out. Prepare more scans, or lower evaluation.usefulness.patients."
         )
     return train[-wanted:], rest[-section.held_out :]
 
 
 def window(image_size: int, fov_mm: float) -> slice:
-    """Rows, and columns, of the middle HEAD_MM of a slice, a multiple of what the network's pooling divides by."""
+    """Rows (and columns) of the middle HEAD_MM of a slice, a multiple of the network's pooling factor."""
     step = 2 * 2**LEVELS_OF_POOLING
     size = min(int(np.ceil(HEAD_MM / fov_mm * image_size / step)) * step, image_size)
     return slice((image_size - size) // 2, (image_size + size) // 2)
@@ -71,32 +70,31 @@ def from_store(config: Profile, store: SliceStore, subjects: Sequence[str]) -> S
     places = {subject: i for i, subject in enumerate(subjects)}
     rows = np.flatnonzero(store.table["subject"].isin(subjects))
     owners = store.table["subject"].to_numpy()[rows]
-    return Slices(cut(store.images[rows], config.slices.fov_mm), None, np.array([places[owner] for owner in owners]))
+    return Slices(cut(store.images[rows], config.slice_settings.fov_mm), None, np.array([places[owner] for owner in owners]))
 
 
 def with_labels(config: Profile, store: SliceStore, subjects: Sequence[str]) -> Slices:
     """The subjects' slices with their tissues, simulated again by the direct path.
 
-    The direct path gives the same person the same image whenever it is asked. Patients whose slices in the store went
-    through NIfTI and ANTs come by the direct path here, since only there image and tissues share one grid.
+    The direct path always gives the same image for the same person. People whose slices in the store went
+    through NIfTI and ANTs come by the direct path here, since only there do image and tissues share one grid.
 
     Raises:
-        InputError: the cohort is not the simulated one, so that nobody knows its tissues.
+        InputError: the cohort is not simulated, so its tissues are unknown.
     """
     if config.cohort.bids or store.settings.get("cohort", {}).get("bids"):
-        raise InputError("Tissue labels are known for the simulated cohort only; denoising needs none.")
+        raise InputError("Tissue labels are known only for the simulated cohort; denoising needs none.")
     images, labels = [], []
     for subject in subjects:
         number = int(subject.removeprefix("sub-")) - 1
         [volume] = phantom.simulate_volumes(
-            1, seed=config.cohort.seed, first=number, labels=True, workers=1, **study.target(config)
+            1, seed=config.cohort.seed, first=number, labels=True, workers=1, settings=config.slice_settings
         )
         counts = histogram.histogram(volume.image)
         cap = store.settings.get("clip") or histogram.percentile(counts, store.settings["percentile"])
-        image = normalize(shrink(volume.image, store.image_size), np.float64(cap))  # as when the store was built
-        images.append(np.round(image * 255).astype(np.uint8))
+        images.append(to_uint8(normalize(shrink(volume.image, store.image_size), cap)))
         labels.append(shrink_labels(volume.labels, store.image_size))
-    images, labels = (cut(np.concatenate(arrays), config.slices.fov_mm) for arrays in (images, labels))
+    images, labels = (cut(np.concatenate(arrays), config.slice_settings.fov_mm) for arrays in (images, labels))
     return Slices(images, labels, np.repeat(np.arange(len(subjects)), grid.N_LEVELS))
 
 

@@ -10,6 +10,7 @@ from keras import layers
 from dwikit.backend import gradients
 from dwikit.evaluation.usefulness.patients import Slices
 from dwikit.models.base import in_batches
+from dwikit.slices import to_uint8
 
 TISSUES = ("grey", "white", "fluid")
 RICIAN = 0.1
@@ -95,7 +96,7 @@ class Denoising:
 
     def answer(self, outputs: np.ndarray) -> np.ndarray:
         """Images (N, H, W) uint8 of the network's outputs."""
-        return np.round(np.clip(outputs[..., 0], 0, 1) * 255).astype(np.uint8)
+        return to_uint8(outputs[..., 0])
 
     def score(self, answers: np.ndarray, truth: np.ndarray) -> list[float]:
         """PSNR in dB."""

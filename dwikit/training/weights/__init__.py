@@ -1,1 +1,1 @@
-"""Weights in files: the kit's own, packed ones that are carried to another machine, and generators as ONNX."""
+"""Weights in files: the kit's own, packed ones to carry to another machine, and generators as ONNX."""

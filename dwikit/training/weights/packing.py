@@ -15,7 +15,6 @@ critics and the states of optimizers: a network that was carried draws and recon
 
 import io
 import json
-import shutil
 import zipfile
 from pathlib import Path
 
@@ -26,6 +25,7 @@ import dwikit
 from dwikit import models, training
 from dwikit.common import doctor, files, paths
 from dwikit.common.errors import InputError
+from dwikit.models import registry
 from dwikit.profiles import Profile
 from dwikit.slices import SliceStore
 from dwikit.training import pretext
@@ -46,7 +46,7 @@ def pack(key: str, config: Profile, store: SliceStore, out: str | Path) -> list[
     A training that was stopped is packed as it is after its last complete epoch; ``facts.json`` says of how many.
 
     Args:
-        key: ``"vae"``, ``"dfc_vae"``, ``"intro_vae"`` or ``"style_gan"``.
+        key: of a network of the profile, such as ``"vae"``.
         config: profile that it was trained at.
         store: slices that it was trained on.
         out: folder of the files, ``<key>.part-1-of-<n>`` and on; parts of this network that lie there are replaced.
@@ -65,7 +65,7 @@ def pack(key: str, config: Profile, store: SliceStore, out: str | Path) -> list[
     steps = run.steps(store)
     facts = {
         "epochs": model.epochs_done,
-        "epochs_planned": getattr(config, key).epochs,
+        "epochs_planned": config.networks[key].epochs,
         "steps": steps,
         "images": steps * model.config["batch_size"],
         "minutes": run.facts()["minutes"],
@@ -111,7 +111,7 @@ def unpack(key: str, source: str | Path, config: Profile, store: SliceStore) -> 
         images = {name: _array(contents[name]) for name in contents if name.endswith(".npy")}
         with np.load(io.BytesIO(contents["weights.npz"]), allow_pickle=False) as stored:
             arrays = [stored[name] for name in sorted(stored.files)]
-        model = models.BY_KEY[key](**settings["config"])
+        model = registry.network(key, config.networks[key].file)(**settings["config"])
         model.compile()
         pretrained.assign(_carried(model), arrays)
     except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
@@ -122,24 +122,26 @@ def unpack(key: str, source: str | Path, config: Profile, store: SliceStore) -> 
     _require_same(store, images.pop("slices.npy"), key, facts)
     model.epochs_done = facts["epochs"]
     folder = paths.runs(config.name) / key
-    partial = folder.with_name(f".{key}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
     if "features.keras" in contents:
         path = pretext.path(store, paths.runs(config.name) / "features")
         files.write(path, lambda file: file.write_bytes(contents["features.keras"]))
         model.config["features"] = str(path)
-    for name in COPIED:
-        files.write_text(partial / name, contents[name].decode())
-    for name, array in images.items():
-        files.write_array(partial / name, array)
-    if "reconstructions.npy" in images:
-        chosen = training.held_out(store, len(images["reconstructions.npy"]))
-        files.write_array(partial / "originals.npy", store.images[chosen])
-    files.write_json(partial / "settings.json", settings | {"data": training.fingerprint(store), "carried": facts})
-    models.save(model, partial / "model.keras")
+
+    def writer(partial: Path) -> None:
+        for name in COPIED:
+            files.write_text(partial / name, contents[name].decode())
+        for name, array in images.items():
+            files.write_array(partial / name, array)
+        if "reconstructions.npy" in images:
+            chosen = training.held_out(store, len(images["reconstructions.npy"]))
+            files.write_array(partial / "originals.npy", store.images[chosen])
+        files.write_json(partial / "settings.json", settings | {"data": training.fingerprint(store), "carried": facts})
+        models.save(model, partial / "model.keras")
+
     if folder.exists():
         print(f"{folder} stood there before; it is kept as {training.set_aside(folder).name}.")
-    return training.Run(model, partial.rename(folder))
+    files.write_folder(folder, writer)
+    return training.Run(model, folder)
 
 
 def packed(source: str | Path) -> list[str]:
@@ -148,14 +150,15 @@ def packed(source: str | Path) -> list[str]:
     Raises:
         InputError: it holds none.
     """
-    if found := [key for key in models.BY_KEY if any(Path(source).glob(f"{key}.part-*"))]:
+    if found := sorted({path.name.rpartition(".part-")[0] for path in Path(source).glob("*.part-*")}):
         return found
     raise InputError(f"{source} holds no packed networks; `dwikit pack` makes files such as vae.part-1-of-2.")
 
 
 def _carried(model: models.GenerativeModel) -> list:
-    """Weights of a model but its critic's."""
-    stays = {id(variable) for variable in (model.critic.weights if hasattr(model, "critic") else [])}
+    """Weights of a model but those of networks that only judge."""
+    judges = [getattr(model, name) for name in model.judges if hasattr(model, name)]
+    stays = {id(variable) for network in judges for variable in network.weights}
     return [variable for variable in model.weights if id(variable) not in stays]
 
 

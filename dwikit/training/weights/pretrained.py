@@ -1,8 +1,8 @@
-"""Weights that come with the kit, under ``data/pretrained``: nobody has to start from noise.
+"""Weights that come with the kit, under ``data/pretrained``: nobody has to train from scratch.
 
 Each network is three files, ``<key>-<image size>`` with ``.npz`` (its weights as float16 arrays, in the order of
 ``model.weights``), ``.json`` (its config, data, steps, hours and metrics) and ``.csv`` (the log of its training), and a card
-to be read, ``.md``. They are plain numbers: loading them runs no code. ``dwikit weights`` makes them.
+for readers, ``.md``. They are plain numbers: loading them runs no code. ``dwikit weights`` makes them.
 """
 
 import shutil
@@ -14,7 +14,7 @@ import numpy as np
 from dwikit import models
 from dwikit.common import files, paths
 from dwikit.common.errors import InputError
-from dwikit.models import presets
+from dwikit.models import presets, registry
 from dwikit.profiles import SIZES
 
 NETWORK_SIZES = SIZES | {"mapping_layers", "block_convolutions", "constant_size"}
@@ -24,20 +24,24 @@ FEATURES = "features.keras"
 
 
 def folder() -> Path:
-    """Where the weights lie."""
+    """Folder of the weights."""
     return paths.project() / "data" / "pretrained"
 
 
 def available() -> dict[str, list[int]]:
-    """Image sizes for which there are weights, by model key."""
-    return {key: sorted(int(path.stem.rpartition("-")[2]) for path in folder().glob(f"{key}-*.npz")) for key in models.BY_KEY}
+    """Image sizes with weights, by model key."""
+    sizes: dict[str, list[int]] = {}
+    for path in folder().glob("*-*.npz"):
+        key, _, size = path.stem.rpartition("-")
+        sizes.setdefault(key, []).append(int(size))
+    return {key: sorted(found) for key, found in sizes.items()}
 
 
 def features() -> Path:
     """The kit's feature network, a file for ``models.features.load``.
 
     Raises:
-        InputError: it is not there.
+        InputError: it is missing.
     """
     path = folder() / FEATURES
     if not path.is_file():
@@ -46,7 +50,7 @@ def features() -> Path:
 
 
 def load(key: str, image_size: int = 64) -> models.GenerativeModel:
-    """A trained model, ready to sample from, to reconstruct with or to train on.
+    """A trained model, ready to sample, reconstruct or train further.
 
     Args:
         key: ``"vae"``, ``"dfc_vae"``, ``"intro_vae"`` or ``"style_gan"``.
@@ -61,10 +65,10 @@ def load(key: str, image_size: int = 64) -> models.GenerativeModel:
     """
     facts, path = card(key, image_size), _file(key, image_size).with_suffix(".json")
     try:
-        model = models.BY_KEY[key](**_config(facts, key, image_size))
+        model = registry.network(key)(**_config(facts, key, image_size))
         model.compile()
     except ValueError as error:
-        raise InputError(f"{path} is damaged ({error}). Get it anew: git checkout data/pretrained.") from error
+        raise InputError(f"{path} is damaged ({error}). Restore it: git checkout data/pretrained.") from error
     if "features" in model.config:
         model.config["features"] = str(folder() / FEATURES)
     load_into(model)
@@ -73,10 +77,10 @@ def load(key: str, image_size: int = 64) -> models.GenerativeModel:
 
 
 def load_into(model: models.GenerativeModel) -> None:
-    """Give a model of the same architecture the kit's weights; its optimizers stay as they are.
+    """Give a model of the same architecture the kit's weights; its optimizers are unchanged.
 
     Raises:
-        InputError: no weights of this network and size, damaged ones, or ones of another architecture.
+        InputError: no weights of this network and size, or damaged ones, or those of another architecture.
     """
     path = _file(model.key, model.image_size)
     arrays = _arrays(path)
@@ -84,13 +88,13 @@ def load_into(model: models.GenerativeModel) -> None:
     if [array.shape for array in arrays] != wanted:
         raise InputError(
             f"{path} holds the weights of another architecture ({len(arrays)} arrays) than this {model.label} "
-            f"({len(wanted)}). They fit the profile that {path.with_suffix('.json').name} names."
+            f"({len(wanted)}). They fit the profile named in {path.with_suffix('.json').name}."
         )
     assign(model.weights, arrays)
 
 
 def assign(weights: list, arrays: list[np.ndarray]) -> None:
-    """Give variables the values of float16 arrays."""
+    """Set variables to the values of float16 arrays."""
     for variable, array in zip(weights, arrays, strict=True):
         variable.assign(array.astype(np.float32))
 
@@ -99,14 +103,14 @@ def _arrays(path: Path) -> list[np.ndarray]:
     """The arrays of a file of weights, in their order.
 
     Raises:
-        InputError: it cannot be read, or holds something else than finite numbers.
+        InputError: it cannot be read, or does not hold finite numbers only.
     """
     try:
         arrays = [array for _, array in sorted(files.read_arrays(path).items())]
         if not all(array.dtype.kind == "f" and np.isfinite(array).all() for array in arrays):
-            raise ValueError("it holds something else than finite numbers")
+            raise ValueError("it does not hold finite numbers only")
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}). Get it anew: git checkout data/pretrained.") from error
+        raise InputError(f"{path} cannot be read ({error}). Restore it: git checkout data/pretrained.") from error
     return arrays
 
 
@@ -114,13 +118,14 @@ def _config(facts: dict, key: str, image_size: int) -> dict:
     """The constructor arguments on a card; no network is larger than its weights.
 
     Raises:
-        ValueError: they are not all there, of another kind or size, or there are others.
+        ValueError: some are missing, unknown, or of another type or size.
     """
     found = facts.get("config")
     if not isinstance(found, dict) or not isinstance(facts.get("epochs"), int):
         raise ValueError("it lacks config or epochs")
     values = {name: value for name, value in found.items() if name not in ("preset", "image_size", "seed")}
-    config = presets.preset(key, str(found.get("preset")), image_size, 1.0, values) | {"seed": found.get("seed")}
+    config = presets.preset(registry.network(key), str(found.get("preset")), image_size, overrides=values)
+    config["seed"] = found.get("seed")
     if set(found) != set(config) or found["image_size"] != image_size or not isinstance(found["seed"], int):
         raise ValueError("its config lacks a value, or is of another size")
     arrays = _arrays(_file(key, image_size))
@@ -132,7 +137,7 @@ def _config(facts: dict, key: str, image_size: int) -> dict:
 
 
 def card(key: str, image_size: int = 64) -> dict:
-    """What is known of the weights: config, data, steps, hours, metrics, command.
+    """Facts about the weights: config, data, steps, hours, metrics, command.
 
     Raises:
         InputError: no such weights, or no readable card beside them.
@@ -140,7 +145,7 @@ def card(key: str, image_size: int = 64) -> dict:
     path = _file(key, image_size).with_suffix(".json")
     facts = files.read_object(path)
     if facts.get("model") != key:
-        raise InputError(f"{path} is missing or damaged. Get it anew: git checkout data/pretrained.")
+        raise InputError(f"{path} is missing or damaged. Restore it: git checkout data/pretrained.")
     return facts
 
 
@@ -148,7 +153,7 @@ def _file(key: str, image_size: int) -> Path:
     path = folder() / f"{key}-{image_size}.npz"
     if not path.is_file():
         known = ", ".join(f"{name} at {size}" for name, sizes in available().items() for size in sizes) or "none"
-        raise InputError(f"There are no weights of {key!r} at {image_size} pixels. There are: {known}.")
+        raise InputError(f"There are no weights of {key!r} at {image_size} pixels. Available: {known}.")
     return path
 
 
@@ -161,7 +166,7 @@ def publish(model: models.GenerativeModel, log: Path, facts: dict) -> Path:
     Args:
         model: trained.
         log: CSV of its training.
-        facts: what the card shall say besides: ``command``, ``data``, ``steps``, ``images``, ``hours``, ``metrics``, ...
+        facts: what else the card says: ``command``, ``data``, ``steps``, ``images``, ``hours``, ``metrics``, ...
 
     Raises:
         InputError: a weight that float16 cannot hold.

@@ -1,9 +1,7 @@
-"""The commands ``dwikit deck`` and ``dwikit readings``, for the organizer of a reader study."""
+"""``dwikit deck`` and ``dwikit readings``, for the organizer of a reader study."""
 
 from pathlib import Path
 
-from dwikit import paper, report
-from dwikit.common import files
 from dwikit.common.errors import InputError
 
 
@@ -12,8 +10,8 @@ def add(commands) -> None:
     command = commands.add_parser("deck", help="make the page and the key of a blinded reader study")
     command.add_argument("out", type=Path)
     command.add_argument("--real", required=True, help="folder of images, array (.npy) or store of slices")
-    command.add_argument("--fake", action="append", required=True, metavar="GROUP=PATH", help="the same of each network")
-    command.add_argument("-n", type=int, default=paper.N_READ, help="images a group; default %(default)s, as in the paper")
+    command.add_argument("--fake", action="append", required=True, metavar="GROUP=PATH", help="the same for each network")
+    command.add_argument("-n", type=int, help="images per group; default: as in the paper")
     command.add_argument("--practice", type=int, default=4, help="images to practise on; default %(default)s")
     command.add_argument("--title", default="Real or fake?", help="heading of the page, for readers to see")
     command.set_defaults(action=_deck)
@@ -26,9 +24,11 @@ def add(commands) -> None:
 
 
 def _deck(options) -> None:
+    from dwikit import paper
     from dwikit.reader_study import build_deck
     from dwikit.reader_study.folders import read_images
 
+    n = options.n or paper.N_READ
     samples = {}
     for pair in options.fake:
         group, equals, path = pair.partition("=")
@@ -36,14 +36,16 @@ def _deck(options) -> None:
             raise InputError(f"--fake takes GROUP=PATH, such as vae=samples.npy, each group once, not {pair!r}.")
         samples[group] = read_images(path)[0]
     originals, subjects = read_images(options.real)
-    deck = build_deck(originals, samples, options.out, options.n, options.practice, subjects, options.title)
-    whose = "unknown subjects" if subjects is None else f"{options.n} different subjects"
-    print(f"Deck {deck.id}: {len(deck.images)} images, {options.n} a group, the real ones of {whose}.")
-    print(f"Send {deck.page} to the readers. Keep {deck.folder / 'key.json'} to yourself: it tells every answer.")
+    deck = build_deck(originals, samples, options.out, n, options.practice, subjects, options.title)
+    whose = "unknown subjects" if subjects is None else f"{n} different subjects"
+    print(f"Deck {deck.id}: {len(deck.images)} images, {n} per group, the real ones of {whose}.")
+    print(f"Send {deck.page} to the readers. Keep {deck.folder / 'key.json'} to yourself: it holds every answer.")
     print(f"Then: dwikit readings {deck.folder} <the CSV files that come back>")
 
 
 def _readings(options) -> None:
+    from dwikit import report
+    from dwikit.common import files
     from dwikit.reader_study import Deck, read_readings, score_readings, tables
 
     deck = Deck.open(options.deck)

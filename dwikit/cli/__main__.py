@@ -1,0 +1,7 @@
+"""``python -m dwikit.cli`` is the command ``dwikit``."""
+
+import sys
+
+from dwikit.cli import main
+
+sys.exit(main())

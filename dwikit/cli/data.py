@@ -1,0 +1,69 @@
+"""``dwikit preprocess`` and ``slices``."""
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+from dwikit.slices.settings import INTERPOLATORS, SCOPES, SliceSettings
+
+
+def add(commands) -> None:
+    """Adds the commands to the subparsers of ``dwikit``."""
+    command = commands.add_parser("preprocess", help="register the DWI of a BIDS dataset to MNI152")
+    command.add_argument("bids", type=Path)
+    command.add_argument("out", type=Path)
+    command.add_argument("--workers", type=int, help="processes on this machine; default: one per processor")
+    command.add_argument("--scheduler", metavar="ADDRESS", help="scheduler of a Dask cluster to do the work, see docs/scale.md")
+    command.add_argument("--b-value", type=float, default=1000, help="wanted b-value, s/mm2")
+    command.add_argument("--tolerance", type=float, default=600, help="largest distance of a shell from it, s/mm2")
+    _add_slice_settings(command)
+    command.set_defaults(action=_preprocess)
+
+    command = commands.add_parser("slices", help="make normalized slices from registered volumes")
+    command.add_argument("derivatives", type=Path)
+    command.add_argument("out", type=Path)
+    _add_slice_settings(command)
+    command.add_argument("--percentile", type=float, help=f"where to clip; default {SliceSettings.percentile:g}")
+    command.add_argument("--scope", choices=SCOPES, help=f"scope of the percentile; default {SliceSettings.scope}")
+    command.add_argument("--seed", type=int, default=0, help="seed of the split by person; default %(default)s")
+    command.set_defaults(action=_slices)
+
+
+def _add_slice_settings(command: argparse.ArgumentParser) -> None:
+    """Options for the settings that registration and slices must share."""
+    size = "pixels along one side of a slice; default %(default)s"
+    command.add_argument("--image-size", type=int, default=SliceSettings.image_size, help=size)
+    command.add_argument("--fov-mm", type=float, help="side of the field of view, mm; default: that of the image size")
+    kind = f"how scans are resampled to the target grid; default {SliceSettings.interpolator}"
+    command.add_argument("--interpolator", choices=list(INTERPOLATORS), help=kind)
+
+
+def _slice_settings(options) -> SliceSettings:
+    """The settings for the image size, with the given options."""
+    names = [entry.name for entry in dataclasses.fields(SliceSettings)]
+    chosen = {name: value for name in names if (value := getattr(options, name, None)) is not None}
+    return dataclasses.replace(SliceSettings.for_size(options.image_size), **chosen)
+
+
+def _preprocess(options) -> int:
+    from dwikit.preprocess import preprocess
+
+    report = preprocess(
+        options.bids,
+        options.out,
+        workers=options.workers,
+        scheduler=options.scheduler,
+        b_value=options.b_value,
+        tolerance=options.tolerance,
+        settings=_slice_settings(options),
+    )
+    print(report.to_string(index=False))
+    return 0
+
+
+def _slices(options) -> None:
+    from dwikit import slices
+
+    store = slices.build(options.derivatives, options.out, _slice_settings(options), options.seed)
+    print(f"{len(store.images)} slices of {store.table['case'].nunique()} scans in {options.out}")
+    print(store.table["split"].value_counts().to_string())

@@ -1,0 +1,121 @@
+"""``dwikit train``, ``pack``, ``unpack``, ``weights``, ``export`` and ``evaluate``."""
+
+from pathlib import Path
+
+from dwikit.cli.notebooks import PROFILE
+from dwikit.common.errors import InputError
+
+UNFINISHED = 75
+"""Exit status of a training that has epochs left (EX_TEMPFAIL: run the same command again)."""
+NETWORK = {"nargs": "*", "metavar": "NETWORK", "help": "keys such as vae or intro_vae; default: all of the profile"}
+
+
+def add(commands) -> None:
+    """Adds the commands to the subparsers of ``dwikit``."""
+    command = commands.add_parser("train", help="train networks without a notebook, in pieces if need be")
+    command.add_argument("networks", **NETWORK)
+    command.add_argument("--profile", help=PROFILE)
+    command.add_argument("--minutes", type=float, help="stop at an epoch's end before these have passed, with exit status 75")
+    command.add_argument("--devices", type=int, default=1, help="GPUs per machine that share each batch; default %(default)s")
+    command.add_argument("--machines", metavar="HOST:PORT,...", help="machines that train together; each runs this command")
+    command.add_argument("--machine", type=int, metavar="N", help="position of this machine among them, from 0")
+    command.set_defaults(action=_train)
+
+    command = commands.add_parser("pack", help="write trained networks as a few small files, to carry to another machine")
+    command.add_argument("networks", **NETWORK)
+    command.add_argument("--profile", help=PROFILE)
+    command.add_argument("--out", type=Path, help="folder of the files; default runs/<profile>/packed")
+    command.set_defaults(action=_pack)
+
+    command = commands.add_parser("unpack", help="put packed networks into runs/, as if they had been trained here")
+    command.add_argument("folder", type=Path)
+    command.add_argument("--profile", help=f"profile they were trained with: {PROFILE}")
+    command.set_defaults(action=_unpack)
+
+    command = commands.add_parser("weights", help="train the weights that come with the kit, for hours")
+    command.add_argument("networks", **NETWORK)
+    command.add_argument("--profile", default="long", help="default %(default)s")
+    command.set_defaults(action=_weights)
+
+    command = commands.add_parser("export", help="write the generator of a trained model as ONNX")
+    command.add_argument("model", type=Path, help="e.g. runs/quick/vae/model.keras")
+    command.add_argument("out", type=Path, help="e.g. vae.onnx")
+    command.add_argument("--profile", help="profile that names the file of your own network")
+    command.set_defaults(action=_export)
+
+    command = commands.add_parser("evaluate", help="judge images from anyone's model against real slices")
+    command.add_argument("samples", type=Path, help=".npy, .npz, NIfTI, or a folder of PNG or NIfTI files")
+    command.add_argument("--originals", type=Path, required=True, help="store of slices, such as runs/quick/data/slices")
+    command.add_argument("--split", default="train", help="split that the model was trained on; default %(default)s")
+    command.add_argument("--out", type=Path, help="folder of the tables; default evaluation-<name of the samples>")
+    command.add_argument("--resize", action="store_true", help="shrink samples larger than the slices")
+    command.set_defaults(action=_evaluate)
+
+
+def _train(options) -> int:
+    from dwikit import profiles, study
+    from dwikit.backend.machines import ALONE, Machines
+
+    if (options.machines is None) != (options.machine is None):
+        raise InputError("Several machines need both --machines HOST:PORT,HOST:PORT,... and --machine N, from 0.")
+    machines = Machines(options.machines.split(","), options.machine) if options.machines else ALONE
+    config = profiles.resolve(options.profile)
+    networks = options.networks or list(config.networks)
+    if study.train_in_pieces(config, networks, options.minutes, options.devices, machines):
+        return 0
+    print("Epochs are left: run the same command again.")
+    return UNFINISHED
+
+
+def _pack(options) -> None:
+    from dwikit import profiles, study
+    from dwikit.common import paths
+    from dwikit.training.weights import packing
+
+    config = profiles.resolve(options.profile)
+    out, store = options.out or paths.runs(config.name) / "packed", study.slices(config)
+    for key in options.networks or config.networks:
+        parts = packing.pack(key, config, store, out)
+        print(f"{key}: {len(parts)} files, {sum(path.stat().st_size for path in parts) / 1e6:.1f} MB in {out}", flush=True)
+
+
+def _unpack(options) -> None:
+    from dwikit import profiles, study
+    from dwikit.training.weights import packing
+
+    config = profiles.resolve(options.profile)
+    found = packing.packed(options.folder)
+    store = study.slices(config)
+    for key in found:
+        run = packing.unpack(key, options.folder, config, store)
+        facts = run.facts()["carried"]
+        done = f"{facts['epochs']} of {facts['epochs_planned']} epochs, {facts['steps']:,} steps, {facts['images']:,} images"
+        where = f"{facts['minutes']:.1f} minutes on {facts['machine']}, now in {run.folder}"
+        print(f"{run.label}: {done} in {where}", flush=True)
+
+
+def _weights(options) -> None:
+    from dwikit import profiles, study
+
+    config = profiles.resolve(options.profile)
+    store = study.slices(config)
+    for key in options.networks or config.networks:
+        print(study.publish(study.train(key, config, store), config, store))
+
+
+def _export(options) -> None:
+    from dwikit import models, profiles, study
+    from dwikit.training.weights import export
+
+    if options.profile:
+        study.networks(profiles.resolve(options.profile))
+    difference = export.to_onnx(models.load(options.model), options.out)
+    print(f"{options.out}: pixels differ from Keras's by at most {difference:.1g}")
+
+
+def _evaluate(options) -> None:
+    from dwikit import evaluation
+
+    verdict = evaluation.evaluate(options.samples, options.originals, options.split, options.out, resize=options.resize)
+    print(evaluation.markdown(verdict))
+    print(f"Tables: {verdict.folder}")

@@ -1,0 +1,114 @@
+"""Notebooks run headless, one (``notebook``) or the whole study in order (``reproduce``)."""
+
+import contextlib
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import papermill
+
+from dwikit import profiles, report, study
+from dwikit.common import paths
+from dwikit.common.errors import InputError
+
+JUDGES = "05_evaluate"
+"""Before this notebook, every network of the profile without its own notebook is trained."""
+
+
+def notebooks() -> list[str]:
+    """Names of the study's notebooks, in order."""
+    return sorted(path.stem for path in paths.notebooks().glob("[0-9]*.ipynb"))
+
+
+def notebook(name: str, parameters: dict, output: Path | None = None) -> Path:
+    """Run one notebook through papermill and return the path of the executed copy.
+
+    Raises:
+        InputError: no such notebook, an unknown parameter, or a cell that failed.
+    """
+    source = Path(name) if name.endswith(".ipynb") else paths.notebooks() / f"{name}.ipynb"
+    if not source.is_file():
+        known = ", ".join(sorted(path.stem for path in paths.notebooks().glob("*.ipynb")))
+        raise InputError(f"There is no notebook {name!r}. Known: {known}.")
+    known = papermill.inspect_notebook(str(source))
+    if unknown := sorted(set(parameters) - set(known)):
+        raise InputError(f"{source.name} has no parameter {', '.join(map(repr, unknown))}. It has: {', '.join(known)}.")
+    for variable in ("DWIKIT_RUNS", "DWIKIT_FIGURES"):  # the notebook runs in its own folder
+        if variable in os.environ:
+            os.environ[variable] = str(Path(os.environ[variable]).resolve())
+    parameters = {
+        name: _from_here(value) if name in ("bids", "profile", "readings") else value for name, value in parameters.items()
+    }
+    profile = profiles.resolve(parameters.get("profile")).name
+    output = output or paths.runs(profile) / "notebooks" / source.name
+    output.parent.mkdir(parents=True, exist_ok=True)
+    print(f"{source.stem} at profile {profile} -> {output}", flush=True)
+    try:
+        with _errors_of_children(output.with_suffix(".log")):
+            papermill.execute_notebook(str(source), str(output), parameters, kernel_name="python3", cwd=str(source.parent))
+    except papermill.PapermillExecutionError as error:
+        raise InputError(
+            f"{source.name} failed in cell {error.exec_count}: {error.ename}: {error.evalue}\nThe notebook up to there, with "
+            f"the whole traceback, is {output}."
+        ) from None
+    print(f"Executed notebook: {output}", flush=True)
+    return output
+
+
+def _from_here(value):
+    """An existing path as absolute; anything else unchanged."""
+    return str(Path(value).resolve()) if isinstance(value, str) and Path(value).exists() else value
+
+
+@contextlib.contextmanager
+def _errors_of_children(path: Path):
+    """Inside, child processes (kernels and libraries are talkative) write standard error to a file."""
+    terminal = os.dup(2)
+    python_stderr = sys.stderr
+    with open(path, "w") as log, os.fdopen(os.dup(terminal), "w", buffering=1) as sys.stderr:
+        os.dup2(log.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            sys.stderr = python_stderr
+
+
+def reproduce(profile: str | None = None) -> None:
+    """Run the study's notebooks in order, and train the profile's other networks before the evaluation.
+
+    The minutes of each step go into ``figures/minutes.*``.
+    """
+    config = profiles.resolve(profile)
+    steps = {name: lambda name=name: notebook(name, {"profile": profile} if profile else {}) for name in notebooks()}
+    others = {f"train {key}": lambda key=key: train(key, config) for key in without_notebook(config)}
+    names = list(steps)
+    place = names.index(JUDGES)
+    steps = {name: (steps | others)[name] for name in (*names[:place], *others, *names[place:])}
+    rows = {}
+    for i, (name, step) in enumerate(steps.items(), 1):
+        print(f"[{i}/{len(steps)}] ", end="")
+        start = time.perf_counter()
+        step()
+        rows[name] = {"minutes": (time.perf_counter() - start) / 60}
+    rows["all"] = {"minutes": sum(row["minutes"] for row in rows.values())}
+    minutes = pd.DataFrame.from_dict(rows, orient="index").rename_axis("notebook")
+    facts = {"cores": os.cpu_count(), "machine": platform.machine()}
+    report.save_table(minutes, "minutes", report.provenance(config, f"dwikit reproduce --profile {config.name}", **facts))
+    print(f"Done in {minutes.loc['all', 'minutes']:.1f} minutes. Tables and figures: {paths.figures()}")
+
+
+def without_notebook(config: profiles.Profile) -> list[str]:
+    """Networks of a profile that no notebook of the study trains."""
+    return [key for key, network in study.networks(config).items() if network.notebook not in notebooks()]
+
+
+def train(key: str, config: profiles.Profile) -> None:
+    """Train one network as the profile says, and print where its training departs from the paper."""
+    print(f"{key} at profile {config.name}", flush=True)
+    run = study.train(key, config, study.slices(config))
+    print(study.told(run), flush=True)

@@ -1,0 +1,150 @@
+"""The door: a network of one's own, and samples without a network, go the whole way; no line of the package is touched."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dwikit import cli, profiles, study
+from dwikit.common.errors import InputError
+from dwikit.course import run
+from dwikit.evaluation.brought import Brought
+from dwikit.training.weights import packing
+
+ROOT = Path(__file__).resolve().parent.parent
+NETWORK = re.search(r"```python\n(.*?)```", (ROOT / "docs" / "own-network.md").read_text(), re.DOTALL)[1]
+"""The page's own."""
+PROFILE = """
+extends: smoke
+dcgan:
+  file: dcgan.py
+  epochs: 2
+  steps_per_epoch: 4
+  model:
+    channels: {value: [8, 8], why: seconds instead of minutes}
+brought:
+  theirs: {samples: theirs, label: Their GAN}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Network, profile, and forty images of somebody else's."""
+    import cv2
+
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "dcgan.py").write_text(NETWORK)
+    (folder / "mine.yaml").write_text(PROFILE)
+    (folder / "theirs").mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (70, 32, 32)).astype(np.uint8)
+    for i, image in enumerate(noise):
+        cv2.imwrite(str(folder / "theirs" / f"image-{i:02d}.png"), image)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(folder):
+    """The DCGAN and the VAE, trained by the command line, and the profile."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DWIKIT_RUNS", str(folder / "runs"))
+        patch.setenv("DWIKIT_FIGURES", str(folder / "figures"))
+        assert cli.main(["train", "vae", "dcgan", "--profile", str(folder / "mine.yaml")]) == 0
+        yield profiles.resolve(str(folder / "mine.yaml"))
+
+
+def test_it_is_trained_as_the_profile_says(trained, folder, capsys):
+    store = study.slices(trained)
+    again = study.train("dcgan", trained, store)
+    assert again.model.epochs_done == 2 and again.samples.shape == (64, 32, 32)
+    table = again.departures
+    assert table.loc["channels", ["paper", "this run", "reason"]].tolist() == ["32–64", "8–8", "seconds instead of minutes"]
+    assert study.told(again).startswith("DCGAN departs from the paper in 1 settings")
+
+
+def test_other_code_starts_a_training_anew(trained, folder, capsys):
+    path, store = folder / "dcgan.py", study.slices(trained)
+    before = study.train("dcgan", trained, store).samples
+    try:
+        path.write_text(
+            NETWORK.replace(
+                'activation="relu"),\n             layers.Conv2DTranspose(1',
+                'activation="elu"),\n             layers.Conv2DTranspose(1',
+            )
+        )
+        other = study.train("dcgan", trained, store)
+        assert "was made with other settings" in capsys.readouterr().out and (other.samples != before).any()
+    finally:
+        path.write_text(NETWORK)
+    np.testing.assert_array_equal(study.train("dcgan", trained, store).samples, before)
+
+
+def test_both_stand_in_every_table_of_the_study(trained, folder):
+    assert cli.main(["run", "05_evaluate", "-p", f"profile={folder / 'mine.yaml'}"]) == 0
+    text = {path.stem: path.read_text() for path in (folder / "figures").glob("*.md")}
+    for name in ("table-1", "beyond", "usefulness-segmentation", "usefulness-denoising"):
+        assert "DCGAN" in text[name] and "Their GAN" in text[name], name
+    assert "Their GAN (brought along)" in text["table-1"]
+    source = json.loads((folder / "figures" / "table-1.json").read_text())["runs"]
+    assert source["dcgan"]["model"] == "dcgan" and source["theirs"]["images"] == 70
+    for name in ("figure-4", "neighbours", "distributions", "maps"):
+        assert "DCGAN" in (drawn := (folder / "figures" / f"{name}.svg").read_text()) and "Their GAN" in drawn, name
+
+
+def test_both_stand_in_the_deck(trained, folder):
+    assert cli.main(["run", "06_reader_study", "-p", f"profile={folder / 'mine.yaml'}"]) == 0
+    table = (folder / "figures" / "table-2.md").read_text()
+    assert "| DCGAN |" in table and "| Their GAN |" in table
+
+
+def test_it_is_packed_and_exported(trained, folder, monkeypatch, capsys):
+    store = study.slices(trained)
+    packing.pack("dcgan", trained, store, folder / "packed")
+    monkeypatch.setenv("DWIKIT_RUNS", str(folder / "home"))
+    home = packing.unpack("dcgan", folder / "packed", trained, store)
+    assert np.abs(home.model.sample(4) - study.models.load(folder / "runs/mine/dcgan/model.keras").sample(4)).max() < 0.02
+    pytest.importorskip("tf2onnx")
+    model = str(folder / "runs/mine/dcgan/model.keras")
+    command = [sys.executable, "-m", "dwikit.cli", "export", model, str(folder / "dcgan.onnx"), "--profile"]
+    done = subprocess.run([*command, str(folder / "mine.yaml")], capture_output=True, text=True, env=os.environ)
+    assert done.returncode == 0 and "pixels differ" in done.stdout, done.stderr
+
+
+def test_reproduce_trains_it_before_anything_is_judged(trained, folder, monkeypatch):
+    steps = []
+    monkeypatch.setattr(run, "notebook", lambda name, parameters: steps.append(name))
+    monkeypatch.setattr(run, "train", lambda key, config: steps.append(key))
+    run.reproduce(str(folder / "mine.yaml"))
+    assert steps.index("04_train_stylegan") < steps.index("dcgan") < steps.index("05_evaluate")
+    assert (folder / "figures" / "minutes.md").read_text().count("train dcgan") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "extends: smoke\ndcgam:\n  epochs: 3\n",
+            "wrong.yaml: There is no section 'dcgam'.*Your own network needs a line file: PATH",
+        ),
+        ("extends: smoke\ndcgan:\n  file: nowhere.py\n", "nowhere.py"),
+        ("extends: smoke\ngan:\n  file: dcgan.py\n", "dcgan.py.*'gan'.*dcgan"),
+        ("extends: smoke\noriginal:\n  file: dcgan.py\n", "'original' cannot name a row"),
+        ("extends: smoke\nbrought:\n  vae: {samples: theirs}\n", "'vae' is both a network and under brought"),
+        ("extends: smoke\nbrought:\n  a: {samples: nothing}\n", "nothing"),
+        (
+            "extends: smoke\nimage_size: 64\nbrought:\n  a: {samples: theirs}\n",
+            "images of 32 x 32 pixels, but the slices have 64 x 64",
+        ),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(folder, text, message):
+    (folder / "wrong.yaml").write_text(text)
+    with pytest.raises(InputError, match=message):
+        config = profiles.resolve(str(folder / "wrong.yaml"))
+        study.networks(config)
+        for key, section in config.brought.items():
+            Brought.read(key, section, config.image_size, Path())

@@ -1,16 +1,16 @@
-"""The simulated cohort beside the paper's Original row, and what explains the row.
+"""The simulated cohort beside the paper's Original row, and the choices that explain it.
 
-    python benchmarks/calibration.py                          1,000 slices of 1,000 cases -> figures/calibration.*
+    python benchmarks/calibration.py                          1,000 slices of 1,000 scans -> figures/calibration.*
     python benchmarks/calibration.py --explain --cases 100    each choice alone and together -> figures/calibration-explained.*
-    python benchmarks/calibration.py --registered 200         the same table for cases through BIDS and ANTs, in addition
+    python benchmarks/calibration.py --registered 200         also for scans through BIDS and ANTs
 
-Slices are kept under runs/paper/calibration, so a run that was stopped goes on where it was. DS is the mean distance of the
-slices of even cases to those of odd ones; ISD, minimum ISD and the Laplace variance are those of all slices.
+Slices are kept under runs/paper/calibration, so a run that was stopped resumes. DS is the mean distance of the
+slices of even scans to those of odd ones; ISD, minimum ISD and the Laplace variance are those of all slices.
 """
 
 import argparse
 import hashlib
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,16 +20,18 @@ from tqdm.auto import tqdm
 from dwikit import evaluation, metrics, paper, profiles, report
 from dwikit.cohorts import phantom
 from dwikit.cohorts.phantom import direct
-from dwikit.cohorts.phantom.calibration import CALIBRATED, PLAIN, halves, normalized, pooled, uniform_levels, verdicts
+from dwikit.cohorts.phantom.calibration import halves, normalized, pooled, uniform_levels, verdicts
 from dwikit.cohorts.phantom.parallel import map_cases
 from dwikit.cohorts.phantom.person import draw_person
 from dwikit.cohorts.phantom.scanner import make_scan, reconstructed_affine
 from dwikit.common import paths
-from dwikit.slices import grid
+from dwikit.slices import CALIBRATED, SliceSettings, grid
 
+PLAIN = SliceSettings(fov_mm=233.0, interpolator="linear", percentile=95.0)
+"""The paper's words, with a field of view that fits the template."""
 SEED, CHUNK, PER_CASE = 0, 125, 3
 HELD_OUT_SEED = 1
-"""Of people that no setting was tuned on."""
+"""Seed of people on whom no setting was tuned."""
 BASE = replace(phantom.Settings(), gain_sd=0.0)  # the gain is only a factor: multiplied afterwards
 GAIN_SD = phantom.Settings().gain_sd
 FINER = {128: 192, 160: 224, 192: 256}
@@ -56,8 +58,8 @@ def row(images: np.ndarray) -> dict[str, float]:
 # ==== The calibration table ====
 
 
-def cache(n_cases: int, workers: int, choice, seed: int = SEED) -> np.ndarray:
-    """One slice a case, not normalized, kept from an earlier run or made now."""
+def cache(n_cases: int, workers: int, choice: SliceSettings, seed: int = SEED) -> np.ndarray:
+    """One slice per scan, not normalized, kept from an earlier run or made now."""
     key = hashlib.sha256(f"{phantom.Settings()} {choice.fov_mm} {choice.interpolator} {seed}".encode()).hexdigest()[:10]
     folder = paths.runs("paper") / "calibration"
     folder.mkdir(parents=True, exist_ok=True)
@@ -66,9 +68,7 @@ def cache(n_cases: int, workers: int, choice, seed: int = SEED) -> np.ndarray:
         chosen = levels[first : first + CHUNK]
         file = folder / f"{key}-{first}-{len(chosen)}.npy"
         if not file.exists():
-            images, _ = phantom.simulate_slices(
-                len(chosen), seed, first, chosen, workers, fov_mm=choice.fov_mm, interpolator=choice.interpolator
-            )
+            images, _ = phantom.simulate_slices(len(chosen), seed, first, chosen, workers, settings=choice)
             np.save(file.with_suffix(".partial.npy"), images[:, 0])
             file.with_suffix(".partial.npy").rename(file)
         parts.append(np.load(file))
@@ -76,12 +76,12 @@ def cache(n_cases: int, workers: int, choice, seed: int = SEED) -> np.ndarray:
 
 
 def registered(n_cases: int, workers: int, folder: Path) -> np.ndarray:
-    """One slice a case through BIDS and ANTs, not normalized."""
-    from dwikit.preprocess import preprocess, read_derivatives
+    """One slice per scan through BIDS and ANTs, not normalized."""
+    from dwikit.preprocess import preprocess
+    from dwikit.slices import read_derivatives
 
     phantom.write_cohort(folder / "bids", n_cases, SEED, workers)
-    options = {"interpolator": CALIBRATED.interpolator, "fov_mm": CALIBRATED.fov_mm}
-    preprocess(folder / "bids", folder / "derivatives", workers=workers, **options)
+    preprocess(folder / "bids", folder / "derivatives", workers=workers, settings=CALIBRATED)
     volumes = read_derivatives(folder / "derivatives")
     return np.stack([volume.image[level[0]] for volume, level in zip(volumes, uniform_levels(n_cases, seed=SEED))])
 
@@ -103,7 +103,7 @@ def calibration_table(slices: dict[str, np.ndarray]) -> pd.DataFrame:
 
 
 def one_case(number: int) -> dict:
-    """Levels of one person, imaged in every way, and the percentiles of each volume."""
+    """Levels of one person, imaged in every variant, and the percentiles of each volume."""
     levels = np.random.default_rng([SEED, number, 99]).permutation(grid.N_LEVELS)[:PER_CASE]
     images, caps = {}, {}
     for name, settings in SCANS.items():
@@ -138,14 +138,14 @@ def variant(cases: list[dict], scan="", field="233", order=1, percentile=95.0, s
     else:
         gains = np.exp(gain_sd * np.random.default_rng(SEED).standard_normal(len(images)))
         flat = pooled((images * gains[:, None, None, None]).reshape(-1, *images.shape[2:]), percentile)
-    alone = flat[::PER_CASE]  # one slice a case: the minimum must not meet a person's own neighbours
+    alone = flat[::PER_CASE]  # one slice per scan: the minimum must not pair slices of one person
     near = float(metrics.minimum_intra_sample_diversity(alone))
     half = len(flat) // 2
     return row(flat) | {"ds": metrics.dataset_similarity(flat[:half], flat[half:]), "min_isd": near}
 
 
 def explanation_table(cases: list[dict]) -> pd.DataFrame:
-    """Every choice alone, then the three that matter two by two and together, then what each other one adds to them."""
+    """Every choice alone, the three that matter in pairs and together, then what each of the others adds."""
     final = {"field": "300", "order": 0, "percentile": 99.0}
     names = {"field": "field of view 300 mm", "order": "nearest", "percentile": "99th percentile"}
     rows = {"plain: 233 mm, linear, 95th percentile of the cohort": {}}
@@ -179,8 +179,9 @@ def main() -> None:
     parser.add_argument("--explain", action="store_true")
     parser.add_argument("--registered", type=int, default=0, help="cases through BIDS and ANTs")
     arguments = parser.parse_args()
-    config, count = profiles.resolve("paper", slices=CALIBRATED._asdict()), arguments.cases
-    facts = {"cases": count, "seed": SEED, "plain": PLAIN._asdict(), "calibrated": CALIBRATED._asdict()}
+    chosen = asdict(CALIBRATED)
+    config, count = profiles.resolve("paper", image_size=chosen.pop("image_size"), slices=chosen), arguments.cases
+    facts = {"cases": count, "seed": SEED, "plain": asdict(PLAIN), "calibrated": asdict(CALIBRATED)}
     command = f"python benchmarks/calibration.py --cases {count}"
     if arguments.explain:
         done = map_cases(one_case, list(range(count)), arguments.workers)

@@ -1,9 +1,9 @@
-"""What each quick form brings to a whole training step: ``python benchmarks/changes.py [vae intro_vae style_gan]``.
+"""Speed-up of a whole training step by each quick form: ``python benchmarks/changes.py [vae intro_vae style_gan]``.
 
-The kit beside itself without one of the forms of ``dwikit.backend.kernels``, and without all of them, as ``train_step.py``
-measures it: by turns, at 128 x 128 and the preset ``paper``. Ratios are of processor seconds, which other work on the machine
-hardly touches. What the IntroVAE saves by drawing its images once, and by
-convolving before doubling, is in all of them.
+The kit against itself without one of the forms of ``dwikit.backend.kernels``, and without all of them, as ``train_step.py``
+measures it: in turns, at 128 x 128 and the preset ``paper``. Ratios are of processor seconds, which other work on the machine
+hardly affects. What the IntroVAE saves by drawing its images once, and by
+convolving before doubling, is in all variants.
 """
 
 import argparse

@@ -2,10 +2,10 @@
 
     python benchmarks/evaluation.py                     1,000 samples of each of 4 models, 52,754 originals, 128 x 128
 
-The originals lie on disk as uint8: weighted means of two random slices of 20 simulated cases, mirrored at random, no two alike.
-Table 1 runs in a process of its own, whose private memory is read every 20 ms; what is not its own are the pages of the file,
-which the system takes back when it needs them. Every way starts from uint8 on disk, but for the bare product; the fastest of
-three runs counts (six of the product, in turn with ours), of cdist the only one.
+The originals are on disk as uint8: weighted means of two random slices of 20 simulated scans, mirrored at random, no two alike.
+Table 1 runs in its own process, whose private memory is read every 20 ms; it excludes the pages of the file,
+which the system reclaims when needed. Every method starts from uint8 on disk, except the bare product; the fastest of
+three runs counts (six for the product, in turn with ours; only one for cdist).
 """
 
 import argparse
@@ -47,15 +47,16 @@ def write_images(path: Path, n: int, cases: np.ndarray, seed: int) -> None:
 
 
 def simulated_slices() -> np.ndarray:
-    """All slices of the simulated cases, as float32 in 0-255."""
+    """All slices of the simulated scans, as float32 in 0-255."""
     from dwikit.cohorts import phantom
+    from dwikit.slices import SliceSettings
 
     images, _ = phantom.simulate_slices(CASES, SEED, workers=2)
     images = images.reshape(-1, SIZE, SIZE)
-    return (images / np.percentile(images, 99)).clip(0, 1) * 255
+    return (images / np.percentile(images, SliceSettings.percentile)).clip(0, 1) * 255
 
 
-# ==== Table 1 in a process of its own ====
+# ==== Table 1 in its own process ====
 
 
 class Memory(threading.Thread):
@@ -97,7 +98,7 @@ def table_1(folder: Path) -> dict:
 
 
 def fastest(*ways, runs: int = RUNS) -> list[float]:
-    """Seconds of the fastest run of each way, taken in turn."""
+    """Seconds of the fastest run of each method, run in turn."""
     times = [[] for _ in ways]
     for _ in range(runs):
         for way, kept in zip(ways, times):

@@ -1,15 +1,15 @@
-"""Floating-point operations and parameters of every network as it is configured: ``python benchmarks/flops.py``.
+"""Floating-point operations and parameters of every network as configured: ``python benchmarks/flops.py``.
 
 The presets at 128 x 128, and the profiles where they differ from the preset ``paper`` at that size. Counted, not measured
-(``dwikit.models.cost.operations``): convolutions and dense layers, a multiplication and an addition as two, a training step by the
-forward passes that it costs, a convolution that resamples in its plain form.
+(``dwikit.models.cost.operations``): convolutions and dense layers, a multiplication and an addition as two, a training step
+as the forward passes it costs, a resampling convolution in its plain form.
 """
 
 import pandas as pd
 
-from dwikit import models, paper, profiles, report
-from dwikit.models import cost
-from dwikit.models.presets import PRESETS, preset
+from dwikit import profiles, report
+from dwikit.models import cost, registry
+from dwikit.models.presets import preset
 from dwikit.training.weights import pretrained
 
 SIZE = 128
@@ -19,8 +19,9 @@ def row(key: str, name: str, image_size: int, overrides: dict) -> dict[str, str]
     """One line of the table."""
     if key == "dfc_vae" and image_size != SIZE:  # without ImageNet's weights
         overrides = {**overrides, "features": str(pretrained.features())}
-    config = preset(key, name, image_size, 1.0, overrides)
-    model = models.BY_KEY[key](**config | ({"ema": 0.0} if "ema" in config else {}))
+    network = registry.network(key)
+    config = preset(network, name, image_size, overrides=overrides)
+    model = network(**config | ({"ema": 0.0} if "ema" in config else {}))
     found, batch = cost.operations(model), config["batch_size"]
     return {
         "pixels": f"{image_size}",
@@ -36,17 +37,17 @@ def row(key: str, name: str, image_size: int, overrides: dict) -> dict[str, str]
 
 def main() -> None:
     rows = {}
-    for key in models.BY_KEY:
-        for name in PRESETS[key]:
-            rows[f"{paper.LABELS[key]}, preset {name}"] = row(key, name, SIZE, {})
-        plain = preset(key, "paper", SIZE, 1.0, {})
+    for key, network in registry.networks().items():
+        for name in network.presets:
+            rows[f"{network.label}, preset {name}"] = row(key, name, SIZE, {})
+        plain = preset(network, "paper", SIZE)
         for name in profiles.names():
             profile = profiles.resolve(name)
-            section = getattr(profile, key)
+            section = profile.networks[key]
             overrides = dict(section.model) | ({"batch_size": section.batch_size} if section.batch_size else {})
-            config = preset(key, section.preset, profile.image_size, 1.0, overrides)
+            config = preset(network, section.preset, profile.image_size, overrides=overrides)
             if config != plain:
-                rows[f"{paper.LABELS[key]}, profile {name}"] = row(key, section.preset, profile.image_size, overrides)
+                rows[f"{network.label}, profile {name}"] = row(key, section.preset, profile.image_size, overrides)
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("network")
     source = report.provenance(profiles.resolve("paper"), "python benchmarks/flops.py")
     print(report.save_table(table, "flops", source).read_text(encoding="utf-8"))

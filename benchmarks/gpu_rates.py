@@ -1,14 +1,15 @@
-"""Images a second of a training step on a GPU: ``KERAS_BACKEND=jax python benchmarks/gpu_rates.py`` (or torch, tensorflow).
+"""Images per second of a training step on a GPU: ``KERAS_BACKEND=jax python benchmarks/gpu_rates.py`` (or torch, tensorflow).
 
-Every network at 128 x 128 and the preset ``paper``: at a batch that fills a GPU and at the paper's, in single precision and in
-mixed precision (bfloat16), as it is and compiled (on JAX a step is always compiled). Beside them stands what the paper's epochs
-in 48 hours on a GTX 1080 imply, and the arithmetic done: operations by ``dwikit.paper.audit``, which counts the plain form of a step.
+Every network at 128 x 128 and the preset ``paper``: with a batch that fills a GPU and the paper's, in single precision and in
+mixed precision (bfloat16), uncompiled and compiled (on JAX always compiled). Beside them: the rate that the paper's epochs
+in 48 hours on a GTX 1080 imply, and the arithmetic: operations by ``dwikit.models.cost``, which counts the plain form of
+a step.
 
 All variants of one network and batch start from the same weights and see the same batches and noise, so their losses must
 agree: the column deviation is the largest relative distance of any term's running average from that of the first variant.
 
-Each variant has a process of its own; the clock starts after ``--warm-up`` steps and stops with the GPU's work done. A variant
-that was measured is not measured again (``--fresh`` does), so that with ``--minutes 9`` the command can be run in pieces; the
+Each variant has its own process; the clock starts after ``--warm-up`` steps and stops when the GPU's work is done. A variant
+already measured is skipped (unless ``--fresh``), so with ``--minutes 9`` the command can be run in pieces; the
 exit status is 75 while variants are left. ``--trace`` measures nothing: it lists the operations that take the most time.
 """
 
@@ -29,11 +30,12 @@ from machine import show, source
 
 from dwikit import paper
 from dwikit.common import files, paths
+from dwikit.models import registry
 
 BATCHES = {"vae": 512, "dfc_vae": 128, "intro_vae": 128, "style_gan": 64}
-"""That fill a GPU; the second batch of each is the paper's."""
+"""Batches that fill a GPU; the second batch of each network is the paper's."""
 WANTED = {"vae": 20, "dfc_vae": 10, "intro_vae": 10, "style_gan": 10}
-"""Times the paper's rate."""
+"""Multiple of the paper's rate."""
 MARK = "RESULT "
 UNFINISHED = 75
 TRACED = 10
@@ -46,7 +48,7 @@ TRACED = 10
 class Clock:
     """Steps, seconds and losses of a training; ends it when the seconds have passed.
 
-    Backends hand out work and go on, so that only a value that was fetched says that a step is done: one is, every few steps.
+    Backends queue work and return, so only a fetched value shows that a step is done: one is fetched every few steps.
     """
 
     def __init__(self, seconds: float, warm_up: int, every: int, trace: bool):
@@ -75,7 +77,7 @@ def _fetch(logs: dict) -> dict[str, float]:
 
 
 class Tracer:
-    """Time by operation, of what runs between its making and ``stop``."""
+    """Time by operation, from its creation to ``stop``."""
 
     def __init__(self):
         import keras
@@ -97,7 +99,7 @@ class Tracer:
             sys.exit("Traces are made on JAX and PyTorch: set KERAS_BACKEND.")
 
     def stop(self, most: int = 20) -> dict[str, float]:
-        """Milliseconds a step of the operations that took the most, on the GPU if there is one."""
+        """Milliseconds per step of the slowest operations, on the GPU if there is one."""
         if self.backend == "torch":
             self.profiler.__exit__(None, None, None)
             seconds = Counter()
@@ -123,19 +125,18 @@ def variant(key: str, options: argparse.Namespace) -> dict:
     """Train one variant for its time."""
     import keras
 
-    from dwikit import models
     from dwikit.backend import gradients
     from dwikit.common import doctor
     from dwikit.models import features
     from dwikit.paper import audit
     from dwikit.slices import SliceStore
 
-    features.imagenet_weights = lambda network: None  # random ones: the arithmetic is the same
+    features.imagenet_weights = lambda network: None  # random weights: the arithmetic is the same
     if options.precision == "bfloat16":
         keras.config.set_dtype_policy("mixed_bfloat16")
     if not options.compiled:
         gradients.make_deterministic()  # as `dwikit train` does
-    model = models.BY_KEY[key].from_preset("paper", image_size=options.size, width=options.width, batch_size=options.batch)
+    model = registry.network(key).from_preset("paper", image_size=options.size, width=options.width, batch_size=options.batch)
     model.jit_compile = options.compiled
     clock = Clock(options.seconds, options.warm_up, options.every, options.trace)
     callback = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: clock(model, logs))
@@ -160,7 +161,7 @@ def variant(key: str, options: argparse.Namespace) -> dict:
 
 
 def variants(keys: list[str], backend: str, batches: dict[str, list[int]], compiled: list[bool]) -> list[dict]:
-    """What is measured, in order; the first of a network and batch is what the others' losses are compared with."""
+    """The variants in order; the losses of others are compared with the first of a network and batch."""
     from itertools import product
 
     choices = [True] if backend == "jax" else compiled
@@ -172,7 +173,7 @@ def variants(keys: list[str], backend: str, batches: dict[str, list[int]], compi
 
 
 def run(wanted: dict, options: argparse.Namespace, data: str) -> dict:
-    """The answer of a process of its own; what went wrong, if it failed."""
+    """The answer of a separate process, or what went wrong."""
     command = [sys.executable, __file__, wanted["key"], "--data", data, "--batch", str(wanted["batch"])]
     command += ["--precision", wanted["precision"]] + ["--compiled"] * wanted["compiled"] + ["--trace"] * options.trace
     for name in ("size", "width", "seconds", "warm_up", "every"):
@@ -213,29 +214,30 @@ def line(wanted: dict, result: dict, reference: dict) -> dict[str, str]:
 
 
 def simulated_slices(folder: Path, size: int, batch: int) -> str:
-    """A store of slices with two batches of training slices at least, made once."""
+    """A store with at least two batches of training slices, made once."""
     from dwikit import slices
     from dwikit.cohorts import phantom
 
     cases = max(5, math.ceil(2 * batch / 26 / 0.8))
     folder = folder / f"slices-{size}-{cases}"
     if not folder.is_dir():
-        slices.build(phantom.simulate_volumes(cases, seed=0), folder, image_size=size)
+        settings = slices.SliceSettings.for_size(size)
+        slices.build(phantom.simulate_volumes(cases, seed=0, settings=settings), folder, settings)
     return str(folder)
 
 
 def main() -> int | None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("keys", nargs="*", default=list(BATCHES), help=", ".join(BATCHES))
-    parser.add_argument("--seconds", type=float, default=60.0, help="timed, of each variant; default %(default)s")
-    parser.add_argument("--minutes", type=float, default=math.inf, help="start no variant after so many")
-    parser.add_argument("--batch", type=int, help="instead of the two of each network")
+    parser.add_argument("--seconds", type=float, default=60.0, help="time of each variant; default %(default)s")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="start no variant after this many")
+    parser.add_argument("--batch", type=int, help="batch size, instead of the two of each network")
     parser.add_argument("--size", type=int, default=128, help="pixels along one side; default %(default)s")
     parser.add_argument("--width", type=float, default=1.0, help="multiplies channels")
     parser.add_argument("--warm-up", type=int, default=20, help="steps before the clock starts; default %(default)s")
     parser.add_argument("--every", type=int, default=10, help="steps between two readings; default %(default)s")
     parser.add_argument("--no-jit", action="store_true", help="measure no compiled variants, except on JAX")
-    parser.add_argument("--fresh", action="store_true", help="measure again what was measured")
+    parser.add_argument("--fresh", action="store_true", help="measure again what was measured before")
     parser.add_argument("--trace", action="store_true", help="list what takes the most time instead")
     parser.add_argument("--precision", default="float32", help=argparse.SUPPRESS)
     parser.add_argument("--compiled", action="store_true", help=argparse.SUPPRESS)

@@ -1,7 +1,7 @@
-"""The quick forms of ``dwikit.backend.kernels`` beside the plain ones, piece by piece: ``python benchmarks/kernels.py``.
+"""The quick forms of ``dwikit.backend.kernels`` against the plain ones, piece by piece: ``python benchmarks/kernels.py``.
 
 Forward and backward in milliseconds, in the shapes of the preset ``paper`` at 128 x 128. Forms take turns; the fastest of all
-rounds counts. Rows in which the quick form loses are those in which the layer takes the plain one.
+rounds counts. In rows where the quick form loses, the layer uses the plain one.
 """
 
 import functools

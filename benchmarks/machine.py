@@ -1,4 +1,4 @@
-"""What a benchmark's numbers depend on besides the code."""
+"""What a benchmark's numbers depend on, besides the code."""
 
 import contextlib
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 from dwikit import profiles, report
 
 ALSO = ("onnxruntime",)
-"""Packages that a benchmark may use and that provenance does not name."""
+"""Packages that a benchmark may use but provenance does not name."""
 
 
 def machine() -> dict:

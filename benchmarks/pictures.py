@@ -1,7 +1,7 @@
-"""What two cores can paint: the networks of ``quick`` from scratch, and the kit's weights, beside real slices.
+"""What two cores can draw: the networks of ``quick`` from scratch, and the kit's weights, beside real slices.
 
 ``python benchmarks/pictures.py``, after ``make reproduce``: Table 1 and the reconstruction table of both, and their samples,
-not chosen, each row one network.
+not selected, one network per row.
 """
 
 import argparse
@@ -21,7 +21,7 @@ def main() -> None:
     store = study.slices(config)
     sources = {"from scratch": study.trained(config, store), "kit's weights": study.shipped_runs(config, store)}
     source = report.provenance(config, f"python benchmarks/pictures.py --profile {config.name}")
-    tables, reconstructions, rows = {}, {}, {"Real slices": store.split("test")[::13]}
+    tables, reconstructions, rows = {}, {}, {"Simulated slices": store.split("test")[::13]}
     for name, runs in sources.items():
         tables[name] = evaluation.table_1(store, {key: run.samples for key, run in runs.items()}, config.evaluation.samples)
         pairs = {key: (run.originals, run.reconstructions) for key, run in runs.items() if hasattr(run.model, "reconstruct")}

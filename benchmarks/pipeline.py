@@ -1,7 +1,7 @@
-"""Images a second of the input pipeline alone: ``python benchmarks/pipeline.py``.
+"""Images per second of the input pipeline alone: ``python benchmarks/pipeline.py``.
 
 A ``SliceStore`` of simulated slices at 128 x 128, read batch by batch as ``fit`` reads it, in the batch sizes of the preset
-``paper``; beside it how many times what each model consumes that is, where ``train_step.py`` was run before.
+``paper``; and that rate as a multiple of what each model consumes, if ``train_step.py`` was run before.
 """
 
 import tempfile
@@ -13,14 +13,15 @@ from machine import show, source
 from train_step import simulated_slices
 
 from dwikit.common import files, paths
-from dwikit.models.presets import PRESETS
+from dwikit.models import registry
+from dwikit.models.presets import preset
 from dwikit.slices import SliceStore
 
 SECONDS, ROUNDS = 1.0, 7
 
 
 def speed(batches) -> float:
-    """Images a second of an endless iterator of batches: the median over rounds."""
+    """Images per second of an endless iterator of batches: the median over rounds."""
     speeds = []
     next(batches)
     for _ in range(ROUNDS):
@@ -39,8 +40,8 @@ def endless(batches):
 
 
 def consumed() -> dict[str, float]:
-    """Images a second that each model trains on, as measured by ``train_step.py``."""
-    results = {key: files.read_json(paths.runs("benchmarks") / "train-step" / f"{key}.json") for key in PRESETS}
+    """Images per second that each model trains on, as measured by ``train_step.py``."""
+    results = {key: files.read_json(paths.runs("benchmarks") / "train-step" / f"{key}.json") for key in registry.keys()}
     return {key: float(np.median([speeds["dwikit"] for speeds in r["speeds"]])) for key, r in results.items() if r}
 
 
@@ -48,7 +49,7 @@ def main() -> None:
     models, rows = consumed(), {}
     with tempfile.TemporaryDirectory() as folder:
         store = SliceStore.open(simulated_slices(f"{folder}/slices"))
-        for batch_size in sorted({preset["paper"]["batch_size"] for preset in PRESETS.values()}):
+        for batch_size in sorted({preset(network)["batch_size"] for network in registry.networks().values()}):
             forms = {
                 "batches": endless(store.batches("train", batch_size)),
                 "batches, mirrored": endless(store.batches("train", batch_size, flip=True)),

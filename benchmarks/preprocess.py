@@ -1,10 +1,10 @@
-"""Cases a minute of the preprocessing, its registration error, and bit-for-bit repetition.
+"""Scans per minute of the preprocessing, its registration error, and bit-for-bit repetition.
 
     python benchmarks/preprocess.py --cases 12
 
-Simulated cases with a known map, undistorted for error and speed, distorted for error alone. The plain loop is
+Simulated scans with a known map, undistorted for error and speed, distorted for error alone. The plain loop is
 `ants.registration(fixed=2 mm template, moving=trace, type_of_transform="Affine")` with ITK's default threads; only these calls
-are timed, while the minutes of the preprocessing hold everything: start of the processes, reading, quality report, writing.
+are timed, while the preprocessing's minutes include everything: start of processes, reading, quality report, writing.
 Both are run twice, in turn, and the faster run of each counts; processor seconds hardly depend on what else the machine does.
 """
 
@@ -32,7 +32,7 @@ SEED = 11
 
 
 def median_errors(affines: list[np.ndarray], distortion: bool) -> np.ndarray:
-    """Each case's median distance (mm) over brain voxels from the least-squares affine of its known map."""
+    """Each scan's median distance (mm) over brain voxels from the least-squares affine of its known map."""
     template = load_template()
     brain = np.argwhere(template.brain > 0.5) @ template.affine[:3, :3].T + template.affine[:3, 3]
     errors = []
@@ -43,7 +43,7 @@ def median_errors(affines: list[np.ndarray], distortion: bool) -> np.ndarray:
 
 
 def affines(out: Path) -> list[np.ndarray]:
-    """Maps of a finished run, in the order of the cases."""
+    """Maps of a finished run, in the order of the scans."""
     return [np.array(json.loads(file.read_text())["Affine"]) for file in sorted(out.glob("sub-*/dwi/*_dwi.json"))]
 
 
@@ -56,7 +56,7 @@ def timed(bids: Path, out: Path, workers: int) -> tuple[float, float]:
 
 
 def timed_plain(bids: Path) -> tuple[float, float, list[np.ndarray]]:
-    """Seconds, processor seconds and maps of the plain loop, run in a process of its own."""
+    """Seconds, processor seconds and maps of the plain loop, run in its own process."""
     command = [sys.executable, __file__, "--plain", str(bids)]
     answer = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
     return answer["seconds"], answer["processor"], [np.array(matrix) for matrix in answer["maps"]]

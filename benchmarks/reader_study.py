@@ -1,7 +1,7 @@
 """Does the page of a deck give its answers away? ``python benchmarks/reader_study.py [--profile quick] [--decks 60]``.
 
-Decks of 50 real slices and 50 samples of each trained network, and a random forest that sees everything of their pages but the
-pixels; beside it, one that sees how long the images would be if they were compressed.
+Decks of 50 real slices and 50 samples of each trained network, and a random forest that sees everything on their pages but the
+pixels; and one that sees how long the images would be if compressed.
 """
 
 import argparse
@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from dwikit import models, paper, profiles, report, study
+from dwikit import paper, profiles, report, study
 from dwikit.common import paths
+from dwikit.models import registry
 from dwikit.reader_study import build_deck, leaks
 
 
@@ -25,7 +26,7 @@ def main() -> None:
     options = parser.parse_args()
     config = profiles.resolve(options.profile)
     store = study.slices(config)
-    folders = {key: paths.runs(config.name) / key for key in models.BY_KEY}
+    folders = {key: paths.runs(config.name) / key for key in registry.networks()}
     samples = {key: np.load(folder / "samples.npy") for key, folder in folders.items() if (folder / "samples.npy").is_file()}
     with tempfile.TemporaryDirectory() as folder:
         decks = [

@@ -1,10 +1,9 @@
-"""Simulated beside real slices: contrast, noise, sharpness, spectra, and what a classifier tells them apart by.
+"""Simulated beside real slices: contrast, noise, sharpness, spectra, and the features by which a classifier tells them apart.
 
     DWIKIT_REAL_DATA=<folder> python benchmarks/realism.py --cases 16 --sheet <file outside the repository>
 
-Real scans go through the preprocessing, simulated ones take the direct path; both on the plain grid (233 mm, linear), each
-volume
-divided by its own 95th percentile. Writes figures/realism.* (features) and figures/realism-spectra.* (curves only); the
+Real scans are preprocessed, simulated ones take the direct path; both on the plain grid (233 mm, linear), each
+volume divided by its own 95th percentile. Writes figures/realism.* (features) and figures/realism-spectra.* (curves only); the
 sheet of alternating slices shows people, so it is written only where you say.
 """
 
@@ -26,22 +25,24 @@ from sklearn.preprocessing import StandardScaler
 
 from dwikit import metrics, profiles, report
 from dwikit.cohorts import phantom
-from dwikit.preprocess import preprocess, read_derivatives
+from dwikit.preprocess import preprocess
 from dwikit.preprocess.template import load_template, on_grid
-from dwikit.slices import grid
+from dwikit.slices import SliceSettings, grid, read_derivatives, to_uint8
 
 REAL = ["sub-phienh", "sub-strokecase0009", "sub-canon", "sub-toshiba"]
 """Whole-brain scans; two of b = 1500 and low resolution."""
+PLAIN = SliceSettings(fov_mm=233.0, interpolator="linear")
+"""A field of view that fits the template, and pixels that keep the sharpness of the scans."""
 LEVELS = range(3, 23)
 BANDS = (0.02, 0.04, 0.08, 0.12, 0.18, 0.25, 0.35, 0.5)
-"""Edges of the spectrum's bands, cycles a pixel (1.82 mm)."""
+"""Edges of the spectrum's bands, cycles per pixel (1.82 mm)."""
 
 
 def masks() -> dict[str, np.ndarray]:
     """Template masks (26, H, W): certain grey and white matter, ventricles, brain, far air."""
     template = load_template()
-    share = {name: grid.to_slices(on_grid(tissue, 128, grid.FOV_MM)) for name, tissue in zip("gwf", template.tissues)}
-    brain = grid.to_slices(on_grid(template.brain, 128, grid.FOV_MM)) > 0.5
+    share = {name: grid.to_slices(on_grid(tissue, 128, PLAIN.fov_mm)) for name, tissue in zip("gwf", template.tissues)}
+    brain = grid.to_slices(on_grid(template.brain, 128, PLAIN.fov_mm)) > 0.5
     inner = np.stack([ndimage.binary_erosion(level, iterations=12) for level in brain])
     near = np.stack([ndimage.binary_dilation(level, iterations=14) for level in brain])
     ring = np.stack([ndimage.binary_dilation(level, iterations=3) for level in brain])
@@ -56,7 +57,7 @@ def masks() -> dict[str, np.ndarray]:
 
 
 def spectrum(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Radial power spectrum of a slice: frequencies (cycles a pixel) and mean power."""
+    """Radial power spectrum of a slice: frequencies (cycles per pixel) and mean power."""
     power = np.abs(np.fft.fft2(image)) ** 2 / image.size
     radius = np.hypot(*np.meshgrid(*[np.fft.fftfreq(n) for n in image.shape], indexing="ij"))
     bins = np.minimum((radius * 128).astype(int), 64).ravel()
@@ -85,7 +86,7 @@ def contrast(share: np.ndarray, mask: dict[str, np.ndarray]) -> dict[str, float]
     row = {name: float(np.median(share[mask[name]])) for name in ("grey", "white", "ventricle", "air")}
     smooth = ndimage.gaussian_filter(share, (0, 1, 1))
     noise = 1.4826 * np.median(np.abs(share - smooth)[mask["white"]])
-    whole = np.round(np.clip(share, 0, 1) * 255).astype(np.uint8)
+    whole = to_uint8(np.clip(share, 0, 1))
     return row | {
         "grey / white": row["grey"] / row["white"],
         "scalp": float(np.quantile(share[mask["scalp"]], 0.9)),
@@ -96,7 +97,7 @@ def contrast(share: np.ndarray, mask: dict[str, np.ndarray]) -> dict[str, float]
 
 
 def tell_apart(table: pd.DataFrame) -> tuple[dict[str, float], pd.DataFrame]:
-    """Areas under the curve with whole people held out, and every feature alone, the most telling first."""
+    """Areas under the curve with whole people held out, and every feature alone, the most informative first."""
     values, real, people = table.drop(columns=["real", "person", "level"]), table["real"], table["person"]
     folds = [(np.flatnonzero(~people.isin(held)), np.flatnonzero(people.isin(held))) for held in _held_out(table)]
     scores = {}
@@ -118,7 +119,7 @@ def tell_apart(table: pd.DataFrame) -> tuple[dict[str, float], pd.DataFrame]:
 
 
 def _held_out(table: pd.DataFrame) -> list[set[str]]:
-    """One real person a fold, and a share of the simulated ones."""
+    """One real person per fold, and a share of the simulated ones."""
     real = sorted(table.loc[table["real"], "person"].unique())
     simulated = sorted(table.loc[~table["real"], "person"].unique())
     return [{person, *simulated[i :: len(real)]} for i, person in enumerate(real)]
@@ -173,9 +174,10 @@ def main() -> None:
         parser.error("the environment variable DWIKIT_REAL_DATA must name a BIDS folder with real scans")
     with tempfile.TemporaryDirectory() as folder:
         out = arguments.derivatives or Path(folder)
-        preprocess(os.environ["DWIKIT_REAL_DATA"], out, workers=arguments.workers, only=REAL)
+        preprocess(os.environ["DWIKIT_REAL_DATA"], out, workers=arguments.workers, settings=PLAIN, only=REAL)
         shares = {volume.case: volume.image for volume in read_derivatives(out)}
-    shares |= {volume.case: volume.image for volume in phantom.simulate_volumes(arguments.cases, workers=arguments.workers)}
+    simulated = phantom.simulate_volumes(arguments.cases, workers=arguments.workers, settings=PLAIN)
+    shares |= {volume.case: volume.image for volume in simulated}
     shares = {name: np.clip(image, 0, None) / np.percentile(image, 95) for name, image in shares.items()}
     mask = masks()
     contrasts = pd.DataFrame({name: contrast(share, mask) for name, share in shares.items()}).T

@@ -1,7 +1,7 @@
-"""Images a second of sampling at 128 x 128 and the preset ``paper``: ``python benchmarks/sampling.py``.
+"""Images per second of sampling at 128 x 128 and the preset ``paper``: ``python benchmarks/sampling.py``.
 
-``model.sample`` in Keras, and the generator exported as ONNX in onnxruntime where that is installed (``dwikit[export]``);
-the weights are random. Both draw their latents, and the StyleGAN's noise maps, within the time.
+``model.sample`` in Keras, and the generator exported as ONNX in onnxruntime if that is installed (``dwikit[export]``);
+the weights are random. The time includes drawing latents and the StyleGAN's noise maps.
 """
 
 import importlib.util
@@ -12,8 +12,7 @@ import numpy as np
 import pandas as pd
 from machine import show, source
 
-from dwikit import models
-from dwikit.models import features
+from dwikit.models import features, registry
 from dwikit.models.base import SAMPLING_BATCH, in_batches
 from dwikit.training.weights import export
 
@@ -21,7 +20,7 @@ ROUNDS = 5
 
 
 def onnx_sampler(model, folder: str):
-    """``sample(n, seed)`` by onnxruntime, or None where it is not installed."""
+    """``sample(n, seed)`` by onnxruntime, or None if it is not installed."""
     if importlib.util.find_spec("onnxruntime") is None or importlib.util.find_spec("tf2onnx") is None:
         return None
     import onnxruntime
@@ -41,13 +40,13 @@ def onnx_sampler(model, folder: str):
 def main() -> None:
     features.imagenet_weights = lambda network: None
     rows = {}
-    for key, kind in models.BY_KEY.items():
+    for key, kind in registry.networks().items():
         model = kind.from_preset("paper")
         with tempfile.TemporaryDirectory() as folder:
             samplers = {"Keras": model.sample, "onnxruntime": onnx_sampler(model, folder)}
             samplers = {name: sampler for name, sampler in samplers.items() if sampler}
             seconds = {name: [] for name in samplers}
-            for seed in range(ROUNDS + 1):  # by turns; the first round compiles
+            for seed in range(ROUNDS + 1):  # in turns; the first round compiles
                 for name, sampler in samplers.items():
                     start = time.perf_counter()
                     sampler(SAMPLING_BATCH, seed)

@@ -1,8 +1,8 @@
-"""Time and storage of preparing 1, 200, 2,029 and 100,000 cases: ``python benchmarks/scale.py --cases 12``.
+"""Time and storage of preparing 1, 200, 2,029 and 100,000 scans: ``python benchmarks/scale.py --cases 12``.
 
-One case and a few are measured: simulated as BIDS, preprocessed by one process, by one for each processor and by two workers
-of a Dask cluster, and built into slices. The rest is predicted from what one more case costs; the assumptions are printed and
-stand in the provenance. `same bytes` says whether Dask's results are those of one machine, file by file.
+One scan and a few are measured: simulated as BIDS, preprocessed by one process, by one per processor and by two workers
+of a Dask cluster, and built into slices. The rest is predicted from the cost of one more scan; the assumptions are printed and
+kept in the provenance. `same bytes` says whether Dask's results equal those of one machine, file by file.
 """
 
 import argparse
@@ -39,29 +39,29 @@ def size(folder: Path) -> int:
 
 
 def measure(root: Path, n: int, scheduler: str) -> dict[str, float]:
-    """Seconds and bytes of n cases, stage by stage."""
+    """Seconds and bytes of n scans, stage by stage."""
     raw, ways = root / "bids", {"one": {"workers": 1}, "all": {}, "dask": {"scheduler": scheduler}}
     result = {"simulated": timed(lambda: phantom.write_cohort(raw, n, SEED, progress=False))}
     for name, way in ways.items():
         result[name] = timed(lambda name=name, way=way: preprocess(raw, root / name, progress=False, **way))
     result["again"] = timed(lambda: preprocess(raw, root / "one", progress=False))
-    result["sliced"] = timed(lambda: slices.build(root / "one", root / "slices", scope="volume"))
+    result["sliced"] = timed(lambda: slices.build(root / "one", root / "slices", slices.SliceSettings(scope="volume")))
     result |= {f"{name} bytes": size(root / name) for name in ("bids", "one", "slices")}
     result["same"] = same_bytes(root / "one", root / "dask")
     return result
 
 
 def predict(one: dict[str, float], few: dict[str, float], cases: int, n: int) -> dict[str, float]:
-    """The same for n cases: what one case took, and for each more what one more took."""
+    """The same for n scans: what the first took, plus for each further scan what one more took."""
     numbers = [name for name in one if name != "same"]
     result = {name: one[name] + max(few[name] - one[name], 0) / (cases - 1) * (n - 1) for name in numbers}
     each = {name: (few[name] - one[name]) / (cases - 1) for name in ("again", "dask")}
-    shared = max(2 * (each["dask"] - each["again"]), 0)  # seconds of a worker a case; the rest is done where one asks
+    shared = max(2 * (each["dask"] - each["again"]), 0)  # seconds of a worker per scan; the calling machine does the rest
     return result | {"cluster": one["dask"] + n * (each["again"] + shared / CLUSTER)}
 
 
 def duration(seconds: float) -> str:
-    """Seconds in the largest unit of which there are two."""
+    """Seconds in the largest unit that gives at least two."""
     unit, length = next((unit for unit in reversed(UNITS) if seconds >= 2 * unit[1]), UNITS[0])
     return f"{seconds / length:.3g} {unit}"
 
@@ -89,7 +89,7 @@ def row(values: dict[str, float], how: str) -> dict[str, str]:
 
 
 def assumptions(cases: int) -> list[str]:
-    """What the predictions rest on."""
+    """Assumptions of the predictions."""
     return [
         f"Each case more costs what each of the cases 2 to {cases} cost here; the start (processes, templates) counts once.",
         "Cases are like the simulated ones: four volumes of a clinical DWI, compressed.",
@@ -113,7 +113,7 @@ def main() -> None:
         tempfile.TemporaryDirectory() as folder,
         LocalCluster(n_workers=2, processes=True, threads_per_worker=1, dashboard_address=None) as cluster,
     ):
-        phantom.write_cohort(Path(folder) / "first", 1, SEED, workers=1, progress=False)  # loads what later cases find loaded
+        phantom.write_cohort(Path(folder) / "first", 1, SEED, workers=1, progress=False)  # loads what later scans find loaded
         one, few = (measure(Path(folder) / str(n), n, cluster.scheduler_address) for n in (1, cases))
     rows = {"1": row(one, "measured"), str(cases): row(few, "measured")}
     rows |= {f"{n:,}": row(predict(one, few, cases, n), "predicted") for n in SIZES[1:]}

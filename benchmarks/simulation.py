@@ -1,8 +1,8 @@
-"""Time and memory of the simulated cohort, on n cases and extrapolated to the paper's 2,029.
+"""Time and memory of the simulated cohort, for n scans and extrapolated to the paper's 2,029.
 
     python benchmarks/simulation.py --cases 40
 
-The start of the processes (each builds the atlas once) is timed on two cases a worker and counted once, the rest a case.
+The start of the processes (each builds the atlas once) is timed on two scans per worker and counted once, the rest per scan.
 Memory is the peak of this process plus that of each worker.
 """
 
@@ -18,7 +18,7 @@ from dwikit.cohorts import phantom
 
 
 def direct(count: int, workers: int) -> None:
-    """Simulates volumes and lets them go."""
+    """Simulates volumes and discards them."""
     for _ in phantom.simulate_volumes(count, workers=workers):
         pass
 
@@ -30,7 +30,7 @@ def written(count: int, workers: int) -> None:
 
 
 def timed(function, count: int, workers: int) -> tuple[float, float]:
-    """Seconds of the clock, and processor seconds of the workers."""
+    """Wall-clock seconds, and processor seconds of the workers."""
     start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     function(count, workers)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -1,7 +1,7 @@
-"""The four networks with their losses at the preset ``paper``, in PyTorch: what ``train_step.py`` compares the kit with.
+"""The four networks with their losses at the preset ``paper``, in PyTorch, with which ``train_step.py`` compares the kit.
 
-Written for this comparison as one writes PyTorch: ``torch.nn`` modules, the plain layers of the paper one after the other,
-Adam in its fused form. Each model has ``step(images)`` for images (B, 1, H, W) in [0, 1], which returns the losses.
+Written for this comparison in idiomatic PyTorch: ``torch.nn`` modules, the plain layers of the paper in sequence,
+fused Adam. Each model has ``step(images)`` for images (B, 1, H, W) in [0, 1], which returns the losses.
 """
 
 from collections.abc import Callable

@@ -1,16 +1,16 @@
-"""Images a second of a training step beside PyTorch: ``python benchmarks/train_step.py [vae dfc_vae intro_vae style_gan]``.
+"""Images per second of a training step, beside PyTorch: ``python benchmarks/train_step.py [vae dfc_vae intro_vae style_gan]``.
 
 Every model at 128 x 128 and the preset ``paper``, the kit trained by ``fit`` as always (repeatable bit for bit, batches from
-a ``SliceStore`` of simulated slices), PyTorch with the same network, loss and batch (``torch_models.py``) in four variants,
-its batch already in memory. Each contestant has a process of its own that waits for its turn; the turns go round, so that a
-machine that grows slower does so for all. The table shows medians over rounds; the ratio is taken within each round, to the
-variant of PyTorch that is best over all of them, and shown with its smallest and largest value.
+a ``SliceStore`` of simulated slices); PyTorch with the same network, loss and batch (``torch_models.py``) in four variants,
+its batch already in memory. Each contestant has its own process, which waits for its turn; the turns rotate, so that a
+machine that slows down does so for all. The table shows medians over rounds; the ratio is taken within each round, to the
+PyTorch variant that is best over all rounds, and shown with its smallest and largest value.
 
-GFLOP/s counts the multiplications and additions of the plain form of a step (PyTorch counts them), whoever runs it; beside
-it stands a product of two 2048 x 2048 matrices, timed in the same rounds.
+GFLOP/s counts the multiplications and additions of a step's plain form (as PyTorch counts them), whoever runs it; beside
+it is a product of two 2048 x 2048 matrices, timed in the same rounds.
 
-A model measured at this commit is not measured again (``--fresh`` does). DFC-VAE compares by VGG16 with random weights: the
-arithmetic is that of the trained ones.
+A model measured at this commit is skipped (unless ``--fresh``). The DFC-VAE uses VGG16 with random weights: the
+arithmetic is the same.
 """
 
 import argparse
@@ -41,13 +41,13 @@ MARK = "RESULT "
 
 
 class Turns:
-    """Answers every line on standard input, a number of seconds, by images and seconds of at least one step."""
+    """Answers every line on standard input, a number of seconds, with images and seconds of at least one step."""
 
     def __init__(self, facts: dict):
         self.facts, self.steps, self.images = facts, 0, 0
 
     def step_done(self, images: int) -> None:
-        """Called after each step; blocks between turns. The first two steps, which compile, are no part of a turn."""
+        """Called after each step; blocks between turns. The first two steps, which compile, are not part of a turn."""
         now = time.perf_counter()
         self.steps, self.images = self.steps + 1, self.images + images
         if self.steps == 2:
@@ -86,8 +86,8 @@ def dwikit_contestant(key: str, data: str, without: str = "") -> None:
         kernels.Conv2D.one_step = property(lambda layer: False, lambda layer, value: None)
     gradients.make_deterministic()
     features.imagenet_weights = lambda network: None
-    section = getattr(profiles.resolve("paper"), key)
-    model = models.BY_KEY[key].from_preset("paper", image_size=SIZE)
+    section = profiles.resolve("paper").networks[key]
+    model = models.registry.network(key).from_preset("paper", image_size=SIZE)
     model.steps_per_execution = section.steps_per_execution
     batch_size = model.config["batch_size"]
     networks = {"vae": ("encoder", "decoder"), "dfc_vae": ("encoder", "decoder"), "intro_vae": ("encoder", "generator")}
@@ -105,10 +105,11 @@ def torch_contestant(key: str, data: str, variant: str) -> None:
     import torch_models
     from torch.utils.flop_counter import FlopCounterMode
 
+    from dwikit.models import registry
     from dwikit.models.presets import preset
 
     torch.manual_seed(0)
-    config = preset(key, "paper", SIZE, 1.0, {})
+    config = preset(registry.network(key), "paper", SIZE)
     model = torch_models.build(key, config, variant)
     batch = np.load(Path(data) / "images.npy")[: config["batch_size"]]
     batch = torch.from_numpy(batch.astype(np.float32) / 255)[:, None]
@@ -133,11 +134,11 @@ def matrix_contestant() -> None:
         turns.step_done(2 * 2048**3)
 
 
-# ==== In the process that lets them take turns ====
+# ==== In the process that runs the turns ====
 
 
 class Contestant:
-    """A process that works when told to."""
+    """A process that works on command."""
 
     def __init__(self, key: str, name: str, data: str):
         self.name, command = name, [sys.executable, __file__, key, "--as", name, "--data", data]
@@ -238,7 +239,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=5.0, help="of a turn, at least; a turn is one step or more")
     parser.add_argument("--variants", default=",".join(VARIANTS), help="of PyTorch, with commas; eager is always needed")
-    parser.add_argument("--fresh", action="store_true", help="measure again what was measured at this commit")
+    parser.add_argument("--fresh", action="store_true", help="measure again what was already measured at this commit")
     parser.add_argument("--as", dest="name", help=argparse.SUPPRESS)
     parser.add_argument("--data", help=argparse.SUPPRESS)
     options = parser.parse_args()

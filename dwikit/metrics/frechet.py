@@ -45,10 +45,10 @@ class PixelSpace:
         originals = as_images(originals, "originals", at_least=2)
         chosen = np.sort(np.random.default_rng(seed).permutation(len(originals))[:at_most])
         vectors = np.concatenate(list(blocks(originals[chosen], dtype=np.float32)))
+        if np.all(vectors == vectors[0]):  # their variance may be a rounding error instead of 0, as the processor sums
+            raise InputError("The originals are all identical: there is no variance to compare samples with.")
         self.components = PCA(min(components, len(vectors) - 1), svd_solver="randomized", random_state=seed).fit(vectors)
         self.originals = gaussian(self.components.transform(vectors).astype(np.float64))
-        if not np.trace(self.originals.covariance) > 0:
-            raise InputError("The originals are all identical: there is no variance to compare samples with.")
 
     def distance(self, samples: np.ndarray) -> float:
         """Frechet distance of samples (n, H, W) to the originals in that space, as a share of the originals' variance."""

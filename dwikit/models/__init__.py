@@ -16,8 +16,6 @@ _PLACES = {"GenerativeModel": "base", "Autoencoder": "autoencoder", "load": "sav
 def __getattr__(name: str) -> Any:
     if name in _PLACES:
         return getattr(importlib.import_module(f"dwikit.models.{_PLACES[name]}"), name)
-    if name == "BY_KEY":
-        return registry.networks()
     if name[:1].isupper():  # classes; modules must not be looked for here
         for cls in registry.networks().values():
             if cls.__name__ == name:

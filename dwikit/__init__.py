@@ -11,7 +11,7 @@ quiet.install()
 if "KERAS_BACKEND" not in os.environ and not find_spec("tensorflow"):  # Keras would import TensorFlow anyway
     os.environ["KERAS_BACKEND"] = next((name for name in ("jax", "torch") if find_spec(name)), "tensorflow")
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def __getattr__(name: str):

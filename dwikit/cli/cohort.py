@@ -98,7 +98,7 @@ def _fetch(options) -> None:
     public = _module("public")
     recipe = public.load(options.name)
     print(f"{recipe.title}\nLicence {recipe.license}; cite: {recipe.cite}", flush=True)
-    _module(recipe.kind)
+    _module(f"public.{recipe.kind}")
     report = public.fetch(recipe, options.out)
     print(report["result"].value_counts().to_string())
     for row in report[report["result"] == "left out"].itertuples():
@@ -111,7 +111,7 @@ def _dicom(options) -> int:
     print(report.drop(columns="file").to_string(index=False))
     if not (failed := int((report["result"] == "failed").sum())):
         return 0
-    listed = _module("dicom_report").private_list(options.key)
+    listed = _module("dicom.report").private_list(options.key)
     print(
         f"dwikit: {failed} series failed; the others are done. {listed}, as secret as the key, lists their files.",
         file=sys.stderr,

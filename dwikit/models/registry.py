@@ -7,6 +7,7 @@ one by an entry point in the group ``dwikit.models``, whose name is the key. Any
 
 import hashlib
 import importlib
+import importlib.abc
 import importlib.util
 import re
 import sys
@@ -27,8 +28,6 @@ GROUP = "dwikit.models"
 """Entry points of this group are networks."""
 OWN = "dwikit_own_"
 """Names of modules made from files begin with this."""
-_contents: dict[str, bytes] = {}
-"""The file of such a module, as it was when it was run."""
 
 
 def keys() -> list[str]:
@@ -109,18 +108,30 @@ def _from_file(key: str, path: Path) -> "type[GenerativeModel]":
     return _class(_module(path), key)
 
 
+class _File(importlib.abc.SourceLoader):
+    """Loads a module from the text that a file had when it was read; nothing is cached beside the file."""
+
+    def __init__(self, path: Path):
+        self.path, self.content = path, path.read_bytes()
+
+    def get_filename(self, fullname):
+        """See ``importlib.abc.SourceLoader``."""
+        return str(self.path)
+
+    def get_data(self, path):
+        """See ``importlib.abc.SourceLoader``."""
+        return self.content
+
+
 def _module(path: Path) -> ModuleType:
     """A file as a module that pickle and Keras can find by name."""
-    content = path.read_bytes()
-    name = f"{OWN}{hashlib.sha256(str(path).encode()).hexdigest()[:8]}_{path.stem}"
-    if name in sys.modules and _contents.get(name) == content:
+    loader, name = _File(path), f"{OWN}{hashlib.sha256(str(path).encode()).hexdigest()[:8]}_{path.stem}"
+    if name in sys.modules and sys.modules[name].__loader__.content == loader.content:
         return sys.modules[name]
-    spec = importlib.util.spec_from_loader(name, loader=None, origin=str(path))
-    module = importlib.util.module_from_spec(spec)
-    module.__file__ = str(path)
-    sys.modules[name], _contents[name] = module, content
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
+    sys.modules[name] = module
     try:
-        exec(compile(content, str(path), "exec"), vars(module))
+        loader.exec_module(module)
     except Exception as error:
         sys.modules.pop(name)
         raise InputError(f"{path} cannot be imported: {_told(error, path)}. Correct it and run the same again.") from error

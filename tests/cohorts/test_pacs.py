@@ -28,7 +28,7 @@ from pynetdicom import sop_class as sop  # noqa: E402
 pytest.importorskip("dcm2niix", reason="pip install -e '.[acquire]'")
 from dwikit.cohorts import pacs  # noqa: E402
 from dwikit.cohorts.dicom import import_dicom  # noqa: E402
-from dwikit.cohorts.pacs import store  # noqa: E402
+from dwikit.cohorts.pacs import retrieve, store  # noqa: E402
 from dwikit.cohorts.pacs.archive import Pace  # noqa: E402
 from tests.cohorts.dicom_writer import uid, write_series  # noqa: E402
 
@@ -160,7 +160,7 @@ def test_fetch_brings_the_files_as_they_are(orthanc, tmp_path, method):
 
 def test_broken_off_refused_and_continued(orthanc, tmp_path, monkeypatch, capsys):
     """The server dies in the middle of a series; a study's files are gone from its disk; both come in the end."""
-    monkeypatch.setattr(pacs, "PATIENCE_S", (0.1,))
+    monkeypatch.setattr(retrieve, "PATIENCE_S", (0.1,))
     out = tmp_path / "out"
     wanted = pacs.find(orthanc.archive, description="*Brain*", per_minute=1e6)
     wanted = wanted.iloc[np.argsort([list(STUDIES).index(name) for name in studies(wanted)])]
@@ -382,7 +382,7 @@ def test_an_archive_that_can_do_less(tmp_path):
 
 
 def test_nobody_there(tmp_path, monkeypatch):
-    monkeypatch.setattr(pacs, "PATIENCE_S", (0.01, 0.01))
+    monkeypatch.setattr(retrieve, "PATIENCE_S", (0.01, 0.01))
     nobody = pacs.Archive("127.0.0.1", free_port(), "ARCHIVE", timeout_s=5)
     with pytest.raises(InputError, match="does not answer. Check host, port and network"):
         pacs.find(nobody)

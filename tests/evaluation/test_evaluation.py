@@ -96,7 +96,7 @@ BAD = {
     "several.npz": (lambda p: np.savez(p, a=np.zeros(3), b=np.zeros(3)), "holds a, b; name the array"),
     "objects.npy": (lambda p: np.save(p, np.array([{}, 1], object), allow_pickle=True), "could run code"),
     "one.npy": (lambda p: np.save(p, np.zeros((1, 32, 32), np.uint8)), "2 or more images are needed, but there are only 1"),
-    "none.npy": (lambda p: np.save(p, np.zeros((0, 32, 32), np.uint8)), "there are 0"),
+    "none.npy": (lambda p: np.save(p, np.zeros((0, 32, 32), np.uint8)), "there are only 0"),
     "flat.npy": (lambda p: np.save(p, np.zeros((32, 32), np.uint8)), "must have the shape"),
     "nan.npy": (lambda p: np.save(p, np.full((3, 32, 32), np.nan)), "NaN"),
     "range.npy": (lambda p: np.save(p, np.full((3, 32, 32), 200.0)), "Divide 0-255 values by 255"),

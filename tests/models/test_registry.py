@@ -75,13 +75,13 @@ def test_a_file_is_run_once_and_again_when_it_has_changed(written):
         ("tiny", "x = 1", "it has no subclass of dwikit.models.GenerativeModel"),
         ("tiny", "from dwikit.models import VAE", "it has no subclass"),
         ("tiny", TINY + "\nclass Other(Tiny):\n    pass\n", "has 2 networks 'tiny': Other, Tiny"),
-        ("tiny", TINY + "\nclass Other(:\n    pass\n", "does not import: SyntaxError in line 7"),
+        ("tiny", TINY + "\nclass Other(:\n    pass\n", "cannot be imported: SyntaxError in line 7"),
         (
             "tiny",
             TINY + "\nimport torchvison\n",
-            "does not import: ModuleNotFoundError in line 7: No module named 'torchvison'",
+            "cannot be imported: ModuleNotFoundError in line 7: No module named 'torchvison'",
         ),
-        ("tiny", "def f():\n    return 1 / 0\n\n\nf()\n", "does not import: ZeroDivisionError in line 2"),
+        ("tiny", "def f():\n    return 1 / 0\n\n\nf()\n", "cannot be imported: ZeroDivisionError in line 2"),
     ],
 )
 def test_files_that_hold_no_such_network(written, key, text, message):
@@ -92,7 +92,7 @@ def test_files_that_hold_no_such_network(written, key, text, message):
 def test_networks_that_do_not_exist(tmp_path):
     with pytest.raises(InputError, match="no network 'vea'. Did you mean 'vae'. Known: dfc_vae, intro_vae, style_gan, vae"):
         registry.network("vea")
-    with pytest.raises(InputError, match="no file .*gone.py, which should have the network 'gone'"):
+    with pytest.raises(InputError, match="no file .*gone.py, which should define the network 'gone'"):
         registry.network("gone", tmp_path / "gone.py")
 
 
@@ -109,7 +109,7 @@ def test_an_installed_package_offers_a_network(written, monkeypatch, tmp_path):
     monkeypatch.setattr(registry.metadata, "entry_points", lambda group: points)
     assert registry.keys()[4:] == ["broken", "other", "tiny"]
     assert registry.network("tiny").label == "Tiny" and registry.network("vae") is models.VAE
-    with pytest.warns(UserWarning, match="no_such_package offers the network 'broken', and it does not import"):
+    with pytest.warns(UserWarning, match="no_such_package offers the network 'broken'; it cannot be imported"):
         assert list(registry.networks())[-1] == "tiny", "what is not in the paper comes last"
-    with pytest.raises(InputError, match="no GenerativeModel of this key"):
+    with pytest.raises(InputError, match="not a GenerativeModel with this key"):
         registry.network("other")

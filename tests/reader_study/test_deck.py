@@ -123,8 +123,8 @@ def test_the_leak_test_finds_leaks(many_decks):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"n": 35}, "The group original has 30 different subjects, and 37 are needed: 35 to read and 2 to practise on"),
-        ({"n": 45, "subjects": None}, "The group vae has 40 images, and 46 are needed"),
+        ({"n": 35}, "The group original has 30 different subjects, but 37 are needed: 35 to read and 2 to practise on"),
+        ({"n": 45, "subjects": None}, "The group vae has 40 images, but 46 are needed"),
         ({"samples": {"vae": noise(40, 1, 8)}}, "All images of a deck must have one size"),
         ({"samples": {"original": noise(40)}}, "cannot be called 'original'"),
         ({"samples": {}}, "at least one group"),
@@ -227,7 +227,7 @@ def test_from_folders_to_tables(folders, capsys):
         (["--real", "real", "--fake", "vae"], "--fake takes GROUP=PATH"),
         (["--real", "nothing", "--fake", "vae=vae"], "There are no samples at nothing"),
         (["--real", "style_gan.npy", "--fake", "vae=missing.npy"], "There are no samples at missing.npy"),
-        (["--real", "real", "--fake", "vae=vae", "-n", "41"], "30 different subjects, and 43 are needed"),
+        (["--real", "real", "--fake", "vae=vae", "-n", "41"], "30 different subjects, but 43 are needed"),
     ],
 )
 def test_mistakes_of_an_organizer_are_one_message(folders, monkeypatch, capsys, arguments, message):

@@ -92,7 +92,7 @@ def test_impossible_settings_are_refused(settings, message):
 
 
 def test_an_image_size_that_does_not_divide_the_volumes_is_refused(volumes, tmp_path):
-    with pytest.raises(InputError, match="divide 128, and 100 does not"):
+    with pytest.raises(InputError, match="divide 128, but 100 does not"):
         slices.build(volumes[:1], tmp_path / "s", slices.SliceSettings(image_size=100))
     assert not list(tmp_path.iterdir())
 

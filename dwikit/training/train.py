@@ -53,7 +53,7 @@ def train(
             that many devices, another process training in the same folder, machines given different tasks,
             or a machine that was lost.
     """
-    choose(profile.networks, key, f"network in profile {profile.name}")
+    choose(profile.networks, key, "network")
     seed = profile.networks[key].seed if seed is None else seed
     folder = Path(folder or paths.runs(profile.name) / key)
     section: Training = profile.networks[key]

@@ -1,4 +1,4 @@
-"""The two tasks: which network, what it is shown, and how its answers are scored."""
+"""The two tasks: network, input, and score."""
 
 import itertools
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ RICIAN = 0.1
 def unet(inputs, outputs: int, width: int, normalized: bool):
     """A small U-Net of three levels (after Ronneberger et al. 2015, skips by addition): (B, H, W, 1) to (B, H, W, outputs).
 
-    Instance normalization, where wanted, so that real and synthetic images of one batch do not share statistics.
+    Optional instance normalization keeps real and synthetic images of a batch from sharing statistics.
     """
 
     def convolve(x, channels: int, times: int):
@@ -39,27 +39,27 @@ def unet(inputs, outputs: int, width: int, normalized: bool):
 
 
 class Segmentation:
-    """Grey, white, fluid or none at every pixel; scored by Dice over all slices of a patient."""
+    """Grey, white, fluid or none at every pixel; scored by Dice over all slices of a person."""
 
     name, scores, learning_rate, noise = "segmentation", TISSUES, 1e-2, True
     summary = "Dice"
 
     def network(self, size: int, width: int) -> keras.Model:
-        """Each slice is first brought to mean 0 and standard deviation 1: gains differ between patients."""
+        """Each slice is first scaled to mean 0 and standard deviation 1: gains differ between people."""
         inputs = keras.Input((size, size, 1))
         standard = layers.LayerNormalization(axis=(1, 2, 3), center=False, scale=False)(inputs)
         return keras.Model(inputs, unet(standard, 1 + len(TISSUES), width, normalized=True))
 
     def loss(self) -> keras.losses.Loss:
-        """Cross-entropy of every pixel."""
+        """Cross-entropy per pixel."""
         return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
     def pair(self, images: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """What the network is shown and what it must answer."""
+        """The network's input and target."""
         return images[..., None], labels
 
     def answer(self, outputs: np.ndarray) -> np.ndarray:
-        """Tissues (N, H, W) uint8 of the network's outputs."""
+        """Tissues (N, H, W) uint8 from the network's outputs."""
         return np.argmax(outputs, axis=-1).astype(np.uint8)
 
     def score(self, answers: np.ndarray, truth: np.ndarray) -> list[float]:
@@ -67,22 +67,22 @@ class Segmentation:
         return [dice(answers == tissue, truth == tissue) for tissue in range(1, 1 + len(TISSUES))]
 
     def shown(self, slices: Slices) -> np.ndarray:
-        """What the network is asked about: (N, H, W) float32."""
+        """The network's test input: (N, H, W) float32."""
         return slices.images.astype(np.float32) / 255
 
     def truth(self, slices: Slices) -> np.ndarray:
-        """What the answers are compared with."""
+        """The truth for the answers."""
         return slices.labels
 
 
 class Denoising:
-    """Rician noise taken off slices; scored by the peak signal-to-noise ratio over all slices of a patient."""
+    """Rician noise removed from slices; scored by the peak signal-to-noise ratio over all slices of a person."""
 
     name, scores, learning_rate, noise = "denoising", ("PSNR",), 1e-2, False
     summary = "PSNR"
 
     def network(self, size: int, width: int) -> keras.Model:
-        """The network draws the noise, which is then taken off."""
+        """The network predicts the noise, which is then subtracted."""
         inputs = keras.Input((size, size, 1))
         return keras.Model(inputs, inputs - unet(inputs, 1, width, normalized=False))
 
@@ -91,11 +91,11 @@ class Denoising:
         return keras.losses.MeanSquaredError()
 
     def pair(self, images: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """The image with new noise, and the image."""
+        """The image with fresh noise, and the image."""
         return rician(images, rng)[..., None], images[..., None]
 
     def answer(self, outputs: np.ndarray) -> np.ndarray:
-        """Images (N, H, W) uint8 of the network's outputs."""
+        """Images (N, H, W) uint8 from the network's outputs."""
         return to_uint8(outputs[..., 0])
 
     def score(self, answers: np.ndarray, truth: np.ndarray) -> list[float]:
@@ -103,22 +103,22 @@ class Denoising:
         return [psnr(answers, truth)]
 
     def shown(self, slices: Slices) -> np.ndarray:
-        """What the network is asked about: (N, H, W) float32, with the same noise for every network."""
+        """The network's test input: (N, H, W) float32, with the same noise for every network."""
         return rician(slices.images.astype(np.float32) / 255, np.random.default_rng(0))
 
     def truth(self, slices: Slices) -> np.ndarray:
-        """What the answers are compared with."""
+        """The truth for the answers."""
         return slices.images
 
 
 def dice(a: np.ndarray, b: np.ndarray) -> float:
-    """Dice coefficient 2 |A and B| / (|A| + |B|) of two masks; 1 where both are empty."""
+    """Dice coefficient 2 |A and B| / (|A| + |B|) of two masks; 1 if both are empty."""
     total = np.count_nonzero(a) + np.count_nonzero(b)
     return 2 * np.count_nonzero(a & b) / total if total else 1.0
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    """Peak signal-to-noise ratio of uint8 images, dB: 10 log10 (255^2 / MSE); infinite where they are equal."""
+    """Peak signal-to-noise ratio of uint8 images, dB: 10 log10 (255^2 / MSE); infinite if they are equal."""
     error = np.mean(np.square(a.astype(np.float64) - b))
     return float(10 * np.log10(255**2 / error)) if error else float("inf")
 
@@ -130,7 +130,7 @@ def rician(images: np.ndarray, rng: np.random.Generator, sd: float = RICIAN) -> 
 
 
 class Learner:
-    """One compiled network that is trained again and again, from the same first weights for every arm of a seed."""
+    """One compiled network that is trained repeatedly, from the same initial weights for every arm of a seed."""
 
     def __init__(self, task: Segmentation | Denoising, size: int, width: int, steps: int):
         gradients.make_deterministic()
@@ -143,14 +143,14 @@ class Learner:
         self.drawn = {}
 
     def first_weights(self, seed: int) -> list[np.ndarray]:
-        """Fresh weights of a seed, drawn once."""
+        """Initial weights of a seed, drawn once."""
         if seed not in self.drawn:
             keras.utils.set_random_seed(seed)
             self.drawn[seed] = keras.models.clone_model(self.model).get_weights()
         return self.drawn[seed]
 
     def train(self, batches: Iterator, seed: int) -> None:
-        """Start from the seed's first weights and take ``steps`` steps."""
+        """Start from the seed's initial weights and take ``steps`` steps."""
         self.model.set_weights(self.first_weights(seed))
         for variable, value in zip(self.optimizer.variables, self.rested):
             variable.assign(value)
@@ -158,5 +158,5 @@ class Learner:
             self.model.train_on_batch(*self.task.pair(*batch))
 
     def answers(self, images: np.ndarray) -> np.ndarray:
-        """The network's answers to images (N, H, W) in [0, 1]."""
+        """The network's answers for images (N, H, W) in [0, 1]."""
         return self.task.answer(in_batches(self.model.predict_on_batch, images[..., None].astype(np.float32)))

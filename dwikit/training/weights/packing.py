@@ -1,16 +1,16 @@
-"""Trained networks as a few small files, to be carried from a borrowed machine to one's own: ``pack`` and ``unpack``.
+"""Trained networks as a few small files, to carry from a borrowed machine to your own: ``pack`` and ``unpack``.
 
-One network is one zip of plain numbers and text, cut into parts of at most 15 MB, which most ways out of a machine let pass:
+A network is one zip of plain numbers and text, cut into parts of at most 15 MB, small enough for most ways out of a machine:
 
     samples.npy, reconstructions.npy    (n, H, W) uint8
-    weights.npz                         float16, of every network but the critic, in the order of ``model.weights``
+    weights.npz                         float16, all networks but the critic, in the order of ``model.weights``
     log.csv, settings.json, facts.json  of the training: epochs, steps, images, minutes, machine, versions
     samples.json                        what the samples were drawn from
     slices.npy                          held-out slices, by which ``unpack`` knows the data
-    features.keras                      the pretext network, if the DFC-VAE compares by one
+    features.keras                      the pretext network, if the DFC-VAE uses one
 
-The slices stay behind: a simulated cohort comes out the same everywhere, and scans of one's own are at home already. So do
-critics and the states of optimizers: a network that was carried draws and reconstructs, and is not trained any further.
+The slices stay behind: a simulated cohort is the same everywhere, and your own scans are on your machine already. So do
+critics and optimizer states: a network that was carried draws and reconstructs but cannot be trained further.
 """
 
 import io
@@ -32,24 +32,24 @@ from dwikit.training import pretext
 from dwikit.training.weights import pretrained
 
 PART = 15_000_000
-"""Bytes a file, at most."""
+"""Bytes per file, at most."""
 KNOWN_BY = 64
-"""Held-out slices that go along."""
+"""Held-out slices to include."""
 OTHERS = 1e-3
 """Share of their pixels that may differ by more than one grey level: rounding differs between processors and libraries."""
 COPIED = ("log.csv", "samples.json")
 
 
 def pack(key: str, config: Profile, store: SliceStore, out: str | Path) -> list[Path]:
-    """Write one trained network of ``runs/<profile>`` as files to be carried; samples are drawn now if there are none.
+    """Write one trained network of ``runs/<profile>`` as files to carry; samples are drawn now if there are none.
 
-    A training that was stopped is packed as it is after its last complete epoch; ``facts.json`` says of how many.
+    A training that was stopped is packed as after its last complete epoch; ``facts.json`` says how many there were.
 
     Args:
         key: of a network of the profile, such as ``"vae"``.
-        config: profile that it was trained at.
-        store: slices that it was trained on.
-        out: folder of the files, ``<key>.part-1-of-<n>`` and on; parts of this network that lie there are replaced.
+        config: profile it was trained with.
+        store: slices it was trained on.
+        out: folder of the files, ``<key>.part-1-of-<n>`` and on; parts of this network already there are replaced.
 
     Raises:
         InputError: no such network, no complete epoch, other slices, or a weight that float16 cannot hold.
@@ -58,9 +58,9 @@ def pack(key: str, config: Profile, store: SliceStore, out: str | Path) -> list[
     model = models.load(folder / "model.keras", key=key)
     run, settings = training.Run(model, folder), files.read_json(folder / "settings.json")
     if not model.epochs_done:
-        raise InputError(f"{folder / 'model.keras'} has not been trained for one epoch yet: dwikit train {key} first.")
+        raise InputError(f"{folder / 'model.keras'} has not been trained for one epoch yet: run dwikit train {key} first.")
     if settings["data"] != training.fingerprint(store):
-        raise InputError(f"{folder} was trained on other slices than those of profile {config.name}: train it again.")
+        raise InputError(f"{folder} was not trained on the slices of profile {config.name}: train it again.")
     training.draw_samples(model, store, folder, config.evaluation.samples)
     steps = run.steps(store)
     facts = {
@@ -93,16 +93,16 @@ def pack(key: str, config: Profile, store: SliceStore, out: str | Path) -> list[
 def unpack(key: str, source: str | Path, config: Profile, store: SliceStore) -> training.Run:
     """Put a network that was carried here into ``runs/<profile>``, as if it had been trained here.
 
-    Its ``settings.json`` keeps what is known of the training as ``carried``. What stood in its place is set aside.
+    Its ``settings.json`` keeps what is known of the training as ``carried``. A folder in its place is renamed.
 
     Args:
         key: as in ``pack``.
         source: folder of its parts.
-        config: the profile that it was trained at.
+        config: the profile it was trained with.
         store: the same slices, made here.
 
     Raises:
-        InputError: parts that are missing, damaged or of another version of the kit, or other slices.
+        InputError: parts that are missing, damaged or from another version of the kit, or other slices.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(_joined(Path(source), key))) as archive:
@@ -139,13 +139,13 @@ def unpack(key: str, source: str | Path, config: Profile, store: SliceStore) -> 
         models.save(model, partial / "model.keras")
 
     if folder.exists():
-        print(f"{folder} stood there before; it is kept as {training.set_aside(folder).name}.")
+        print(f"{folder} was there before; it is kept as {training.set_aside(folder).name}.")
     files.write_folder(folder, writer)
     return training.Run(model, folder)
 
 
 def packed(source: str | Path) -> list[str]:
-    """Keys of the networks of which a folder holds parts.
+    """Keys of the networks whose parts a folder holds.
 
     Raises:
         InputError: it holds none.
@@ -156,7 +156,7 @@ def packed(source: str | Path) -> list[str]:
 
 
 def _carried(model: models.GenerativeModel) -> list:
-    """Weights of a model but those of networks that only judge."""
+    """Weights of a model except those of networks that only judge."""
     judges = [getattr(model, name) for name in model.judges if hasattr(model, name)]
     stays = {id(variable) for network in judges for variable in network.weights}
     return [variable for variable in model.weights if id(variable) not in stays]
@@ -184,13 +184,13 @@ def _cut(content: bytes, out: Path, key: str) -> list[Path]:
 
 
 def _joined(source: Path, key: str) -> bytes:
-    """The parts of one network, put together."""
+    """The joined parts of one network."""
     names = {path.name for path in source.glob(f"{key}.part-*")}
     count = next(iter(names), "").rpartition("-")[2]
     wanted = [f"{key}.part-{i}-of-{count}" for i in range(1, int(count or 1) + 1)]
     if names != set(wanted):
         raise InputError(
-            f"{source} must hold {', '.join(wanted)} of one packing, and holds {', '.join(sorted(names)) or 'none'}."
+            f"{source} must hold {', '.join(wanted)} of one packing, but holds {', '.join(sorted(names)) or 'none'}."
         )
     return b"".join((source / name).read_bytes() for name in wanted)
 
@@ -200,6 +200,6 @@ def _require_same(store: SliceStore, theirs: np.ndarray, key: str, facts: dict) 
     if ours.shape == theirs.shape and np.mean(np.abs(ours.astype(int) - theirs) > 1) <= OTHERS:
         return
     raise InputError(
-        f"{key} was trained on other slices than those here. Make the same ones: the same profile, seed and version of the kit "
+        f"{key} was not trained on the slices here. Make the same ones: the same profile, seed and version of the kit "
         f"(its own was {facts['dwikit']}, with {', '.join(f'{name} {number}' for name, number in facts['versions'].items())})."
     )

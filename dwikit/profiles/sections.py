@@ -143,10 +143,12 @@ class Profile:
 
 
 def as_dict(profile: Profile) -> dict:
-    """A profile as nested plain values, for provenance files; values that depend on the image size are filled in."""
+    """A profile as nested plain values, as its file would hold them; values that depend on the image size are filled in."""
     values = dataclasses.asdict(profile)
+    networks = values.pop("networks")
     settings = dataclasses.asdict(profile.slice_settings)
-    return values | {"slices": {name: settings.get(name, value) for name, value in values["slices"].items()}}
+    slices = {name: settings.get(name, value) for name, value in values["slices"].items()}
+    return values | {"slices": slices} | networks
 
 
 # ==== Types ====

@@ -415,6 +415,6 @@ def test_from_the_command_line(server, tmp_path, capsys, monkeypatch):
     assert "Known: aomic-id1000" in capsys.readouterr().err
     monkeypatch.setitem(sys.modules, "requests", None)  # as without the extra
     for name in ("openneuro", "download"):
-        monkeypatch.delitem(sys.modules, f"dwikit.cohorts.{name}")
+        monkeypatch.delitem(sys.modules, f"dwikit.cohorts.public.{name}")
     assert cli.main(["cohort", "fetch", "aomic-piop2", str(tmp_path / "out")]) == 2
     assert "pip install -e '.[acquire]'" in capsys.readouterr().err

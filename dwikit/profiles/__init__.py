@@ -158,10 +158,8 @@ def _with_reasons(section: Any, where: str) -> Any:
     """A network's section with plain values, and their reasons under ``reasons``."""
     if not isinstance(section, dict) or not isinstance(section.get("model") or {}, dict):
         return section
-    reasons, values = (
-        dict(section.get("reasons") or {}),
-        {**(section.get("model") or {}), "batch_size": section.get("batch_size")},
-    )
+    reasons = dict(section.get("reasons") or {})
+    values = {**(section.get("model") or {}), "batch_size": section.get("batch_size")}
     for name, value in values.items():
         if isinstance(value, dict):
             if set(value) != {"value", "why"}:

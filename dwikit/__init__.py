@@ -5,7 +5,7 @@ from importlib.util import find_spec
 
 from dwikit.backend import quiet
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # after its start; earlier lines take more (backend/quiet.py)
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # after its start; earlier lines take more (backend/quiet.py)
 quiet.install()
 
 if "KERAS_BACKEND" not in os.environ and not find_spec("tensorflow"):  # Keras would import TensorFlow anyway

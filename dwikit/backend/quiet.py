@@ -4,7 +4,8 @@ Its libraries write a dozen lines to standard error while they load and look for
 (``TF_CPP_MIN_LOG_LEVEL``), all bypassing Python. So file descriptor 2 is held meanwhile. What was written is passed on if it
 shows a problem: the start failed, or the process was aborted, or TensorFlow cannot use this machine's NVIDIA GPU.
 
-With ``TF_CPP_MIN_LOG_LEVEL`` 0 or 1 in the environment nothing is held.
+Later lines of optimizers and kernels, which no user can act on, are turned off; errors are raised in Python all the same.
+With ``TF_CPP_MIN_LOG_LEVEL`` 0 or 1 in the environment nothing is held or turned off.
 """
 
 import contextlib
@@ -19,6 +20,10 @@ KEEPER = "import sys; held = sys.stdin.buffer.read(); sys.stderr.buffer.write(he
 """Another process keeps what was written: it survives if this one is aborted."""
 NVIDIA = Path("/proc/driver/nvidia/version")
 """Exists if the driver of an NVIDIA GPU is loaded."""
+UNUSED = (
+    "TensorFlow does not use this machine's NVIDIA GPU. TF_CPP_MIN_LOG_LEVEL=0 in the environment shows why; the extra gpu "
+    "brings what it needs (docs/gpu.md).\n"
+)
 
 
 @contextlib.contextmanager
@@ -53,7 +58,7 @@ class QuietTensorFlow(importlib.abc.MetaPathFinder):
 
     def find_spec(self, name, path=None, target=None):
         """See ``importlib.abc.MetaPathFinder``."""
-        if name != "tensorflow" or os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2") in ("0", "1"):
+        if name != "tensorflow" or os.environ.get("TF_CPP_MIN_LOG_LEVEL") in ("0", "1"):
             return None
         others = (finder.find_spec(name, path, target) for finder in sys.meta_path if finder is not self)
         spec = next((spec for spec in others if spec), None)
@@ -67,6 +72,7 @@ class QuietTensorFlow(importlib.abc.MetaPathFinder):
                         return  # Keras imports it beside any backend, but computes nothing with it
                     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
                     if not module.config.list_physical_devices("GPU") and NVIDIA.exists() and not hidden:
+                        os.write(2, UNUSED.encode())
                         print_it()
 
             spec.loader.exec_module = quietly

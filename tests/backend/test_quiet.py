@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from dwikit.backend import quiet
+
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = """
 import dwikit.models
@@ -71,7 +73,7 @@ def test_what_is_held_back_is_printed_if_the_process_is_aborted(start):
 def test_what_is_held_back_is_printed_if_a_gpu_cannot_be_used(start, tmp_path):
     (tmp_path / "version").write_text("")
     card = f"from dwikit.backend import quiet\nfrom pathlib import Path\nquiet.NVIDIA = Path({str(tmp_path / 'version')!r})"
-    assert start(devices=(), code=card).stderr == "a native line\nlater\n"
+    assert start(devices=(), code=card).stderr == f"a native line\n{quiet.UNUSED}later\n"
     assert start(devices=(), code=card, CUDA_VISIBLE_DEVICES="-1").stderr == start(code=card).stderr == "later\n"
 
 

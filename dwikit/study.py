@@ -19,10 +19,10 @@ from dwikit import evaluation, metrics, models, training
 from dwikit.backend.machines import ALONE, Alone
 from dwikit.cohorts import phantom
 from dwikit.common import doctor, files, paths
-from dwikit.common.errors import InputError
+from dwikit.common.errors import InputError, choose
 from dwikit.evaluation.brought import Brought
 from dwikit.models import features as networks_of_features
-from dwikit.models import registry
+from dwikit.models import presets, registry
 from dwikit.preprocess import preprocess
 from dwikit.profiles import Profile, Training
 from dwikit.slices import SliceStore, build, read_derivatives
@@ -59,6 +59,7 @@ def slices(config: Profile, rebuild: bool = False) -> SliceStore:
     wanted = {**dataclasses.asdict(settings), "seed": seed, **provenance}
     there = files.read_json(out / "settings.json")
     if there and (not rebuild or {**there, **wanted} == there):
+        _tell_differences(there, dataclasses.asdict(settings), out)
         return SliceStore.open(out)
     volumes = [read_derivatives(derivatives(config))] if config.cohort.registered or config.cohort.bids else []
     direct = config.cohort.cases - config.cohort.registered
@@ -72,6 +73,23 @@ def slices(config: Profile, rebuild: bool = False) -> SliceStore:
         )
         volumes.append(tqdm(simulated, total=direct, desc="Direct path", unit="case", leave=False))
     return build(itertools.chain(*volumes), out, settings, seed, provenance)
+
+
+def _tell_differences(there: dict, wanted: dict, where: Path) -> None:
+    """Say in which settings the slices that are there differ from the profile's.
+
+    Raises:
+        InputError: in their size, which decides the networks.
+    """
+    differences = {name: value for name, value in wanted.items() if there.get(name, value) != value}
+    if "image_size" in differences:
+        raise InputError(
+            f"The slices in {where} have {there['image_size']} pixels along a side, and the profile asks for "
+            f"{wanted['image_size']}. Run 01_preprocess with this profile: it builds them again."
+        )
+    if differences:
+        listed = ", ".join(f"{name} {there[name]} (profile: {value})" for name, value in differences.items())
+        print(f"The slices in {where} are used as 01_preprocess built them: {listed}.")
 
 
 def features(config: Profile, store: SliceStore) -> str:
@@ -127,6 +145,13 @@ def train_in_pieces(
     Returns:
         Whether all are fully trained.
     """
+    if minutes is not None and not minutes > 0:
+        raise InputError(f"minutes must be more than 0, not {minutes:g}.")
+    if not keys:
+        raise InputError(f"Profile {config.name} has no network. Begin its file with extends: quick, or add one, such as vae:.")
+    for key in keys:  # what is wrong with a network is told before data are made
+        section = choose(config.networks, key, "network")
+        presets.preset(registry.network(key, section.file), section.preset, config.image_size, overrides=section.model)
     start = time.perf_counter()
     machines.agree(f"profile {config.name} ({hashlib.sha256(repr(config).encode()).hexdigest()[:8]}), {', '.join(keys)}")
     with machines.in_turn():

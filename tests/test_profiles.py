@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from dwikit import profiles
+from dwikit import profiles, study
 from dwikit.common.errors import InputError
 from dwikit.models import registry
 from dwikit.models.presets import preset, settings
@@ -81,6 +81,48 @@ def test_a_profile_of_ones_own(tmp_path):
     path.write_text("- 1\n")
     with pytest.raises(InputError, match="key: value"):
         profiles.resolve(str(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("vae: {model: {latent_size: {value: 3}}}", "vae: latent_size must be a value, or {value: ..., why: a reason}"),
+        ("vae: {model: {latent_size: {value: 3, why: null}}}", "vae: latent_size must be a value, or"),
+        ("vae: {model: [1, 2]}", r"vae: model must hold 'key: value' pairs, not \[1, 2\]"),
+        ("vae: {model: {3: 3}}", "vae: model must hold 'key: value' pairs"),
+        ("vae: {model: {seed: 3}}", "vae: seed does not belong under model"),
+        ("vae: {reasons: text}", "vae: reasons must hold 'key: value' pairs, not 'text'"),
+        ("vae: 0", "vae must hold 'key: value' pairs, not 0"),
+        ("networks: {vae: {epochs: 3}}", "each network is a section of its own"),
+        ("brought: 3", "brought must hold 'key: value' pairs, not 3"),
+        ("brought: {theirs: {label: x}}", "brought: theirs needs a line samples:"),
+        ("brought: {data: {samples: x}}", "'data' cannot name a row"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_named(tmp_path, text, message):
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"extends: quick\n{text}\n")
+    with pytest.raises(InputError, match=message):
+        profiles.resolve(str(path))
+
+
+def test_a_value_without_a_reason_loses_the_reason_of_the_one_it_replaces():
+    section = profiles.resolve("quick", vae={"model": {"latent_size": 10}}).networks["vae"]
+    assert section.model["latent_size"] == 10 and "latent_size" not in section.reasons and "learning_rate" in section.reasons
+
+
+def test_a_network_that_does_not_exist_is_named_before_data_are_made(tmp_path, monkeypatch):
+    monkeypatch.setenv("DWIKIT_RUNS", str(tmp_path))
+    for keys, changes, message in (
+        (["vea"], {}, "no network 'vea'. Did you mean 'vae'"),
+        (["vae"], {"vae": {"model": {"latnt_size": 3}}}, "no setting of vae 'latnt_size'"),
+        ([], {}, "has no network"),
+    ):
+        with pytest.raises(InputError, match=message):
+            study.train_in_pieces(profiles.resolve("smoke", **changes), keys)
+    with pytest.raises(InputError, match="minutes must be more than 0, not -1"):
+        study.train_in_pieces(profiles.resolve("smoke"), ["vae"], minutes=-1)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_profile_that_extends_another(tmp_path):

@@ -59,7 +59,8 @@ __all__ = [
 FOLDER = Path(__file__).parent
 DEFAULT = "quick"
 TAKEN = ("original", "held_out", "nearest", "samples", "agreement", "none", "classical", "unlabelled", "labelled")
-"""Names of table rows and experiment arms, which no network or set of samples may have."""
+TAKEN += ("data", "notebooks", "packed", "features", "usefulness", "reader_study", "pretrained", "figures")
+"""Names of table rows, experiment arms and folders of a run, which no network or set of samples may have."""
 SIZES = {"channels", "critic_channels", "latent_size", "mapping_width"}
 """Settings of a network that decide what a step costs: always the profile's, whatever preset is chosen."""
 
@@ -138,33 +139,51 @@ def _gathered(values: dict, where: str) -> dict:
         InputError: a key that is neither section nor network, or one that would be ambiguous in a table.
     """
     known = [name for name in get_type_hints(Profile) if name not in ("name", "networks")]
-    networks, at_hand = {}, registry.keys()
-    for key in [key for key in values if key not in (*known, "name")]:
+    if values.get("networks") is not None:
+        raise InputError(f"{where}: each network is a section of its own: write vae: at the left margin, without networks:.")
+    values, networks, at_hand = {**values, "brought": _brought(values.get("brought"), where)}, {}, registry.keys()
+    for key in [key for key in values if key not in (*known, "name", "networks")]:
         section = values.pop(key)
         if key not in at_hand and not (isinstance(section, dict) and section.get("file")):
             require([*known, *at_hand], key, "section", where, " Your own network needs a line file: PATH.")
-        networks[key] = _with_reasons(section or {}, f"{where}: {key}")
-    for key in (*networks, *(values.get("brought") or {})):
+        networks[key] = _with_reasons(_mapping(section, f"{where}: {key}"), f"{where}: {key}")
+    for key in (*networks, *values["brought"]):
         if not re.fullmatch("[a-z][a-z0-9_]*", str(key)) or key in TAKEN:
             raise InputError(
                 f"{where}: {key!r} cannot name a row. Use lower-case letters, digits and _, and none of {', '.join(TAKEN)}."
             )
-    if both := sorted(set(networks) & set(values.get("brought") or {})):
+    if both := sorted(set(networks) & set(values["brought"])):
         raise InputError(f"{where}: {both[0]!r} is both a network and under brought. Give the samples another key.")
     return {**values, "networks": networks}
 
 
-def _with_reasons(section: Any, where: str) -> Any:
+def _mapping(value: Any, where: str) -> dict:
+    """A section's names and values; none where nothing follows its colon."""
+    if value is not None and not (isinstance(value, dict) and all(isinstance(name, str) for name in value)):
+        raise InputError(f"{where} must hold 'key: value' pairs, not {value!r}.")
+    return value or {}
+
+
+def _brought(value: Any, where: str) -> dict:
+    """The section ``brought``, every entry with its samples."""
+    sections = {key: _mapping(one, f"{where}: brought: {key}") for key, one in _mapping(value, f"{where}: brought").items()}
+    for key, section in sections.items():
+        if not section.get("samples"):
+            raise InputError(f"{where}: brought: {key} needs a line samples: with a folder or an array of images.")
+    return sections
+
+
+def _with_reasons(section: dict, where: str) -> dict:
     """A network's section with plain values, and their reasons under ``reasons``."""
-    if not isinstance(section, dict) or not isinstance(section.get("model") or {}, dict):
-        return section
-    reasons = dict(section.get("reasons") or {})
-    values = {**(section.get("model") or {}), "batch_size": section.get("batch_size")}
+    reasons = dict(_mapping(section.get("reasons"), f"{where}: reasons"))
+    values = {**_mapping(section.get("model"), f"{where}: model"), "batch_size": section.get("batch_size")}
+    if elsewhere := sorted({"image_size", "preset", "seed"} & set(values)):
+        raise InputError(f"{where}: {elsewhere[0]} does not belong under model: write it one level further out.")
     for name, value in values.items():
         if isinstance(value, dict):
-            if set(value) != {"value", "why"}:
-                raise InputError(f"{where}: {name} must be a value, or {{value: ..., why: ...}}, not {value!r}.")
-            values[name], reasons[name] = value["value"], str(value["why"])
+            if set(value) != {"value", "why"} or not isinstance(value["why"], str):
+                raise InputError(f"{where}: {name} must be a value, or {{value: ..., why: a reason}}, not {value!r}.")
+            values[name], reasons[name] = value["value"], value["why"]
     batch_size = values.pop("batch_size")
     return {**section, "model": values, "batch_size": batch_size, "reasons": reasons}
 
@@ -190,7 +209,8 @@ def _for_preset(key: str, section: Any, overrides: Any) -> Any:
 def _merge(values: dict, overrides: dict) -> dict:
     merged = dict(values)
     for key, value in overrides.items():
-        if isinstance(value, dict) and "why" not in value and isinstance(merged.get(key, {}), dict):
+        whole = isinstance(value, dict) and value and set(value) <= {"value", "why"}  # a value with its reason is one thing
+        if isinstance(value, dict) and not whole and isinstance(merged.get(key, {}), dict):
             merged[key] = _merge(merged.get(key) or {}, value)
         elif value is not None:
             merged[key] = value

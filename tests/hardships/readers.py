@@ -1,5 +1,6 @@
 """Every reader of files, with sound files to damage and what a right result must look like."""
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -13,11 +14,13 @@ from PIL import Image
 from dwikit import models, profiles, training
 from dwikit.cohorts import bids, phantom, public
 from dwikit.cohorts.dicom import pseudonym
-from dwikit.cohorts.pacs import find, store
+from dwikit.cohorts.pacs import query, store
+from dwikit.common import paths
 from dwikit.common.errors import InputError
 from dwikit.evaluation import samples
 from dwikit.preprocess import derivative, register, trace
 from dwikit.preprocess import run as preprocessing
+from dwikit.profiles import sections
 from dwikit.reader_study import Deck, build_deck, read_readings, score_readings
 from dwikit.slices import SPLITS, SliceSettings, SliceStore, build, grid, read_derivatives, registered
 from dwikit.slices.histogram import histogram, read_histogram, to_text
@@ -207,13 +210,14 @@ def _write_profile(folder: Path) -> None:
 
 def _read_profile(folder: Path) -> None:
     profile = profiles.resolve(str(folder / "own.yaml"))
-    assert profile.name == "own" and isinstance(profile.image_size, int) and isinstance(profile.vae.epochs, int)
-    assert profile.vae.epochs >= 1 and isinstance(profile.vae.model, dict)
-    assert profiles._build(profiles.Profile, profiles.as_dict(profile), "again") == profile or "nan" in repr(profile)
+    assert profile.name == "own" and isinstance(profile.image_size, int)
+    for section in profile.networks.values():
+        assert isinstance(section.epochs, int) and section.epochs >= 1 and isinstance(section.model, dict)
+    assert sections.build(profiles.Profile, dataclasses.asdict(profile), "again") == profile or "nan" in repr(profile)
 
 
 def _write_recipe(folder: Path) -> None:
-    _write(folder / "own.yaml", (public.paths.project() / "data/cohorts/ixi.yaml").read_text(encoding="utf-8"))
+    _write(folder / "own.yaml", (paths.project() / "data/cohorts/ixi.yaml").read_text(encoding="utf-8"))
 
 
 def _read_recipe(folder: Path) -> None:
@@ -222,8 +226,8 @@ def _read_recipe(folder: Path) -> None:
 
 
 def _write_archive_lists(folder: Path) -> None:
-    rows = [{name: "1.2.840.1" for name in find.WANTED} | {"images": str(i)} for i in range(3)]
-    find.write_wanted(pd.DataFrame(rows), folder / "wanted.tsv")
+    rows = [{name: "1.2.840.1" for name in query.WANTED} | {"images": str(i)} for i in range(3)]
+    query.write_wanted(pd.DataFrame(rows), folder / "wanted.tsv")
     ledger = store.Ledger(folder)
     for i in range(3):
         ledger.add(f"1.2.{i}", "done", 4, 4)
@@ -231,7 +235,7 @@ def _write_archive_lists(folder: Path) -> None:
 
 
 def _read_wanted(folder: Path) -> None:
-    wanted = find.read_wanted(folder / "wanted.tsv")
+    wanted = query.read_wanted(folder / "wanted.tsv")
     assert wanted["images"].dtype.kind == "i" and wanted["series"].str.fullmatch(r"[\d.]+").all()
 
 

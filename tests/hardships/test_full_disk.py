@@ -3,6 +3,7 @@
 import pytest
 
 from dwikit import slices
+from dwikit.common.errors import InputError
 from dwikit.slices import grid
 from tests.hardships import full_disk
 
@@ -31,6 +32,6 @@ def test_slices_on_a_full_disk_do_not_end_the_process(disk, volumes):
         pytest.skip("no tmpfs can be mounted here, and a limit on file sizes does not fill a disk")
     size = len(volumes) * grid.N_LEVELS * 32 * 32
     with disk.room(5 * size - size // 2):  # enough for the float32 spool, not for the images after it
-        with pytest.raises(slices.InputError, match="No space left on device"):
+        with pytest.raises(InputError, match="No space left on device"):
             slices.build(volumes, disk.folder / "slices", slices.SliceSettings(image_size=32))
     assert [path.name for path in disk.folder.iterdir()] == []

@@ -1,5 +1,6 @@
 """From a BIDS dataset to registered volumes: many scans, worker processes, a report; resumes after an interruption."""
 
+import contextlib
 import math
 import os
 from collections.abc import Sequence
@@ -84,13 +85,14 @@ def preprocess(
             shared = {"out": str(out.absolute()), "settings": method._asdict()}
             jobs = [{"case": derivative.to_plain(case), **shared} for case in todo]
             answers = run_jobs(jobs, workers) if scheduler is None else cluster.run_jobs(jobs, scheduler, raw, out)
-            for number, answer in answers:
-                if answer["status"] == "stop":
-                    raise InputError(answer["message"])
-                if answer["status"] == "failed":
-                    derivative.remove(todo[number], out)
-                results[todo[number].name] = answer.get("sidecar") or answer
-                bar.update()
+            with contextlib.closing(answers):  # left open, it would wait for its threads while Python exits, in 3.13 for ever
+                for number, answer in answers:
+                    if answer["status"] == "stop":
+                        raise InputError(answer["message"])
+                    if answer["status"] == "failed":
+                        derivative.remove(todo[number], out)
+                    results[todo[number].name] = answer.get("sidecar") or answer
+                    bar.update()
         except OSError as error:
             raise InputError(f"{out} cannot be written ({error}). Choose another folder, or make this one writable.") from error
         finally:

@@ -322,7 +322,7 @@ def test_finished_cases_are_kept_and_other_settings_redo_them(cohort, derived, t
     shutil.copytree(derived[0], out)
     before = contents(out)
     done = []
-    monkeypatch.setattr("dwikit.preprocess.run.run_jobs", lambda jobs, workers: done.extend(jobs) or iter(()))
+    monkeypatch.setattr("dwikit.preprocess.run.run_jobs", lambda jobs, workers: done.extend(jobs) or (answer for answer in ()))
     preprocess(cohort, out, progress=False)
     assert not done and contents(out) == before
     (out / "sub-0003/dwi/sub-0003_space-MNI152_dwi.json").unlink()  # as after a kill

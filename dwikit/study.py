@@ -23,9 +23,9 @@ from dwikit.common.errors import InputError, choose
 from dwikit.evaluation.brought import Brought
 from dwikit.models import features as networks_of_features
 from dwikit.models import presets, registry
-from dwikit.preprocess import preprocess
+from dwikit.preprocess import preprocess, require_current
 from dwikit.profiles import Profile, Training
-from dwikit.slices import SliceStore, build, read_derivatives
+from dwikit.slices import SliceStore, build, is_made_of, read_derivatives
 from dwikit.training import pretext
 from dwikit.training.weights import pretrained
 
@@ -39,6 +39,7 @@ def cohort(config: Profile) -> Path:
     """BIDS dataset of the study: your own if the profile names one, else the simulated cohort, written if need be."""
     if config.cohort.bids:
         return Path(config.cohort.bids)
+    phantom.trim_cohort(data_folder(config) / "bids", config.cohort.registered)
     return phantom.write_cohort(
         data_folder(config) / "bids", config.cohort.registered, seed=config.cohort.seed, workers=config.cohort.workers
     )
@@ -52,16 +53,30 @@ def derivatives(config: Profile) -> Path:
 
 
 def slices(config: Profile, rebuild: bool = False) -> SliceStore:
-    """The store of slices. An existing one is used, unless ``rebuild`` is set and the settings have changed."""
+    """The store of slices. With ``rebuild``, it is brought up to date: made again if scans or settings have changed.
+
+    Raises:
+        InputError: without ``rebuild``, if people have left the data set or their ages have changed since it was made.
+    """
     out = data_folder(config) / "slices"
     settings, seed = config.slice_settings, config.slices.seed
-    provenance = {"dwikit": dwikit.__version__, "cohort": dataclasses.asdict(config.cohort)}
+    source = dataclasses.asdict(config.cohort)
+    del source["workers"]  # which decide nothing
+    if config.cohort.bids:
+        source = {"bids": str(Path(config.cohort.bids).resolve())}
+    provenance = {"dwikit": dwikit.__version__, "cohort": source}
     wanted = {**dataclasses.asdict(settings), "seed": seed, **provenance}
     there = files.read_json(out / "settings.json")
-    if there and (not rebuild or {**there, **wanted} == there):
+    if there and not rebuild:
+        if {"bids", "registered"} & {name for name, value in there.get("cohort", {}).items() if value}:
+            require_current(data_folder(config) / "derivatives")
         _tell_differences(there, dataclasses.asdict(settings), out)
         return SliceStore.open(out)
-    volumes = [read_derivatives(derivatives(config))] if config.cohort.registered or config.cohort.bids else []
+    registered = derivatives(config) if config.cohort.registered or config.cohort.bids else None
+    volumes = [read_derivatives(registered)] if registered else []
+    if there and {**there, **wanted} == there and is_made_of(out, itertools.chain(*volumes)):
+        return SliceStore.open(out)
+    volumes = [read_derivatives(registered)] if registered else []
     direct = config.cohort.cases - config.cohort.registered
     if direct > 0 and not config.cohort.bids:
         simulated = phantom.simulate_volumes(
@@ -257,9 +272,15 @@ def seeds(run: training.Run, config: Profile, store: SliceStore) -> dict[int, tr
 
 
 def shipped_runs(config: Profile, store: SliceStore) -> dict[str, training.Run]:
-    """Every network with kit weights of this image size, with samples (and reconstructions of these slices)."""
+    """Every network with kit weights of this image size, with samples (and reconstructions of these slices).
+
+    Weights that were trained on a person who is held out here are left out: they would be judged on what they have seen.
+    """
     runs = {}
     for key in (key for key in config.networks if config.image_size in pretrained.available().get(key, [])):
+        if seen := pretrained.seen(pretrained.card(key, config.image_size), store):
+            print(f"The kit's {key} is left out: it was trained on {len(seen)} people held out here, such as {seen[0]}.")
+            continue
         model, folder = pretrained.load(key, config.image_size), paths.runs(config.name) / "pretrained" / key
         training.draw_samples(model, store, folder, config.evaluation.samples)
         runs[key] = training.Run(model, folder, pretrained.card(key, config.image_size))
@@ -275,9 +296,10 @@ def publish(run: training.Run, config: Profile, store: SliceStore) -> Path:
     if hasattr(run.model, "reconstruct"):
         table = evaluation.reconstruction_table({run.model.key: (run.originals, run.reconstructions)}).loc[run.model.key]
         row |= {"reconstruction MSE": table["mse"], "reconstruction Laplace": table["laplace"]}
-    cohort, people = config.cohort, store.table.groupby("split")["case"].nunique()["train"]
+    cohort, people = config.cohort, pretrained.people(store)
     facts = {
-        "data": f"{people} of {cohort.cases} simulated people (seed {cohort.seed}), profile {config.name}",
+        "data": f"{len(people['train'])} of {cohort.cases} simulated people (seed {cohort.seed}), profile {config.name}",
+        "people": people,
         "steps": steps,
         "images": steps * run.model.config["batch_size"],
         "hours": float(log["seconds"].sum()) / 3600,

@@ -63,7 +63,10 @@ def _preprocess(options) -> int:
 
 def _slices(options) -> None:
     from dwikit import slices
+    from dwikit.preprocess import raw_dataset, require_current
 
-    store = slices.build(options.derivatives, options.out, _slice_settings(options), options.seed)
+    require_current(options.derivatives)
+    source = {"bids": str(raw_dataset(options.derivatives))}
+    store = slices.build(options.derivatives, options.out, _slice_settings(options), options.seed, source)
     print(f"{len(store.images)} slices of {store.table['case'].nunique()} scans in {options.out}")
     print(store.table["split"].value_counts().to_string())

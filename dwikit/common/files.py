@@ -109,6 +109,16 @@ def _alive(pid: int) -> bool:
     return True
 
 
+def set_aside(folder: Path) -> Path:
+    """Rename a folder to ``<name>.before-1`` or the next free name and return it: nothing computed is lost."""
+    return folder.rename(aside(folder))
+
+
+def aside(folder: Path) -> Path:
+    """``<name>.before-1`` beside a folder, or the next free name."""
+    return next(path for i in range(1, 10**6) if not (path := folder.with_name(f"{folder.name}.before-{i}")).exists())
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write text (UTF-8)."""
     write(path, as_text(text))

@@ -1,8 +1,8 @@
 """One scan from raw image to its files in the BIDS derivatives dataset; the work of a worker process."""
 
 import gzip
-import hashlib
 import math
+import re
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -13,7 +13,8 @@ import numpy as np
 
 from dwikit.cohorts.bids import Case
 from dwikit.common import files
-from dwikit.preprocess import quality, refine, register
+from dwikit.common.nifti import unreadable
+from dwikit.preprocess import identity, quality, refine, register
 from dwikit.preprocess.template import load_template
 from dwikit.preprocess.trace import read_trace
 from dwikit.slices import grid
@@ -52,12 +53,16 @@ class Outputs(NamedTuple):
 
 def outputs(case: Case, out: Path) -> Outputs:
     """Paths of a scan's files."""
-    folder = out / case.subject / (case.session or "") / "dwi"
+    return outputs_in(out / case.subject / (case.session or "") / "dwi", case.name)
+
+
+def outputs_in(folder: Path, name: str) -> Outputs:
+    """Paths of a scan's files in their folder."""
     return Outputs(
-        folder / f"{case.name}_space-{SPACE}_dwi.nii.gz",
-        folder / f"{case.name}_from-native_to-{SPACE}_xfm.mat",
-        folder / f"{case.name}_space-{SPACE}_desc-histogram.tsv",
-        folder / f"{case.name}_space-{SPACE}_dwi.json",
+        folder / f"{name}_space-{SPACE}_dwi.nii.gz",
+        folder / f"{name}_from-native_to-{SPACE}_xfm.mat",
+        folder / f"{name}_space-{SPACE}_desc-histogram.tsv",
+        folder / f"{name}_space-{SPACE}_dwi.json",
     )
 
 
@@ -77,37 +82,33 @@ def method_settings(settings: Settings) -> dict[str, Any]:
     }
 
 
-def fingerprint(case: Case) -> str:
-    """Identifies the input: size, first and last 64 kB of the image, b-values, age and sex."""
-    digest = hashlib.sha256(f"{case.age} {case.sex} ".encode())
-    with open(case.image, "rb") as file:
-        size = file.seek(0, 2)
-        for start in (0, max(0, size - 65536)):
-            file.seek(start)
-            digest.update(file.read(65536))
-    digest.update(f" {size} ".encode())
-    if case.bval:
-        digest.update(case.bval.read_bytes())
-    return digest.hexdigest()[:32]
-
-
-def finished(case: Case, out: Path, settings: Settings) -> dict[str, Any] | None:
-    """Sidecar of a scan if it is complete and was made from this input with these settings; else None."""
+def finished(case: Case, out: Path, content: identity.Content | None) -> dict[str, Any] | None:
+    """Sidecar of a scan if it is complete and was made from this content; else None."""
     paths = outputs(case, out)
     sidecar = read_sidecar(paths.sidecar)
-    if sidecar is None or not all(path.is_file() for path in paths):
+    if sidecar is None or content is None or not all(path.is_file() for path in paths):
         return None
-    try:
-        same = sidecar.get("Settings") == method_settings(settings) and sidecar.get("Input") == fingerprint(case)
-    except OSError:
-        return None  # the input cannot be read: the worker will say so
-    return sidecar if same else None
+    return sidecar if sidecar.get("Input") == content.all else None
 
 
-def remove(case: Case, out: Path) -> None:
-    """Removes the files of a scan, the sidecar first, so that no older result passes for a new one."""
-    for path in reversed(outputs(case, out)):
-        path.unlink(missing_ok=True)
+def name_of(file: Path) -> str | None:
+    """Name of the scan that a file of `outputs` belongs to; None for any other file."""
+    spaced = r"dwi\.nii\.gz|dwi\.json|desc-histogram\.tsv"
+    match = re.fullmatch(rf"(.+)_(?:space-{SPACE}_(?:{spaced})|from-native_to-{SPACE}_xfm\.mat)", file.name)
+    return match[1] if match else None
+
+
+def about(case: Case) -> dict[str, Any]:
+    """What a sidecar says of the person and the file; it may change while the scan stays the same."""
+    return {
+        "Case": case.name,
+        "Subject": case.subject,
+        "Session": case.session,
+        "Age": None if math.isnan(case.age) else case.age,
+        "Sex": case.sex,
+        "Simulated": case.sidecar is not None and files.read_object(case.sidecar).get("ManufacturersModelName") == "simulated",
+        "Sources": [f"bids:raw:{'/'.join(case.image.parts[case.image.parts.index(case.subject) :])}"],
+    }
 
 
 def compute(case: Case, settings: Settings) -> tuple[register.Registered, dict[str, Any]]:
@@ -119,16 +120,15 @@ def compute(case: Case, settings: Settings) -> tuple[register.Registered, dict[s
     Raises:
         InputError: the scan cannot be used.
     """
+    content = identity.content(case)  # before the voxels: should the file change now, the next run sees it
     trace = read_trace(case, settings.b_value, settings.tolerance)
+    if content is None:
+        raise unreadable(case.image, "its end is missing, or its checksum is wrong")
     grid_settings = settings.image_size, settings.fov_mm
     registered = register.register(trace, settings.interpolator, *grid_settings)
     measures = quality.measure(trace, registered, *grid_settings)
     return registered, {
-        "Case": case.name,
-        "Subject": case.subject,
-        "Session": case.session,
-        "Age": None if math.isnan(case.age) else case.age,
-        "Sex": case.sex,
+        **about(case),
         "Flags": quality.flags(measures, trace.b_value, settings.b_value),
         "BValue": None if math.isnan(trace.b_value) else round(trace.b_value, 3),
         "NumberOfDirections": trace.n_directions,
@@ -138,10 +138,10 @@ def compute(case: Case, settings: Settings) -> tuple[register.Registered, dict[s
         "AffineDescription": "MNI152 to the scan's world, millimetres, RAS+",
         "SpatialReference": "MNI152 as nilearn ships it, on dwikit's target grid",
         "SkullStripped": False,
-        "Sources": [f"bids:raw:{'/'.join(case.image.parts[case.image.parts.index(case.subject) :])}"],
         "Settings": method_settings(settings),
         "Versions": versions(),
-        "Input": fingerprint(case),
+        "Input": content.all,
+        "Voxels": identity.voxels(trace.image),
     }
 
 

@@ -14,13 +14,14 @@ from dwikit import __version__
 from dwikit.cohorts.bids import Case, find_cases
 from dwikit.common import files, lock
 from dwikit.common.errors import InputError
-from dwikit.preprocess import derivative, sheet
+from dwikit.preprocess import current, derivative, identity, sheet
 from dwikit.preprocess.derivative import Settings
 from dwikit.preprocess.workers import cluster
 from dwikit.preprocess.workers.pool import run_jobs
 from dwikit.slices import grid
-from dwikit.slices.registered import EXCLUDING, Quality, grid_of, read_sidecar
+from dwikit.slices.registered import EXCLUDING, Quality, grid_of
 from dwikit.slices.settings import CALIBRATED, SliceSettings
+from dwikit.slices.split import refuse_twins
 
 COLUMNS = [
     "case", "subject", "session", "status", "flags", "used", "b_value", "n_directions", "age", "sex",
@@ -44,8 +45,10 @@ def preprocess(
 
     Writes a BIDS derivatives dataset: for each scan the trace-weighted image (float32, 40 slices, not normalized), a
     sidecar, the transform and a histogram; `quality.tsv` and `quality.png` at the top. A scan finished with the
-    same settings is not repeated. A scan that cannot be used becomes a row with status "failed" and its reason; the
-    others continue. A second run into the same folder at the same time is refused.
+    same content and settings is not repeated, and one whose content has changed is. The dataset is the truth: what was made of
+    a scan that is no longer in it is set aside, in a folder beside `out_dir`, and an age or sex that has changed arrives. A
+    scan that cannot be used becomes a row with status "failed" and its reason; the others continue. A second run into the same
+    folder at the same time is refused.
 
     Args:
         bids_dir: folder of the dataset.
@@ -65,8 +68,8 @@ def preprocess(
         `used` says whether `dwikit.slices.read_derivatives` yields the scan by default.
 
     Raises:
-        InputError: a setting is impossible, there is no scan, the cluster cannot do the work, or `out_dir` cannot be written
-            or is being written by another process.
+        InputError: a setting is impossible, there is no scan, two subjects have the same voxels, the cluster cannot do the
+            work, or `out_dir` cannot be written or is being written by another process.
     """
     method = Settings(float(b_value), float(tolerance), settings.interpolator, int(grid_size), float(settings.fov_mm))
     raw, out = Path(bids_dir), Path(out_dir)
@@ -77,8 +80,15 @@ def preprocess(
     chosen = _choose(cases, only)
     with lock.alone(out / ".lock", f"preprocesses into {out}"):
         _prepare(raw, out)
-        results = {case.name: derivative.finished(case, out, method) for case in chosen}
+        contents = identity.contents(cases, progress)
+        refuse_twins({case.name: (case.subject, there.image) for case in cases if (there := contents[case.name])}, raw)
+        current.follow_names(cases, contents, out)
+        kept = {case.name: derivative.finished(case, out, contents[case.name]) for case in cases}
+        results = {case.name: _if_made_with(method, kept[case.name]) for case in chosen}
         todo = [case for case in chosen if results[case.name] is None]
+        valid = {name for name, sidecar in kept.items() if sidecar}
+        current.set_aside_others(out, valid, set(kept))
+        current.update_people(cases, kept, out)
         workers = workers or _processors()
         bar = tqdm(total=len(chosen), initial=len(chosen) - len(todo), desc="Registering", unit="case", disable=not progress)
         try:
@@ -89,8 +99,6 @@ def preprocess(
                 for number, answer in answers:
                     if answer["status"] == "stop":
                         raise InputError(answer["message"])
-                    if answer["status"] == "failed":
-                        derivative.remove(todo[number], out)
                     results[todo[number].name] = answer.get("sidecar") or answer
                     bar.update()
         except OSError as error:
@@ -98,17 +106,19 @@ def preprocess(
         finally:
             bar.close()
             _clean(out)
-        results = _earlier(cases, out, method) | results
+        failed = {name for name, result in results.items() if result.get("status") == "failed"}
+        current.set_aside_others(out, (valid | set(results)) - failed, set(kept))
+        results = {name: found for name, found in kept.items() if found and grid_of(found) == method[-2:]} | results
         report = pd.DataFrame([_row(case, results[case.name]) for case in cases if case.name in results], columns=COLUMNS)
         _write_report(report, cases, out, method, redraw=bool(todo))
+        done = {name: result for name, result in results.items() if name not in failed}
+        refuse_twins({name: (result["Subject"], result["Voxels"]) for name, result in done.items()}, out)
         return report[report["case"].isin([case.name for case in chosen])].reset_index(drop=True)
 
 
-def _earlier(cases: list[Case], out: Path, settings: Settings) -> dict[str, dict[str, Any]]:
-    """Sidecars of scans that earlier runs finished on the same grid; scans left out by `only` stay in the report."""
-    paths = {case.name: derivative.outputs(case, out) for case in cases}
-    sidecars = {name: read_sidecar(path.sidecar) for name, path in paths.items() if path.image.is_file()}
-    return {name: sidecar for name, sidecar in sidecars.items() if sidecar and grid_of(sidecar) == settings[-2:]}
+def _if_made_with(settings: Settings, sidecar: dict[str, Any] | None) -> dict[str, Any] | None:
+    """A sidecar, if its scan was registered with these settings."""
+    return sidecar if sidecar and sidecar.get("Settings") == derivative.method_settings(settings) else None
 
 
 def _check(settings: Settings, workers: int | None, scheduler: str | None, raw: Path, out: Path) -> None:

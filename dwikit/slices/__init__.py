@@ -8,6 +8,7 @@ _HOMES = {
     "SliceStore": "store",
     "COLUMNS": "store",
     "build": "building",
+    "is_made_of": "building",
     "read_derivatives": "registered",
     "normalize": "normalization",
     "shrink": "normalization",

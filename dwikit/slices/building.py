@@ -1,5 +1,6 @@
 """From registered volumes to a store of slices: normalize, split by person, write."""
 
+import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -15,7 +16,7 @@ from dwikit.slices.grid import Volume
 from dwikit.slices.normalization import normalize, shrink, to_uint8
 from dwikit.slices.registered import read_derivatives
 from dwikit.slices.settings import CALIBRATED, SliceSettings
-from dwikit.slices.split import split_by_patient
+from dwikit.slices.split import refuse_twins, split_by_patient
 from dwikit.slices.store import COLUMNS, SliceStore
 
 
@@ -41,8 +42,8 @@ def build(
         provenance: facts to keep in ``settings.json``.
 
     Raises:
-        InputError: nothing to build from, volumes made with other settings, an image size that does not divide theirs, or two
-            volumes of one scan.
+        InputError: nothing to build from, volumes made with other settings, an image size that does not divide theirs, two
+            volumes of one scan, two subjects with the same voxels, or simulated people among real ones.
     """
     if isinstance(derivatives, str | Path):
         source, volumes = str(derivatives), read_derivatives(derivatives, settings=settings)
@@ -54,7 +55,10 @@ def build(
         if not rows:
             raise InputError(f"There is no usable volume in {source}; see its quality.tsv for the reasons.")
         _write_images(folder, caps, settings.image_size)
-        _slice_table(pd.DataFrame(rows), seed).to_csv(folder / "table.tsv", sep="\t", index=False, na_rep="n/a")
+        cases = pd.DataFrame(rows)
+        cases["split"] = cases["subject"].map(split_by_patient(cases["subject"].unique(), seed))
+        cases.to_csv(folder / "cases.tsv", sep="\t", index=False, na_rep="n/a")
+        _slice_table(cases).to_csv(folder / "table.tsv", sep="\t", index=False, na_rep="n/a")
         facts = {**asdict(settings), "seed": seed, "cases": len(rows)}
         facts |= {"clip": float(caps[0])} if settings.scope == "cohort" else {}
         (folder / "settings.json").write_text(json.dumps(facts | (provenance or {}), indent=1), encoding="utf-8")
@@ -71,17 +75,23 @@ def _spool(volumes: Iterable[Volume], path: Path, settings: SliceSettings) -> tu
     Returns:
         the volumes' rows, and the value at which to clip each.
     """
-    rows, total, caps, seen = [], None, [], set()
+    rows, total, caps, contents = [], None, [], {}
     with open(path, "wb") as file:
         for volume in volumes:
-            if volume.case in seen:
+            if volume.case in contents:
                 raise InputError(f"Scan {volume.case} occurs twice in the data. Give every scan its own name.")
-            seen.add(volume.case)
             counts = histogram.histogram(volume.image)
             total = counts if total is None else total + counts
             caps.append(histogram.percentile(counts, settings.percentile))
             file.write(shrink(volume.image, settings.image_size).astype(np.float32).tobytes())
-            rows.append({name: getattr(volume, name) for name in ("case", "subject", "age", "sex", "origin")})
+            rows.append(_describe(volume))
+            contents[volume.case] = volume.subject, rows[-1]["content"]
+            if len({row["origin"].startswith("simulated") for row in (rows[0], rows[-1])}) > 1:
+                raise InputError(
+                    f"{rows[0]['case']} is {rows[0]['origin']} and {volume.case} is {volume.origin}: simulated and real people "
+                    "are never pooled. Give each their own data set."
+                )
+    refuse_twins(contents, "The data")
     if rows and settings.scope == "cohort":
         caps = np.full(len(rows), histogram.percentile(total, settings.percentile))
     return rows, np.array(caps)
@@ -97,9 +107,30 @@ def _write_images(folder: Path, caps: np.ndarray, image_size: int) -> None:
     (folder / "spool.bin").unlink()
 
 
-def _slice_table(cases: pd.DataFrame, seed: int) -> pd.DataFrame:
+def _describe(volume: Volume) -> dict[str, str]:
+    """Row of a scan in `cases.tsv`, as text; `content` is the SHA-256 of its voxels, float32."""
+    return {
+        "case": volume.case,
+        "subject": volume.subject,
+        "age": "n/a" if volume.age is None else str(float(volume.age)),
+        "sex": volume.sex or "n/a",
+        "origin": volume.origin,
+        "content": hashlib.sha256(np.ascontiguousarray(volume.image, "<f4").tobytes()).hexdigest(),
+    }
+
+
+def is_made_of(path: str | Path, volumes: Iterable[Volume]) -> bool:
+    """Whether the store in a folder was built from these registered scans as they are now, whatever was simulated for it."""
+    try:
+        known = pd.read_csv(Path(path) / "cases.tsv", sep="\t", dtype=str, keep_default_na=False)
+        known = known[known["origin"] != "simulated"].drop(columns="split").to_dict("records")
+    except (OSError, ValueError, LookupError):
+        return False
+    return known == [_describe(volume) for volume in volumes]
+
+
+def _slice_table(cases: pd.DataFrame) -> pd.DataFrame:
     """One row per slice, from one row per scan."""
-    cases = cases.assign(split=cases["subject"].map(split_by_patient(cases["subject"].unique(), seed)))
     table = cases.loc[cases.index.repeat(grid.N_LEVELS)].reset_index(drop=True)
     table["level"] = np.tile(np.arange(grid.N_LEVELS), len(cases))
     return table[COLUMNS]

@@ -56,7 +56,7 @@ class Volume(NamedTuple):
         subject: the person's label; several scans may share one.
         age: in years, or None.
         sex: F, M or None.
-        origin: where the scan comes from, such as "simulated".
+        origin: "registered", "simulated", or "simulated, registered".
         image: (26, H, W) float32 in the scanner's units, not normalized, as `to_slices` orders it.
         labels: (26, H, W) uint8 tissue (0 none, 1 grey, 2 white, 3 fluid) where it is known, else None.
     """

@@ -12,6 +12,7 @@ from dwikit.common.errors import InputError
 from dwikit.common.nifti import Refused, open_image, volumes
 from dwikit.slices import grid
 from dwikit.slices.settings import SliceSettings
+from dwikit.slices.split import refuse_twins
 
 SPACE = "MNI152"
 FLAGS = ("partial_coverage", "implausible_affine", "low_overlap", "empty", "b_value")
@@ -49,6 +50,8 @@ def read_sidecar(path: Path) -> dict[str, Any] | None:
             all(isinstance(sidecar[name], str) for name in ("Case", "Subject"))
             and _numeric(sidecar["Age"])
             and sidecar["Sex"] in ("F", "M", None)
+            and isinstance(sidecar["Simulated"], bool)
+            and isinstance(sidecar["Voxels"], str)
             and _numeric(sidecar["BValue"])
             and isinstance(sidecar["NumberOfDirections"], int)
             and isinstance(chosen["image_size"], int)
@@ -103,20 +106,19 @@ def read_derivatives(
         settings: refuses scans of another field of view or interpolator; None takes any.
 
     Yields:
-        `dwikit.slices.grid.Volume` with origin "registered".
+        `dwikit.slices.grid.Volume` with origin "registered", or "simulated, registered" for scans of nobody.
 
     Raises:
-        InputError: the folder holds no finished scan, scans of different grids or other settings, or a damaged file.
+        InputError: the folder holds no finished scan, scans of different grids or other settings, two subjects with the same
+            voxels, or a damaged file.
     """
     root = Path(path)
-    sidecars = sorted(root.glob(f"sub-*/**/dwi/*_space-{SPACE}_dwi.json"), key=lambda file: file.name)
+    sidecars = read_sidecars(root)
     if not sidecars:
         raise InputError(f"{root} holds no registered scan. Make some with dwikit.preprocess.preprocess first.")
+    refuse_twins({one["Case"]: (one["Subject"], one["Voxels"]) for one in sidecars.values()}, root)
     grids: set[tuple[int, float]] = set()
-    for file in sidecars:
-        sidecar = read_sidecar(file)
-        if sidecar is None:
-            raise InputError(f"{file} is not a sidecar written by dwikit. Delete it, then run the preprocessing again.")
+    for file, sidecar in sidecars.items():
         grids.add(grid_of(sidecar))
         if EXCLUDING & set(sidecar["Flags"]) and not include_flagged:
             continue
@@ -126,8 +128,24 @@ def read_derivatives(
             _require_same(sidecar["Settings"], settings, file)
         image = read_image(file.with_suffix(".nii.gz"), sidecar["Settings"]["image_size"])
         yield grid.Volume(
-            sidecar["Case"], sidecar["Subject"], sidecar["Age"], sidecar["Sex"], "registered", grid.to_slices(image)
+            *(sidecar[name] for name in ("Case", "Subject", "Age", "Sex")),
+            "simulated, registered" if sidecar["Simulated"] else "registered",
+            grid.to_slices(image),
         )
+
+
+def read_sidecars(root: Path) -> dict[Path, dict[str, Any]]:
+    """The sidecars of all registered scans by their path, sorted by name.
+
+    Raises:
+        InputError: one is damaged, or of another program or an older version.
+    """
+    found = {}
+    for file in sorted(root.glob(f"sub-*/**/dwi/*_space-{SPACE}_dwi.json"), key=lambda file: file.name):
+        if (sidecar := read_sidecar(file)) is None:
+            raise InputError(f"{file} is not a sidecar written by this version of dwikit. Run the preprocessing again.")
+        found[file] = sidecar
+    return found
 
 
 def _require_same(made: dict[str, Any], settings: SliceSettings, file: Path) -> None:

@@ -1,7 +1,8 @@
 """The split by person: all slices of a person belong to one of training, validation and test."""
 
 import hashlib
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -12,14 +13,28 @@ SPLITS = {"train": 0.8, "validation": 0.1, "test": 0.1}
 
 
 def split_by_patient(subjects: Iterable[str], seed: int = 0) -> dict[str, str]:
-    """Train, validation or test for every person: 80, 10 and 10 percent, and at least one each if there are three people.
+    """Train, validation or test for every person, with probabilities of 80, 10 and 10 percent.
 
-    The order comes from a hash of seed and label, so it depends on nothing else.
+    A hash of seed and label decides, so nobody moves when others join or leave. The one exception keeps small sets usable: if
+    nobody falls into a split and there are three people or more, the person nearest to it is moved there.
     """
-    ranked = sorted(subjects, key=lambda subject: hashlib.sha256(f"{seed} {subject}".encode()).digest())
-    small = max(1, round(len(ranked) * SPLITS["test"])) if len(ranked) > 2 else 0
-    names = ["validation"] * small + ["test"] * small
-    return {subject: names[i] if i < len(names) else "train" for i, subject in enumerate(ranked)}
+    places = {subject: _place(subject, seed) for subject in subjects}
+    ranked = sorted(places, key=places.get)
+    held_out = SPLITS["validation"], SPLITS["validation"] + SPLITS["test"]
+    splits = {
+        subject: "validation" if places[subject] < held_out[0] else "test" if places[subject] < held_out[1] else "train"
+        for subject in ranked
+    }
+    for wanted in SPLITS if len(ranked) > 2 else ():
+        if wanted not in splits.values():
+            order = ranked[::-1] if wanted == "train" else ranked
+            splits[next(one for one in order if list(splits.values()).count(splits[one]) > 1)] = wanted
+    return splits
+
+
+def _place(subject: str, seed: int) -> float:
+    """A number in [0, 1), evenly distributed."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {subject}".encode()).digest()[:8]) / 2**64
 
 
 def check_splits(table: pd.DataFrame, where: str | Path) -> None:
@@ -30,3 +45,24 @@ def check_splits(table: pd.DataFrame, where: str | Path) -> None:
             f"{where}: slices of {', '.join(map(str, leaking[:5]))} are in more than one split. Split by person, never by "
             "slice: build the store again."
         )
+
+
+def refuse_twins(found: Mapping[str, tuple[str, str]], where: str | Path) -> None:
+    """Refuses two subjects with the same voxels: they are one person, who would stand in training and test.
+
+    Args:
+        found: subject and hash of each scan, by its name.
+        where: of the scans, for the message.
+
+    Raises:
+        InputError: naming the scans.
+    """
+    same = defaultdict(list)
+    for name, (subject, digest) in found.items():
+        same[digest].append((subject, name))
+    for scans in same.values():
+        if len({subject for subject, _ in scans}) > 1:
+            raise InputError(
+                f"{where}: {' and '.join(name for _, name in scans)} hold the same voxels, so they are one person. Remove all "
+                "but one, or keep them as sessions or runs of one subject."
+            )

@@ -1,9 +1,11 @@
 """A store of normalized slices on disk, ready for training and evaluation.
 
 A store is a plain folder: ``images.npy`` (N, H, W) uint8, ``table.tsv`` (one row per slice: case, subject,
-level, split, age, sex, origin) and ``settings.json``.
+level, split, age, sex, origin), ``cases.tsv`` (one row per scan, with a hash of its voxels) and ``settings.json``.
 """
 
+import functools
+import hashlib
 import json
 from pathlib import Path
 
@@ -24,7 +26,7 @@ class SliceStore:
     Attributes:
         images: (N, H, W) uint8, 0-255; a read-only memory map.
         table: pandas.DataFrame, one row per slice, in the order of ``images``: case (the scan), subject (the person), level
-            (0 lowest to 25), split (train, validation, test), age, sex, origin (``registered`` or ``simulated``).
+            (0 lowest to 25), split (train, validation, test), age, sex, origin (as in ``Volume``).
         settings: how the store was built.
     """
 
@@ -48,6 +50,14 @@ class SliceStore:
         _check(images, table, settings, path)
         check_splits(table, path)
         return cls(images, table, settings)
+
+    @functools.cached_property
+    def content(self) -> str:
+        """SHA-256 (hexadecimal) of what a network can learn from the store: every pixel, whose it is, and its split."""
+        digest = hashlib.sha256(self.table[["case", "subject", "level", "split"]].to_csv(index=False).encode())
+        for start in range(0, len(self.images), 1024):
+            digest.update(np.ascontiguousarray(self.images[start : start + 1024]).tobytes())
+        return digest.hexdigest()
 
     @property
     def image_size(self) -> int:

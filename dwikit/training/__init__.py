@@ -1,7 +1,7 @@
 """Training that can be stopped at any moment: from a profile (``train``) over epochs (``loop``) to a folder (``outcome``)."""
 
 from dwikit.training.loop import fit
-from dwikit.training.outcome import SAMPLE_SEED, Run, draw_samples, held_out, read_log, set_aside
+from dwikit.training.outcome import SAMPLE_SEED, Run, draw_samples, held_out, read_log
 from dwikit.training.train import fingerprint, train
 
-__all__ = ["SAMPLE_SEED", "Run", "draw_samples", "fingerprint", "fit", "held_out", "read_log", "set_aside", "train"]
+__all__ = ["SAMPLE_SEED", "Run", "draw_samples", "fingerprint", "fit", "held_out", "read_log", "train"]

@@ -127,12 +127,6 @@ def read_log(folder: Path) -> pd.DataFrame:
     return log
 
 
-def set_aside(folder: Path) -> Path:
-    """Rename a folder to ``<name>.before-1`` or the next free name and return it: nothing computed is lost."""
-    aside = next(path for i in range(1, 10**6) if not (path := folder.with_name(f"{folder.name}.before-{i}")).exists())
-    return folder.rename(aside)
-
-
 # ==== Samples ====
 
 

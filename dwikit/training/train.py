@@ -19,7 +19,7 @@ from dwikit.models import presets, registry
 from dwikit.profiles import Profile, Training
 from dwikit.slices import SliceStore
 from dwikit.training.loop import fit
-from dwikit.training.outcome import Run, draw_samples, read_log, set_aside
+from dwikit.training.outcome import Run, draw_samples, read_log
 
 
 def train(
@@ -150,9 +150,8 @@ def departures(network: type[models.GenerativeModel], section: Training, config:
 
 
 def fingerprint(store: SliceStore) -> str:
-    """Sixteen hexadecimal digits that differ between stores of different scans or settings."""
-    facts = json.dumps(store.settings, sort_keys=True) + store.table.to_csv(index=False)
-    return hashlib.sha256(facts.encode()).hexdigest()[:16]
+    """Sixteen hexadecimal digits that differ between stores of different images, people or splits."""
+    return store.content[:16]
 
 
 def _resume(
@@ -184,5 +183,5 @@ def _beginning(folder: Path, settings: dict, epochs: int) -> models.GenerativeMo
                 return model
     except InputError as error:
         tqdm.write(str(error))
-    tqdm.write(f"{folder.name} was made with other settings or for more epochs; it is kept as {set_aside(folder).name}.")
+    tqdm.write(f"{folder.name} was made with other settings or for more epochs; it is kept as {files.set_aside(folder).name}.")
     return None

@@ -13,6 +13,7 @@ from dwikit import cli, slices
 from dwikit.cohorts import phantom
 from dwikit.common.errors import InputError
 from dwikit.preprocess import preprocess
+from dwikit.profiles import sections as profiles
 from dwikit.slices import grid
 
 SMALL = slices.SliceSettings(image_size=32)
@@ -53,10 +54,37 @@ def test_smaller_slices_are_block_means(volumes):
 def test_split_is_by_patient_and_depends_on_nothing_else():
     subjects = [f"sub-{i:03d}" for i in range(100)]
     split = slices.split_by_patient(subjects, seed=1)
-    assert pd.Series(split).value_counts().to_dict() == {"train": 80, "validation": 10, "test": 10}
     assert slices.split_by_patient(subjects[::-1], seed=1) == split
     assert slices.split_by_patient(subjects, seed=2) != split
-    assert set(slices.split_by_patient(subjects[:3]).values()) == {"train", "validation", "test"}
+    many = pd.Series(slices.split_by_patient([f"sub-{i}" for i in range(20000)])).value_counts(normalize=True)
+    assert many.to_dict() == pytest.approx({"train": 0.8, "validation": 0.1, "test": 0.1}, abs=0.01)
+
+
+def test_nobody_moves_when_people_join_or_leave():
+    subjects = [f"sub-{i:03d}" for i in range(100)]
+    before = slices.split_by_patient(subjects)
+    joined = slices.split_by_patient(subjects + [f"sub-new{i}" for i in range(50)])
+    left = slices.split_by_patient(subjects[::2])
+    assert {subject: joined[subject] for subject in subjects} == before
+    assert left == {subject: before[subject] for subject in subjects[::2]}
+
+
+def test_small_sets_fill_all_three_splits_and_move_no_more_people_than_that_takes():
+    for first in range(200):
+        subjects = [f"sub-{first}-{i}" for i in range(3 + first % 6)]
+        split = slices.split_by_patient(subjects)
+        assert set(split.values()) == {"train", "validation", "test"}
+        free = slices.split_by_patient(subjects + [f"sub-{i}" for i in range(100)])
+        empty = {"train", "validation", "test"} - {free[subject] for subject in subjects}
+        assert sum(split[subject] != free[subject] for subject in subjects) == len(empty)
+    assert set(slices.split_by_patient(["sub-a", "sub-b"]).values()) <= {"train", "validation", "test"}
+
+
+@pytest.mark.parametrize("n", [6, 60, 2029])
+def test_the_profiles_seed_splits_the_simulated_cohort_evenly(n):
+    split = slices.split_by_patient([f"sub-{i + 1:04d}" for i in range(n)], profiles.Slices().seed)
+    counts = pd.Series(split).value_counts()
+    assert counts[["validation", "test"]].between(round(0.095 * n), round(0.105 * n)).all()
 
 
 def test_two_series_of_a_patient_stay_together(volumes, tmp_path):

@@ -5,7 +5,7 @@
 (seed, case number). `truth` gives each voxel's place in the template. `Settings` holds every number.
 """
 
-from dwikit.cohorts.phantom.cohort import write_cohort
+from dwikit.cohorts.phantom.cohort import trim_cohort, write_cohort
 from dwikit.cohorts.phantom.direct import simulate_slices, simulate_volumes
 from dwikit.cohorts.phantom.geometry import fit_affine
 from dwikit.cohorts.phantom.settings import PROTOCOLS, TISSUES, Protocol, Settings, Tissue
@@ -20,6 +20,7 @@ __all__ = [
     "fit_affine",
     "simulate_slices",
     "simulate_volumes",
+    "trim_cohort",
     "truth",
     "write_cohort",
 ]

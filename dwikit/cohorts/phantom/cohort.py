@@ -90,6 +90,21 @@ def write_cohort(
     return folder
 
 
+def trim_cohort(path: str | os.PathLike, n_cases: int) -> None:
+    """Removes the cases from number `n_cases` on from a dataset of `write_cohort`, which can write them again; says how many.
+
+    Any other folder is left as it is.
+    """
+    folder = Path(path)
+    if _parameters(folder) is None:
+        return
+    surplus = [case for case in folder.glob("sub-*") if case.name[4:].isdigit() and int(case.name[4:]) > n_cases]
+    for case in surplus:
+        shutil.rmtree(case)
+    if surplus:
+        tqdm.write(f"{folder}: {len(surplus)} simulated cases beyond the first {n_cases} were removed.")
+
+
 def _description(seed: int, distortion: bool, physics: Settings) -> dict:
     """Contents of dataset_description.json, which also identify the cohort."""
     try:

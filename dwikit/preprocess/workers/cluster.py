@@ -29,7 +29,7 @@ from dwikit.preprocess.workers.pool import Hand
 
 TIMEOUT_S = 10
 """How long the scheduler's first answer may take."""
-REPORTED = ("Flags", "BValue", "NumberOfDirections", "Quality")
+REPORTED = ("Subject", "Flags", "BValue", "NumberOfDirections", "Quality", "Voxels")
 """Entries of a sidecar that go into the report's row."""
 REMEDY = "Every machine needs the same environment: install this version of dwikit[scale] with constraints.txt there"
 

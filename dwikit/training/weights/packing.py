@@ -114,7 +114,7 @@ def unpack(key: str, source: str | Path, config: Profile, store: SliceStore) -> 
         model = registry.network(key, config.networks[key].file)(**settings["config"])
         model.compile()
         pretrained.assign(_carried(model), arrays)
-    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, TypeError, ValueError, *files.DAMAGED) as error:
         raise InputError(
             f"{key} in {source} cannot be unpacked ({type(error).__name__}: {error}). Its parts are damaged or were packed by "
             "another version of the kit: carry them again."
@@ -139,7 +139,7 @@ def unpack(key: str, source: str | Path, config: Profile, store: SliceStore) -> 
         models.save(model, partial / "model.keras")
 
     if folder.exists():
-        print(f"{folder} was there before; it is kept as {training.set_aside(folder).name}.")
+        print(f"{folder} was there before; it is kept as {files.set_aside(folder).name}.")
     files.write_folder(folder, writer)
     return training.Run(model, folder)
 

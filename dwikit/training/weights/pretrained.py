@@ -16,6 +16,7 @@ from dwikit.common import files, paths
 from dwikit.common.errors import InputError
 from dwikit.models import presets, registry
 from dwikit.profiles import SIZES
+from dwikit.slices import SliceStore
 
 NETWORK_SIZES = SIZES | {"mapping_layers", "block_convolutions", "constant_size"}
 """Settings that decide how large a network is."""
@@ -147,6 +148,27 @@ def card(key: str, image_size: int = 64) -> dict:
     if facts.get("model") != key:
         raise InputError(f"{path} is missing or damaged. Restore it: git checkout data/pretrained.")
     return facts
+
+
+def people(store: SliceStore) -> dict:
+    """Who trained a network, for its card: the seed of the simulated cohort, and the subjects of the training split.
+
+    Raises:
+        InputError: they are not simulated; labels of real people are not handed on.
+    """
+    table, seed = store.table, store.settings.get("cohort", {}).get("seed")
+    if seed is None or not table["origin"].str.startswith("simulated").all():
+        raise InputError("Weights of real people's scans do not become part of the kit; dwikit pack carries them elsewhere.")
+    return {"seed": seed, "train": sorted(table.loc[table["split"] == "train", "subject"].unique())}
+
+
+def seen(facts: dict, store: SliceStore) -> list[str]:
+    """People whom the network of a card was trained on and who are held out of training in these slices."""
+    table, known = store.table, facts["people"]
+    simulated = table["origin"].str.startswith("simulated")
+    if store.settings.get("cohort", {}).get("seed") != known["seed"]:
+        return []  # other people, whatever their labels
+    return sorted(set(known["train"]) & set(table.loc[simulated & (table["split"] != "train"), "subject"]))
 
 
 def _file(key: str, image_size: int) -> Path:

@@ -1,0 +1,128 @@
+"""Derivatives kept in step with their dataset: what is renamed, gone or corrected there is so here, too."""
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tqdm.auto import tqdm
+
+from dwikit.cohorts.bids import Case, find_cases
+from dwikit.common import files
+from dwikit.common.errors import InputError
+from dwikit.preprocess import derivative, identity
+from dwikit.slices.registered import read_sidecar, read_sidecars
+
+
+def follow_names(cases: list[Case], contents: dict[str, identity.Content | None], out: Path) -> None:
+    """Renames what was made of scans that have another name now, and says so."""
+    names = {case.name for case in cases}
+    files_of = {file: derivative.name_of(file) for file in out.glob("sub-*/**/dwi/*.json")}
+    renamed = {file: sidecar for file, name in files_of.items() if name not in names and (sidecar := read_sidecar(file))}
+    by_content = {sidecar.get("Input"): file for file, sidecar in renamed.items()}
+    for case in cases:
+        content = contents[case.name]
+        if content is None or content.all not in by_content or derivative.outputs(case, out).sidecar.exists():
+            continue
+        old = by_content.pop(content.all)
+        sources, targets = derivative.outputs_in(old.parent, files_of[old]), derivative.outputs(case, out)
+        if not all(source.is_file() for source in sources):
+            continue
+        targets.sidecar.parent.mkdir(parents=True, exist_ok=True)
+        for source, target in zip(sources, targets, strict=True):  # the sidecar last: it marks the scan as complete
+            os.replace(source, target)
+        tqdm.write(f"{files_of[old]} is {case.name} now.")
+
+
+def set_aside_others(out: Path, current: set[str], there: set[str]) -> None:
+    """Moves what was made of other scans than the current ones to a folder beside `out`, and says so.
+
+    Args:
+        out: folder of the derivatives.
+        current: names of scans whose files stay.
+        there: names of the dataset's scans.
+    """
+    leaving = [file for file in out.glob("sub-*/**/dwi/*") if (name := derivative.name_of(file)) and name not in current]
+    leaving.sort(key=lambda file: file.suffix != ".json")  # first the sidecars, which mark scans as complete
+    names = sorted({derivative.name_of(file) for file in leaving if file.suffix == ".json"})
+    beside = files.aside(out)
+    for file in leaving:
+        if derivative.name_of(file) in names:
+            target = beside / file.relative_to(out)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(file, target)
+        else:  # a killed run left it
+            file.unlink()
+        for folder in list(file.relative_to(out).parents)[:-1]:
+            with contextlib.suppress(OSError):  # other files are in it
+                (out / folder).rmdir()
+    if not names:
+        return
+    gone = ", ".join(name for name in names if name not in there)
+    changed = ", ".join(name for name in names if name in there)
+    reasons = {gone: "not in the data set any more", changed: "changed since, or not usable"}
+    told = "; ".join(f"{some}: {reason}" for some, reason in reasons.items() if some)
+    tqdm.write(f"Set aside in {beside}: {told}.")
+
+
+def update_people(cases: list[Case], kept: dict[str, dict[str, Any] | None], out: Path) -> None:
+    """Brings what the dataset says of the people behind finished scans into their sidecars, and says what changed."""
+    for case in cases:
+        if (sidecar := kept[case.name]) is None:
+            continue
+        about = derivative.about(case)
+        changed = [name for name, value in about.items() if sidecar.get(name) != value]
+        if told := [f"{name.lower()} {about[name]}, not {sidecar[name]}" for name in ("Age", "Sex") if name in changed]:
+            tqdm.write(f"{case.name}: {' and '.join(told)} any more.")
+        if changed:
+            sidecar |= about
+            files.write_json(derivative.outputs(case, out).sidecar, sidecar)
+
+
+def raw_dataset(derivatives: str | Path) -> Path | None:
+    """Folder of the dataset that a folder of derivatives was made of; None if it does not say."""
+    links = files.read_object(Path(derivatives) / "dataset_description.json").get("DatasetLinks")
+    link = links.get("raw") if isinstance(links, dict) else None
+    return (Path(derivatives) / link).resolve() if isinstance(link, str) else None
+
+
+def require_current(derivatives: str | Path) -> None:
+    """Refuses registered volumes of scans that have left their dataset, or of people whose age or sex was corrected.
+
+    Names, ages and sexes are compared, which takes a moment; voxels are compared by `preprocess`. New scans are told, and so is
+    a dataset that is not there.
+
+    Raises:
+        InputError: naming what has changed.
+    """
+    raw = raw_dataset(derivatives)
+    if raw is None:
+        return
+    if not raw.is_dir():
+        print(f"{raw} is not there, so it cannot be seen whether the data set has changed since {derivatives} was made of it.")
+        return
+    there = {case.name: derivative.about(case) for case in find_cases(raw)}
+    made = {sidecar["Case"]: sidecar for sidecar in read_sidecars(Path(derivatives)).values()}
+    changes = [f"{name} is gone" for name in made if name not in there]
+    for name in made.keys() & there.keys():
+        for fact in ("Age", "Sex"):
+            if made[name][fact] != there[name][fact]:
+                changes.append(f"the {fact.lower()} of {name} is {there[name][fact]}, not {made[name][fact]}")
+    if changes:
+        more = f" and {len(changes) - 5} more" if len(changes) > 5 else ""
+        raise InputError(
+            f"The data set {raw} has changed since {derivatives} was made of it: {', '.join(sorted(changes)[:5])}{more}. Run "
+            "the preprocessing again (01_preprocess, or `dwikit preprocess`); it repeats only what has changed."
+        )
+    if new := sorted(there.keys() - _reported(Path(derivatives))):
+        shown = ", ".join(new[:5]) + (", ..." if len(new) > 5 else "")
+        print(f"{raw} has scans that were never preprocessed: {shown}. Run the preprocessing again to take them in.")
+
+
+def _reported(derivatives: Path) -> set[str]:
+    """Scans in the quality report, those that failed included."""
+    try:
+        return set(pd.read_csv(derivatives / "quality.tsv", sep="\t", dtype=str)["case"])
+    except (OSError, ValueError, LookupError):
+        return set()

@@ -1,0 +1,55 @@
+"""What a scan is, by its content: hashes of all voxels and tables, never of names, sizes or dates."""
+
+import gzip
+import hashlib
+import os
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from dwikit.cohorts.bids import Case
+
+CHUNK = 2**20
+
+
+class Content(NamedTuple):
+    """Hexadecimal SHA-256 of a scan's files.
+
+    Attributes:
+        image: of the image file, unpacked: how it was compressed does not matter.
+        all: of that, the b-values and the directions.
+    """
+
+    image: str
+    all: str
+
+
+def content(case: Case) -> Content | None:
+    """The content of a scan, whose files are read from the first byte to the last; None if one cannot be read."""
+    digest = hashlib.sha256()
+    try:
+        with (gzip.open if case.image.name.lower().endswith(".gz") else open)(case.image, "rb") as file:
+            while chunk := file.read(CHUNK):
+                digest.update(chunk)
+        image = digest.hexdigest()
+        for table in (case.bval, case.bvec):
+            digest.update(b"\0" + (table.read_bytes() if table else b""))
+    except (OSError, EOFError, zlib.error):
+        return None
+    return Content(image, digest.hexdigest())
+
+
+def contents(cases: list[Case], progress: bool = True) -> dict[str, Content | None]:
+    """The content of every scan by its name."""
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        found = pool.map(content, cases)
+        bar = tqdm(found, total=len(cases), desc="Reading", unit="scan", disable=not progress, leave=False, delay=2)
+        return dict(zip((case.name for case in cases), bar, strict=True))
+
+
+def voxels(image: np.ndarray) -> str:
+    """SHA-256 of an image's positive values in ascending order, so that turning, mirroring or padding it changes nothing."""
+    return hashlib.sha256(np.sort(image[image > 0]).astype("<f4").tobytes()).hexdigest()

@@ -1,0 +1,108 @@
+"""A study follows its data set: who joins arrives, who leaves is gone, and nobody is pooled with simulated people."""
+
+import dataclasses
+
+import pandas as pd
+import pytest
+
+from dwikit import profiles, study
+from dwikit.common.errors import InputError
+from dwikit.slices import SliceStore
+from dwikit.training import fingerprint
+from dwikit.training.weights import pretrained
+from tests.preprocess.test_changes import PEOPLE, add, raw, registered, rename, withdraw  # noqa: F401 - fixtures
+
+
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    monkeypatch.setenv("DWIKIT_RUNS", str(tmp_path / "runs"))
+    return tmp_path / "runs"
+
+
+def of(bids, **slices):
+    """Smoke profile on a data set of one's own; None: on the simulated cohort."""
+    return profiles.resolve("smoke", cohort={"bids": bids and str(bids)}, slices={"scope": "volume", **slices})
+
+
+def people(store: SliceStore) -> dict[str, float]:
+    return store.table.groupby("subject")["age"].first().to_dict()
+
+
+def test_added_people_and_corrected_ages_arrive(runs, raw, registered):  # noqa: F811
+    store = study.slices(of(raw), rebuild=True)
+    assert people(store) == {"sub-a": 30, "sub-b": 41, "sub-c": 52, "sub-d": 63}
+    add(raw)
+    (raw / "participants.tsv").write_text(PEOPLE.replace("30", "70") + "sub-e\t74\tF\n")
+    with pytest.raises(InputError, match="the age of sub-a is 70.0, not 30.0.*Run the preprocessing again"):
+        study.slices(of(raw))
+    registered.clear()
+    assert people(study.slices(of(raw), rebuild=True)) == {"sub-a": 70, "sub-b": 41, "sub-c": 52, "sub-d": 63, "sub-e": 74}
+    assert registered == ["sub-e"]
+    assert people(study.slices(of(None))) == people(study.slices(of(raw)))  # later notebooks use what is there
+
+
+def test_who_withdraws_leaves_slices_and_trainings(runs, raw, registered):  # noqa: F811
+    before = fingerprint(study.slices(of(raw), rebuild=True))
+    withdraw(raw)
+    rename(raw)
+    with pytest.raises(InputError, match="sub-a is gone, sub-c is gone"):
+        study.slices(of(None))
+    store = study.slices(of(raw), rebuild=True)
+    assert set(people(store)) == {"sub-aa", "sub-b", "sub-d"} and fingerprint(store) != before
+
+
+def test_nothing_is_built_again_when_nothing_has_changed(runs, raw, registered):  # noqa: F811
+    before = fingerprint(study.slices(of(raw), rebuild=True))
+    images = runs / "smoke/data/slices/images.npy"
+    date = images.stat().st_mtime_ns
+    assert fingerprint(study.slices(of(raw), rebuild=True)) == before and images.stat().st_mtime_ns == date
+    with_workers = dataclasses.replace(of(raw), cohort=dataclasses.replace(of(raw).cohort, workers=1))
+    study.slices(with_workers, rebuild=True)
+    assert images.stat().st_mtime_ns == date
+    study.slices(of(raw, percentile=95.0), rebuild=True)
+    assert images.stat().st_mtime_ns != date
+
+
+def test_a_corrected_age_does_not_cost_a_training(runs, raw, registered):  # noqa: F811
+    before = fingerprint(study.slices(of(raw), rebuild=True))
+    (raw / "participants.tsv").write_text(PEOPLE.replace("30", "70"))
+    store = study.slices(of(raw), rebuild=True)
+    assert people(store)["sub-a"] == 70 and fingerprint(store) == before
+
+
+def test_simulated_people_are_never_pooled_with_real_ones(runs, raw, registered, capsys):  # noqa: F811
+    study.slices(of(raw), rebuild=True)
+    store = study.slices(of(None), rebuild=True)
+    assert set(people(store)) == {f"sub-{i:04d}" for i in range(1, 7)}
+    assert "sub-a, sub-b, sub-c, sub-d, sub-d_run-2: not in the data set any more" in capsys.readouterr().out
+    cases = pd.read_csv(runs / "smoke/data/slices/cases.tsv", sep="\t")
+    assert cases["origin"].tolist() == ["simulated, registered"] * 2 + ["simulated"] * 4
+    assert cases["content"].nunique() == 6 and cases["split"].isin(["train", "validation", "test"]).all()
+    assert set(people(study.slices(of(raw), rebuild=True))) == {"sub-a", "sub-b", "sub-c", "sub-d"}
+
+
+def test_fewer_simulated_scans_than_before_go_through_files(runs, registered):  # noqa: F811
+    many, few = (profiles.resolve("smoke", cohort={"registered": n}) for n in (3, 1))
+    study.slices(many, rebuild=True)
+    store = study.slices(few, rebuild=True)
+    counts = store.table.groupby("origin")["case"].nunique().to_dict()
+    assert counts == {"simulated": 5, "simulated, registered": 1}
+
+
+def test_the_kits_weights_are_not_judged_on_people_they_have_seen(store):
+    seen = {"seed": 7, "train": sorted(store.table["subject"].unique())}
+    store = SliceStore(store.images, store.table, {**store.settings, "cohort": {"seed": 7}})
+    held_out = set(store.table.loc[store.table["split"] != "train", "subject"])
+    assert set(pretrained.seen({"people": seen}, store)) == held_out and held_out
+    assert pretrained.seen({"people": {**seen, "seed": 0}}, store) == []
+    assert pretrained.seen({"people": pretrained.people(store)}, store) == []
+    real = store.table.assign(origin="registered")
+    with pytest.raises(InputError, match="Weights of real people's scans do not become part of the kit"):
+        pretrained.people(SliceStore(store.images, real, store.settings))
+
+
+@pytest.mark.parametrize("key", sorted(pretrained.available()))
+def test_every_card_names_the_people_the_weights_were_trained_on(key):
+    for size in pretrained.available()[key]:
+        facts = pretrained.card(key, size)
+        assert f"{len(facts['people']['train'])} of" in facts["data"] and f"seed {facts['people']['seed']}" in facts["data"]

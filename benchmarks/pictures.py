@@ -20,12 +20,12 @@ def main() -> None:
     config = resolve(options.parse_args().profile)
     store = study.slices(config)
     sources = {"from scratch": study.trained(config, store), "kit's weights": study.shipped_runs(config, store)}
-    source = report.provenance(config, f"python benchmarks/pictures.py --profile {config.name}")
+    source = report.provenance(config, report.command("python", "benchmarks/pictures.py", "--profile", config.reference))
     tables, reconstructions, rows = {}, {}, {"Simulated slices": store.split("test")[::13]}
     for name, runs in sources.items():
         tables[name] = evaluation.table_1(store, {key: run.samples for key, run in runs.items()}, config.evaluation.samples)
-        pairs = {key: (run.originals, run.reconstructions) for key, run in runs.items() if hasattr(run.model, "reconstruct")}
-        reconstructions[name] = evaluation.reconstruction_table(pairs)
+        rebuilt = {key: run.reconstructions for key, run in runs.items() if run.reconstructs}
+        reconstructions[name] = evaluation.reconstruction_table(store, rebuilt)
         rows |= {f"{run.model.label}\n{name}": run.samples for run in runs.values()}
     for name, parts in (("pictures-table-1", tables), ("pictures-reconstruction", reconstructions)):
         table = pd.concat(parts, names=["weights", "model"]).reset_index(level=0).rename(index=report.LABELS)

@@ -41,7 +41,8 @@ def main() -> None:
         }
     table = pd.concat(found).rename_axis(["the forest sees", "rule"]).reset_index().set_index("the forest sees")
     table["n"] = table["n"].astype(str)
-    command = f"python benchmarks/reader_study.py --profile {config.name} --decks {options.decks} -n {options.n}"
+    words = ["--profile", config.reference, "--decks", str(options.decks), "-n", str(options.n)]
+    command = report.command("python", "benchmarks/reader_study.py", *words)
     report.save_table(table, "reader-study-leaks", report.provenance(config, command, networks=list(samples)))
     print(report.markdown(table))
 

@@ -9,13 +9,13 @@ import hashlib
 import itertools
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
 import dwikit
-from dwikit import evaluation, metrics, models, training
+from dwikit import evaluation, metrics, models, report, training
 from dwikit.backend.machines import ALONE, Alone
 from dwikit.cohorts import phantom
 from dwikit.common import doctor, files, paths
@@ -107,6 +107,11 @@ def _tell_differences(there: dict, wanted: dict, where: Path) -> None:
         print(f"The slices in {where} are used as 01_preprocess built them: {listed}.")
 
 
+def features_folder(config: Profile) -> Path:
+    """Folder of the feature network trained on the study's slices."""
+    return pretext.beside(data_folder(config) / "slices")
+
+
 def features(config: Profile, store: SliceStore) -> str:
     """The DFC-VAE's feature network: ImageNet's VGG16 if its weights are here, else a pretext network of the slices.
 
@@ -119,7 +124,8 @@ def features(config: Profile, store: SliceStore) -> str:
         networks_of_features.imagenet_weights()
         return "imagenet"
     except InputError:
-        return str(pretext.network(store, paths.runs(config.name) / "features"))
+        deterministic = not config.networks["dfc_vae"].jit_compile
+        return str(pretext.network(store, features_folder(config), deterministic))
 
 
 def train(
@@ -251,21 +257,54 @@ def seeds(run: training.Run, config: Profile, store: SliceStore) -> dict[int, tr
     """
     if run.card:
         return {run.model.seed: run}
-    key, settings = run.model.key, files.read_json(run.folder / "settings.json")
-    values = {name: value for name, value in run.model.config.items() if name not in ("image_size", "preset")}
-    section = dataclasses.replace(
-        config.networks[key],
-        preset=run.model.config["preset"],
-        model=values,
-        batch_size=None,
-        epochs=run.model.epochs_done,
-        **{name: settings[name] for name in ("steps_per_epoch", "flip", "mixed_precision")},
-    )
-    config = with_network(config, key, section)
-    first = run.model.seed
+    key, first = run.model.key, run.model.seed
+    config = with_network(config, key, _section(run, config))
     others = range(first + 1, first + config.evaluation.seeds)
     folders = {seed: run.folder.with_name(f"{run.folder.name}-seed-{seed}") for seed in others}
     return {first: run} | {seed: training.train(key, config, store, folder, seed) for seed, folder in folders.items()}
+
+
+def used(config: Profile, store: SliceStore, runs: Mapping[str, training.Run | Brought] | None = None) -> Profile:
+    """The profile as a record: the values that slices and networks were made with, whatever it says by now.
+
+    Args:
+        config: profile.
+        store: its slices.
+        runs: the rows of a table, by key; other networks are left out.
+    """
+    there = store.settings.get("cohort", {})
+    cohort = {entry.name: there[entry.name] for entry in dataclasses.fields(config.cohort) if entry.name in there}
+    slices = {entry.name: store.settings[entry.name] for entry in dataclasses.fields(config.slices)}
+    sections = {key: _section(run, config) for key, run in (runs or {}).items() if isinstance(run, training.Run)}
+    for key, section in sections.items():
+        if "features" in section.model:  # its folder does not matter
+            model = {**section.model, "features": Path(section.model["features"]).name}
+            sections[key] = dataclasses.replace(section, model=model)
+    return dataclasses.replace(
+        config,
+        image_size=store.image_size,
+        cohort=dataclasses.replace(config.cohort, **cohort),
+        slices=dataclasses.replace(config.slices, **slices),
+        networks=sections,
+    )
+
+
+def _section(run: training.Run, config: Profile) -> Training:
+    """How a network was trained, as a section of the profile."""
+    facts = run.facts()
+    values = {name: value for name, value in run.model.config.items() if name not in ("image_size", "preset", "batch_size")}
+    steps = facts["steps"] // facts["epochs"] if run.card else facts["steps_per_epoch"]
+    return dataclasses.replace(
+        config.networks[run.model.key],
+        preset=run.model.config["preset"],
+        model=values,
+        reasons={} if run.departures.empty else run.departures["reason"].to_dict(),
+        batch_size=run.model.config["batch_size"],
+        epochs=run.model.epochs_done,
+        steps_per_epoch=steps,
+        seed=run.model.seed,
+        **{name: facts[name] for name in ("flip", "mixed_precision") if name in facts},
+    )
 
 
 # ==== The weights that come with the kit ====
@@ -289,13 +328,14 @@ def shipped_runs(config: Profile, store: SliceStore) -> dict[str, training.Run]:
 
 def publish(run: training.Run, config: Profile, store: SliceStore) -> Path:
     """Make a trained network's weights, log and card part of the kit; returns the path of the weights."""
-    log, steps = run.log, run.steps(store)
-    if run.model.key == "dfc_vae":
+    key, log, steps = run.model.key, run.log, run.steps(store)
+    if key == "dfc_vae":
         shutil.copyfile(run.model.config["features"], pretrained.folder() / pretrained.FEATURES)
-    row = evaluation.measure(run.samples, metrics.moments(store.split("train")))
-    if hasattr(run.model, "reconstruct"):
-        table = evaluation.reconstruction_table({run.model.key: (run.originals, run.reconstructions)}).loc[run.model.key]
-        row |= {"reconstruction MSE": table["mse"], "reconstruction Laplace": table["laplace"]}
+    row = evaluation.table_1(store, {key: run.samples}, config.evaluation.samples).loc[key]
+    found = {name: float(row[name]) for name in metrics.table_1_metrics()}
+    if run.reconstructs:
+        rebuilt = evaluation.reconstruction_table(store, {key: run.reconstructions}).loc[key]
+        found |= {"reconstruction MSE": float(rebuilt["mse"]), "reconstruction Laplace": float(rebuilt["laplace"])}
     cohort, people = config.cohort, pretrained.people(store)
     facts = {
         "data": f"{len(people['train'])} of {cohort.cases} simulated people (seed {cohort.seed}), profile {config.name}",
@@ -304,9 +344,9 @@ def publish(run: training.Run, config: Profile, store: SliceStore) -> Path:
         "images": steps * run.model.config["batch_size"],
         "hours": float(log["seconds"].sum()) / 3600,
         "machine": doctor.machine(),
-        "command": f"dwikit weights {run.model.key} --profile {config.name}",
-        "samples": row.pop("n"),
-        "metrics": {name: float(value) for name, value in row.items()},
+        "command": report.command("dwikit", "weights", key, "--profile", config.reference),
+        "samples": int(row["n"]),
+        "metrics": found,
         "versions": doctor.versions(),
     }
     return pretrained.publish(run.model, run.folder / "log.csv", facts)

@@ -47,7 +47,9 @@ def add(commands) -> None:
     command.add_argument("samples", type=Path, help=".npy, .npz, NIfTI, or a folder of PNG or NIfTI files")
     command.add_argument("--originals", type=Path, required=True, help="store of slices, such as runs/quick/data/slices")
     command.add_argument("--split", default="train", help="split that the model was trained on; default %(default)s")
+    command.add_argument("-n", type=int, help="images per row, at most; default: as many as the paper judged")
     command.add_argument("--out", type=Path, help="folder of the tables; default evaluation-<name of the samples>")
+    command.add_argument("--features", type=Path, help="folder of the feature network; default: features, beside the slices")
     command.add_argument("--resize", action="store_true", help="shrink samples larger than the slices")
     command.set_defaults(action=_evaluate)
 
@@ -114,8 +116,11 @@ def _export(options) -> None:
 
 
 def _evaluate(options) -> None:
-    from dwikit import evaluation
+    from dwikit import evaluation, paper
 
-    verdict = evaluation.evaluate(options.samples, options.originals, options.split, options.out, resize=options.resize)
+    n = paper.N_SAMPLES if options.n is None else options.n
+    verdict = evaluation.evaluate(
+        options.samples, options.originals, options.split, options.out, n, options.features, options.resize
+    )
     print(evaluation.markdown(verdict))
     print(f"Tables: {verdict.folder}")

@@ -5,8 +5,10 @@ run to run (progress bars, library warnings, papermill timings), and puts the ne
 """
 
 import base64
+import dataclasses
 import inspect
 import io
+import json
 import re
 import sys
 from collections.abc import Sequence
@@ -17,6 +19,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import nbformat
 import pandas as pd
+import yaml
 from IPython.display import Code
 from PIL import Image
 
@@ -27,6 +30,8 @@ from dwikit.course import start
 from dwikit.profiles import Profile, resolve
 from dwikit.report import plots
 
+PATHS = ("bids", "readings")
+"""Parameters that are paths."""
 JUPYTER_NAMES = {"In", "Out", "exit", "quit", "get_ipython", "open"}
 
 
@@ -44,18 +49,44 @@ def begin(namespace: dict[str, Any], profile: str | None = None, networks: Seque
     Raises:
         InputError: an unknown parameter, or whatever ``profiles.resolve`` refuses.
     """
-    known = {"profile"}
+    parameters = {}
     for name, value in overrides.items():
-        known |= set(value) if isinstance(value, dict) else {name}
+        parameters |= value if isinstance(value, dict) else {name: value}
+    known = {"profile", *parameters}
     for name, value in namespace.items():
         ours = name.startswith("_") or name in JUPYTER_NAMES or isinstance(value, ModuleType) or callable(value)
         if not ours and name not in known:
             raise InputError(f"This notebook has no parameter {name!r}. It has: {', '.join(sorted(known))}.")
     config = resolve(profile, **({network: overrides for network in networks} if networks else overrides))
+    given = from_here({name: value for name, value in parameters.items() if value is not None})
+    config = dataclasses.replace(config, parameters=given)
     plt.rcParams.update(plots.STYLE)
     size, folder = config.image_size, _short(paths.runs(config.name))
     print(f"Profile {config.name}: {size} x {size} pixels, results in {folder}/.")
     return config
+
+
+def from_here(parameters: dict[str, Any]) -> dict[str, Any]:
+    """The same, with existing paths as absolute."""
+
+    def absolute(value: Any) -> Any:
+        return str(Path(value).resolve()) if isinstance(value, str) and Path(value).exists() else value
+
+    return {name: absolute(value) if name in PATHS else value for name, value in parameters.items()}
+
+
+def command(name: str, config: Profile) -> str:
+    """The command line that runs a notebook again as it ran here, with its profile and parameters.
+
+    Args:
+        name: of the notebook, such as ``"05_evaluate"``.
+        config: from ``begin``.
+    """
+    words = ["dwikit", "run", name]
+    for parameter, value in {"profile": config.reference, **config.parameters}.items():
+        text = value if isinstance(value, str) and yaml.safe_load(value) == value else json.dumps(value)
+        words += ["-p", f"{parameter}={text}"]
+    return report.command(*words)
 
 
 def _short(path: Path) -> str:

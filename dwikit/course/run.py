@@ -13,6 +13,7 @@ import papermill
 from dwikit import profiles, report, study
 from dwikit.common import paths
 from dwikit.common.errors import InputError
+from dwikit.course.notebook import from_here
 
 JUDGES = "05_evaluate"
 """Before this notebook, every network of the profile without its own notebook is trained."""
@@ -39,13 +40,11 @@ def notebook(name: str, parameters: dict, output: Path | None = None) -> Path:
     for variable in ("DWIKIT_RUNS", "DWIKIT_FIGURES"):  # the notebook runs in its own folder
         if variable in os.environ:
             os.environ[variable] = str(Path(os.environ[variable]).resolve())
-    parameters = {
-        name: _from_here(value) if name in ("bids", "profile", "readings") else value for name, value in parameters.items()
-    }
-    profile = profiles.resolve(parameters.get("profile")).name
-    output = output or paths.runs(profile) / "notebooks" / source.name
+    config = profiles.resolve(parameters.get("profile"))
+    parameters = from_here(parameters) | ({"profile": config.reference} if "profile" in known else {})
+    output = output or paths.runs(config.name) / "notebooks" / source.name
     output.parent.mkdir(parents=True, exist_ok=True)
-    print(f"{source.stem} at profile {profile} -> {output}", flush=True)
+    print(f"{source.stem} at profile {config.name} -> {output}", flush=True)
     try:
         with _errors_of_children(output.with_suffix(".log")):
             papermill.execute_notebook(str(source), str(output), parameters, kernel_name="python3", cwd=str(source.parent))
@@ -56,11 +55,6 @@ def notebook(name: str, parameters: dict, output: Path | None = None) -> Path:
         ) from None
     print(f"Executed notebook: {output}", flush=True)
     return output
-
-
-def _from_here(value):
-    """An existing path as absolute; anything else unchanged."""
-    return str(Path(value).resolve()) if isinstance(value, str) and Path(value).exists() else value
 
 
 @contextlib.contextmanager
@@ -98,7 +92,8 @@ def reproduce(profile: str | None = None) -> None:
     rows["all"] = {"minutes": sum(row["minutes"] for row in rows.values())}
     minutes = pd.DataFrame.from_dict(rows, orient="index").rename_axis("notebook")
     facts = {"cores": os.cpu_count(), "machine": platform.machine()}
-    report.save_table(minutes, "minutes", report.provenance(config, f"dwikit reproduce --profile {config.name}", **facts))
+    command = report.command("dwikit", "reproduce", "--profile", config.reference)
+    report.save_table(minutes, "minutes", report.provenance(config, command, **facts))
     print(f"Done in {minutes.loc['all', 'minutes']:.1f} minutes. Tables and figures: {paths.figures()}")
 
 

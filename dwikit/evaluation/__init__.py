@@ -1,11 +1,11 @@
 """Tables and verdicts of a study: Table 1, reconstructions, later metrics, and images from anyone's model."""
 
-from dwikit.evaluation.beyond import FLOOR, LABELS, beyond_paper, readable
+from dwikit.evaluation.beyond import LABELS, beyond_paper, readable
 from dwikit.evaluation.copies import most_copied, nearest
 from dwikit.evaluation.judge import evaluate, markdown
 from dwikit.evaluation.networks import feature_network, feature_networks
 from dwikit.evaluation.samples import read
-from dwikit.evaluation.tables import estimates, measure, per_image, reconstruction_table, table_1
+from dwikit.evaluation.tables import FLOOR, estimates, measure, per_image, real_slices, reconstruction_table, table_1
 
 __all__ = [
     "FLOOR",
@@ -22,6 +22,7 @@ __all__ = [
     "per_image",
     "read",
     "readable",
+    "real_slices",
     "reconstruction_table",
     "table_1",
 ]

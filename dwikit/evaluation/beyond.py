@@ -15,10 +15,10 @@ from dwikit import metrics, paper
 from dwikit.common.errors import InputError
 from dwikit.evaluation.copies import nearest
 from dwikit.evaluation.networks import FeatureNetwork
+from dwikit.evaluation.tables import FLOOR, real_slices
 from dwikit.metrics.table import METRICS
 from dwikit.slices import SliceStore
 
-FLOOR = "held_out"
 LABELS = paper.LABELS | {FLOOR: "Held-out slices"}
 CELLS = 3
 
@@ -36,15 +36,13 @@ def draw(store: SliceStore, split: str, sizes: list[int], n: int, seed: int = 0)
     Raises:
         InputError: an empty split, or nobody outside it.
     """
-    train = store.indices(split)
-    held_out = np.setdiff1d(np.arange(len(store.images)), train)
+    train, held_out = real_slices(store, split, n, seed)
     if not len(held_out):
         raise InputError(f"Every slice of the store is in the split {split!r}; held-out people are needed as a floor.")
-    n = min(n, len(train), len(held_out), *sizes)
+    n = min(len(train), len(held_out), *sizes)
     if n < 2:
         raise InputError(f"Samples, {split} and held-out slices: two or more of each are needed, but the smallest set has {n}.")
-    rng = np.random.default_rng(seed)
-    return np.sort(rng.permutation(train)[:n]), np.sort(rng.permutation(held_out)[:n])
+    return real_slices(store, split, n, seed)
 
 
 def beyond_paper(

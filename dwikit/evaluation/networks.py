@@ -28,8 +28,10 @@ def feature_network(features: str) -> FeatureNetwork:
     """
     import keras
 
+    from dwikit.backend import gradients
     from dwikit.models import features as networks
 
+    gradients.make_deterministic()  # the same digits whatever else this process computes
     imagenet = features == "imagenet"
     layers = IMAGENET_LAYERS if imagenet else PRETEXT_LAYERS
     network = networks.load(features, layers, feature_input="caffe" if imagenet else "unit")

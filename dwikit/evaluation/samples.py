@@ -1,5 +1,6 @@
 """Images from anyone's model, read from files: .npy, .npz, a folder of PNG, NIfTI. Nothing is ever unpickled."""
 
+import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -147,6 +148,12 @@ def _nifti(path: Path) -> np.ndarray:
     if values.dtype.kind in "iu" and values.size and values.min() >= 0 and values.max() <= 255:
         values = values.astype(np.uint8)
     return values[::-1, ::-1].transpose(2, 1, 0)
+
+
+def facts(path: Path, images: np.ndarray) -> dict:
+    """Images from a file or folder, in a provenance file."""
+    digest = hashlib.sha256(np.ascontiguousarray(images).tobytes()).hexdigest()
+    return {"path": str(path.resolve()), "images": len(images), "sha256": digest}
 
 
 def fitted(images: np.ndarray, size: tuple[int, int], name: str, resize: bool = False) -> tuple[np.ndarray, str]:

@@ -6,7 +6,7 @@ every entry of ``metrics.METRICS`` that has a function.
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,15 @@ from dwikit import metrics, paper
 from dwikit.metrics import intervals
 from dwikit.metrics.images import as_images, same_size
 from dwikit.metrics.intervals import Estimate
-from dwikit.metrics.table import SD
 from dwikit.slices import SliceStore
 
+FLOOR = "held_out"
+"""Row of held-out real slices, of people no network has seen: no model can be expected to do better."""
 
-def table_1(store: SliceStore, samples: Mapping[str, np.ndarray], n: int = paper.N_SAMPLES, seed: int = 0) -> pd.DataFrame:
+
+def table_1(
+    store: SliceStore, samples: Mapping[str, np.ndarray], n: int = paper.N_SAMPLES, seed: int = 0, split: str = "train"
+) -> pd.DataFrame:
     """Table 1: the metrics of real slices and of each model's samples.
 
     The originals are the training slices, as in the paper; the row Original uses n of them. All rows use the same
@@ -31,37 +35,52 @@ def table_1(store: SliceStore, samples: Mapping[str, np.ndarray], n: int = paper
         samples: model key -> images (m, H, W) uint8.
         n: images per row, at most; fewer if a model has fewer samples or the training split is smaller.
         seed: of the choice of real slices.
+        split: what the models were trained on; all other people are held out.
 
     Returns:
-        One row per model key, ``original`` first, then ``held_out`` if the store has a test split: n, ds, isd, min_isd,
-        laplace, laplace_sd and any metric that was added, each but n with its interval.
+        One row per model key, ``original`` first, then ``held_out`` if anybody is: n, ds, isd, min_isd, laplace, laplace_sd
+        and any metric that was added, each but n with its interval.
 
     Raises:
         InputError: fewer than two images, no training slices, sizes that differ, or values out of range for an image.
     """
-    train = store.indices("train")
-    originals = store.images[train]
+    data = metrics.moments(store.images, store.indices(split))
     for key, images in samples.items():
-        same_size(as_images(images, key), originals, (f"Samples of {key}", "the originals"))
-    n = min([n, len(originals), *(len(images) for images in samples.values())])
-    data = metrics.moments(originals)
+        same_size(as_images(images, key), store.images, (f"Samples of {key}", "the originals"))
+    chosen, held_out = real_slices(store, split, min([n, *(len(images) for images in samples.values())]), seed)
     people = store.table["subject"].to_numpy()
-
-    def real(indices: np.ndarray) -> dict[str, Any]:
-        chosen = np.sort(np.random.default_rng(seed).permutation(indices)[:n])
-        return _row(estimates(store.images[chosen], data, people[chosen]), len(chosen))
-
-    rows = {"original": real(train)}
-    if (held_out := np.flatnonzero(store.table["split"] == "test")).size > 1:
-        rows["held_out"] = real(held_out)
+    real = {"original": chosen} | ({FLOOR: held_out} if len(held_out) > 1 else {})
+    rows = {key: _row(estimates(store.images[rows], data, people[rows]), len(rows)) for key, rows in real.items()}
+    n = len(chosen)
     return _frame(rows | {key: _row(estimates(images[:n], data), n) for key, images in samples.items()})
+
+
+def real_slices(store: SliceStore, split: str, n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the real slices that samples are compared with: of the split, and of all other people.
+
+    Args:
+        store: slices.
+        split: the slices that the models were trained on.
+        n: slices of each kind, at most. The choice for a smaller n is part of that for a larger one.
+        seed: of the choice.
+
+    Returns:
+        (m,) of the split and (k,) of held-out people, in the order of the store.
+
+    Raises:
+        InputError: no such split.
+    """
+    train = store.indices(split)
+    held_out = np.setdiff1d(np.arange(len(store.images)), train)
+    chosen, others = (np.sort(np.random.default_rng(seed).permutation(rows)[: max(n, 0)]) for rows in (train, held_out))
+    return chosen, others
 
 
 def measure(images: np.ndarray, originals: metrics.Moments) -> dict[str, float]:
     """One row of Table 1 without intervals: n, and the metrics of images (n, H, W) against the moments of the originals."""
-    computed = _computed(as_images(images, "samples"), originals)
-    chosen = metrics.table_1_metrics().items()
-    return {"n": len(images)} | {key: float(metric.statistic.plain(computed(metric.function))) for key, metric in chosen}
+    images = as_images(images, "samples")
+    weights = np.full((1, len(images)), 1 / len(images))
+    return {"n": len(images)} | {key: found.value for key, found in _estimates(images, originals, weights).items()}
 
 
 def per_image(images: np.ndarray, originals: metrics.Moments) -> pd.DataFrame:
@@ -75,8 +94,9 @@ def per_image(images: np.ndarray, originals: metrics.Moments) -> pd.DataFrame:
         Columns ds (mean squared distance to all originals), isd (to all other images), min_isd (to the nearest other) and
         laplace, one row per image.
     """
-    computed = _computed(as_images(images, "samples", at_least=2), originals)
-    columns = {key: computed(m.each or m.function) for key, m in metrics.table_1_metrics().items() if m.statistic != SD}
+    images = as_images(images, "samples", at_least=2)
+    means = {key: metric for key, metric in metrics.table_1_metrics().items() if metric.statistic != intervals.sd}
+    columns = {key: metric.function(images, originals) for key, metric in means.items()}
     return pd.DataFrame({key: values for key, values in columns.items() if np.ndim(values)})
 
 
@@ -91,50 +111,43 @@ def estimates(
         people: (n,) person of each image; None for samples, which are independent draws.
         seed: of the resamples.
     """
-    computed = _computed(as_images(images, "samples", at_least=2), originals)
-    weights = intervals.resamples(len(images), people, seed=seed)
+    images = as_images(images, "samples", at_least=2)
+    return _estimates(images, originals, intervals.resamples(len(images), people, seed=seed))
+
+
+def _estimates(images: np.ndarray, originals: metrics.Moments, weights: np.ndarray) -> dict[str, Estimate]:
+    """Every metric of Table 1, with its interval over the weights (draws, n)."""
+    computed = functools.cache(lambda function: function(images, originals))  # two metrics can share a function
     found = {}
     for key, metric in metrics.table_1_metrics().items():
-        values = computed(metric.each or metric.function)
-        statistic = metric.statistic.weighted(values) if np.ndim(values) else None
-        found[key] = intervals.estimate(statistic, weights) if statistic else Estimate(float(values))
+        values = computed(metric.function)
+        found[key] = intervals.estimate(metric.statistic(values), weights) if np.ndim(values) else Estimate(float(values))
     return found
 
 
-def _computed(images: np.ndarray, originals: metrics.Moments) -> Callable:
-    """Result of a metric's function for these images; a function shared by two metrics is called once."""
-    return functools.cache(lambda function: function(images, originals))
-
-
-def reconstruction_table(
-    pairs: Mapping[str, tuple[np.ndarray, np.ndarray]],
-    people: np.ndarray | None = None,
-    training: np.ndarray | None = None,
-    seed: int = 0,
-) -> pd.DataFrame:
+def reconstruction_table(store: SliceStore, reconstructions: Mapping[str, np.ndarray], seed: int = 0) -> pd.DataFrame:
     """Reconstruction of held-out slices (sec. 4.1): squared error and Laplace variance.
 
     The paper's standard deviation of the error is five times its mean, which is possible only over pixels; it and
-    that over images are given.
+    that over images are given. The floor uses no network: the nearest training slice in place of a reconstruction.
 
     Args:
-        pairs: model key -> (originals, reconstructions), each (n, H, W) uint8; all have the same originals, except for their
-            number: all rows use the smallest.
-        people: (n,) or more, person of each original; None resamples by image.
-        training: (m, H, W) training slices, for the floor: the nearest of them in place of a reconstruction.
+        store: slices that the models were trained on.
+        reconstructions: model key -> images (n, H, W) uint8 of the slices ``training.held_out(store)``, in that order; all rows
+            use the smallest n.
         seed: of the resamples.
 
     Returns:
         One row per model key, ``original`` first, ``nearest`` (the floor) second: n, mse, mse_sd (over pixels),
         mse_sd_images, laplace, laplace_sd, each but n with its interval.
     """
-    n = min(len(originals) for originals, _ in pairs.values())
-    originals = next(iter(pairs.values()))[0][:n]
-    weights = intervals.resamples(n, None if people is None else people[:n], seed=seed)
-    groups = {"original": originals}
-    if training is not None:
-        groups["nearest"] = training[metrics.nearest_distances(originals, training)[1]]
-    groups |= {key: reconstructions[:n] for key, (_, reconstructions) in pairs.items()}
+    from dwikit import training  # imports Keras
+
+    shown = training.held_out(store)[: min(len(images) for images in reconstructions.values())]
+    originals, train, n = store.images[shown], store.split("train"), len(shown)
+    weights = intervals.resamples(n, store.table["subject"].to_numpy()[shown], seed=seed)
+    groups = {"original": originals, "nearest": train[metrics.nearest_distances(originals, train)[1]]}
+    groups |= {key: images[:n] for key, images in reconstructions.items()}
     rows = {}
     for key, images in groups.items():
         laplace = metrics.laplace_variance(images)

@@ -11,7 +11,6 @@ Your own metric is a function and an entry:
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
@@ -26,17 +25,8 @@ Function = Callable[[np.ndarray, similarity.Moments], float | np.ndarray]
 """From samples (n, H, W) and the moments of the originals to one number, or to (n,), one number per image."""
 
 
-class Statistic(NamedTuple):
-    """How values (n,), one per image, become one number."""
-
-    plain: Callable[[np.ndarray], float]
-    weighted: Callable[[np.ndarray], Callable[[np.ndarray], np.ndarray]]
-    """The same for weighted images, for its interval (``dwikit.metrics.intervals``)."""
-
-
-MEAN = Statistic(np.mean, intervals.mean)
-PAIR_MEAN = Statistic(np.mean, intervals.pair_mean)
-SD = Statistic(np.std, intervals.sd)
+Statistic = Callable[[np.ndarray], Callable[[np.ndarray], np.ndarray]]
+"""How values (n,), one per image, become one number: a function of the images' weights (``dwikit.metrics.intervals``)."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +44,7 @@ class Metric:
     """Computes it where samples and originals are enough; it is then a column of Table 1. If it gives one number per
     image, the metric is their ``statistic``, with a bootstrap interval and a box in the figure. None: it comes from pairs of
     images or from features, computed with others at once (``dwikit.evaluation``)."""
-    each: Function | None = None
-    """The same, image by image, where ``function`` gives one number in closed form."""
-    statistic: Statistic = MEAN
+    statistic: Statistic = intervals.mean
     title: str = ""
     """Title of its figure, which has more room than a column; empty means the label."""
     ratio: bool = True
@@ -82,14 +70,11 @@ def _of_samples(function: Callable[[np.ndarray], float | np.ndarray]) -> Functio
 _sharpness, _beyond = _of_samples(laplace_variance), functools.partial(Metric, beyond=True)
 
 METRICS = {
-    "ds": Metric("DS", 4, LOWER, "sec. 2.6", similarity.dataset_similarity, similarity.distances_to),
-    "isd": Metric(
-        "ISD", 4, NEARER, "sec. 2.6", _of_samples(similarity.intra_sample_diversity),
-        _of_samples(similarity.distances_to_others), PAIR_MEAN,
-    ),
+    "ds": Metric("DS", 4, LOWER, "sec. 2.6", similarity.distances_to),
+    "isd": Metric("ISD", 4, NEARER, "sec. 2.6", _of_samples(similarity.distances_to_others), intervals.pair_mean),
     "min_isd": Metric("min ISD", 4, NEARER, "sec. 2.6, eq. 13", _of_samples(lambda samples: nearest_distances(samples)[0])),
     "laplace": Metric("Laplace", 0, NEARER, "sec. 2.6", _sharpness, title="Laplace variance"),
-    "laplace_sd": Metric("sd", 0, NEARER, "sec. 2.6, Table 1", _sharpness, statistic=SD, ratio=False),
+    "laplace_sd": Metric("sd", 0, NEARER, "sec. 2.6, Table 1", _sharpness, statistic=intervals.sd, ratio=False),
     "mse": Metric("MSE", 4, LOWER, "sec. 4.1", ratio=False),
     "mse_sd": Metric("sd over pixels", 3, LOWER, "sec. 4.1", ratio=False),
     "mse_sd_images": Metric("sd over images", 4, LOWER, "sec. 4.1", ratio=False),

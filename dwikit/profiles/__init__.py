@@ -86,7 +86,8 @@ def resolve(profile: str | None = None, **overrides: Any) -> Profile:
     name = profile or os.environ.get("DWIKIT_PROFILE") or DEFAULT
     path = _path(name, Path.cwd())
     values = _over({**_read(path), "name": path.stem}, _from_folder(overrides, Path.cwd()))
-    resolved = build(Profile, _gathered(values, path.name), where=path.name)
+    own = None if path.parent == FOLDER else str(path.resolve())
+    resolved = build(Profile, {**_gathered(values, path.name), "path": own}, where=path.name)
     check_ranges(resolved, where=path.name)
     try:
         _ = resolved.slice_settings
@@ -138,7 +139,7 @@ def _gathered(values: dict, where: str) -> dict:
     Raises:
         InputError: a key that is neither section nor network, or one that would be ambiguous in a table.
     """
-    known = [name for name in get_type_hints(Profile) if name not in ("name", "networks")]
+    known = [name for name in get_type_hints(Profile) if name not in ("name", "networks", "path", "parameters")]
     if values.get("networks") is not None:
         raise InputError(f"{where}: each network is a section of its own: write vae: at the left margin, without networks:.")
     values, networks, at_hand = {**values, "brought": _brought(values.get("brought"), where)}, {}, registry.keys()

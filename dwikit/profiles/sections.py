@@ -130,6 +130,15 @@ class Profile:
     brought: dict[str, Brought] = field(default_factory=dict)
     evaluation: Evaluation = field(default_factory=Evaluation)
     reader_study: ReaderStudy = field(default_factory=ReaderStudy)
+    path: str | None = field(default=None, compare=False, repr=False)
+    """Its file, if it is not one of the kit's."""
+    parameters: dict = field(default_factory=dict, compare=False, repr=False)
+    """Parameters of the notebook that runs with it, by name, where they were given; their values are in the sections."""
+
+    @property
+    def reference(self) -> str:
+        """What ``resolve`` finds it by: its name, or the path of its file."""
+        return self.path or self.name
 
     @property
     def slice_settings(self) -> SliceSettings:
@@ -147,6 +156,7 @@ def as_dict(profile: Profile) -> dict:
     """A profile as nested plain values, as its file would hold them; values that depend on the image size are filled in."""
     values = dataclasses.asdict(profile)
     networks = values.pop("networks")
+    del values["path"], values["parameters"]  # where it comes from, not what it says
     settings = dataclasses.asdict(profile.slice_settings)
     slices = {name: settings.get(name, value) for name, value in values["slices"].items()}
     return values | {"slices": slices} | networks

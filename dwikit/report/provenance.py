@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -18,15 +19,30 @@ from dwikit.profiles import Profile, as_dict
 from dwikit.report.render import latex, markdown
 
 
+def command(*words: str) -> str:
+    """A command line as text that a shell takes, with the folder of the runs where ``DWIKIT_RUNS`` sets it."""
+    runs = os.environ.get("DWIKIT_RUNS")
+    return (f"DWIKIT_RUNS={shlex.quote(str(Path(runs).resolve()))} " if runs else "") + shlex.join(words)
+
+
 def provenance(config: Profile, command: str, **facts) -> dict:
-    """Where a table or figure comes from: command, profile, code version, library versions and any facts given."""
+    """Where a table or figure comes from.
+
+    Args:
+        config: profile, with the values that were used (``study.used``).
+        command: that makes it again.
+        **facts: anything else to keep.
+
+    Returns:
+        These, and the versions of code and libraries.
+    """
     return {
         "command": command,
         "profile": as_dict(config),
         "dwikit": dwikit.__version__,
         "commit": _commit(),
         "python": sys.version.split()[0],
-        "backend": os.environ.get("KERAS_BACKEND", "tensorflow"),
+        "backend": sys.modules["keras"].config.backend() if "keras" in sys.modules else None,
         "versions": doctor.versions(),
         **facts,
     }

@@ -332,12 +332,12 @@ def test_evaluate_prints_and_writes_the_tables(folder, store_folder, tmp_path, m
     out = tmp_path / "evaluation-png"
     printed = capsys.readouterr().out
     assert (out / "evaluation.md").read_text() in printed and str(out.name) in printed
-    for line in ("| Held-out slices | 40 |", "| paper: StyleGAN | 1000 | 0.0487 (0.99) |", "precision (quarters)"):
+    for line in ("| Held-out people | 40 |", "| paper: StyleGAN | - | - | 0.0487 (0.99) |", "precision (quarters)"):
         assert line in printed
     facts = json.loads((out / "evaluation.json").read_text())
     store = slices.SliceStore.open(store_folder)
     expected = metrics.dataset_similarity(folder[1], store.split("train"))
-    assert facts["four_metrics"]["Samples"]["ds"] == pytest.approx(expected) and facts["samples"]["images"] == 40
+    assert facts["four_metrics"]["samples"]["ds"] == pytest.approx(expected) and facts["samples"]["images"] == 40
     assert facts["beyond_the_paper"]["held_out"]["nearest pixels"] == 1
     picture = np.asarray(Image.open(out / "most-copied.png"))
     top = facts["most_copied"][0]
@@ -361,16 +361,16 @@ def test_evaluate_says_that_it_shrank_the_samples(folder, store_folder, tmp_path
     assert said in capsys.readouterr().out and facts["samples"]["note"].startswith(said) and "--resize" in facts["command"]
     store = slices.SliceStore.open(store_folder)
     expected = metrics.dataset_similarity(folder[1], store.split("train"))
-    assert facts["four_metrics"]["Samples"]["ds"] == pytest.approx(expected), "each block of four was one pixel"
+    assert facts["four_metrics"]["samples"]["ds"] == pytest.approx(expected), "each block of four was one pixel"
 
 
 def test_constant_and_duplicate_samples_get_their_numbers(store):
     """Laplace variance 0 and minimum ISD exactly 0; no division by zero."""
-    positions = evaluation.beyond.draw(store, "train", [30], 1000)
     for images in (np.full((30, 32, 32), 70, np.uint8), np.repeat(store.images[:15], 2, axis=0)):
         with np.errstate(divide="raise", invalid="raise"):
-            row = evaluation.judge.four_metrics(store, "train", *positions, images).loc["Samples"].droplevel(1)
-        assert row["min_isd"].eq(0).all() and row["laplace"].eq(0).all() == (images[0].min() == 70)
+            table = evaluation.table_1(store, {"samples": images})
+            row = evaluation.judge.beside_paper(table).loc["Samples"]
+        assert row["min_isd", "ours"] == 0 and (row["laplace", "ours"] == 0) == (images[0].min() == 70)
 
 
 @pytest.mark.parametrize(

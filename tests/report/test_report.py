@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dwikit import evaluation, metrics, paper, profiles, report
+from dwikit import evaluation, metrics, paper, profiles, report, training
 from dwikit.common import paths
 from dwikit.common.errors import InputError
 from dwikit.report import plots
@@ -21,10 +21,10 @@ def samples():
 
 def test_every_row_of_table_1_stands_on_the_same_number(store, samples):
     table = evaluation.table_1(store, samples, n=1000)
-    assert table["n"].to_dict() == {"original": 40, "held_out": 26, "vae": 40}
+    assert table["n"].to_dict() == {"original": 40, "held_out": 40, "vae": 40}
     assert set(evaluation.table_1(store, samples, n=17)["n"]) == {17}
     plain = evaluation.measure(samples["vae"], metrics.moments(store.split("train")))
-    assert {name: table.loc["vae", name] for name in plain} == pytest.approx(plain)
+    assert {name: table.loc["vae", name] for name in plain} == plain, "one function for both"
     assert plain["ds"] == pytest.approx(metrics.dataset_similarity(samples["vae"], store.split("train")))
 
 
@@ -32,8 +32,25 @@ def test_every_number_stands_within_its_interval(store, samples):
     table = evaluation.table_1(store, samples)
     for name in ("ds", "isd", "min_isd", "laplace", "laplace_sd"):
         inside = (table[f"{name}_low"] <= table[name]) & (table[name] <= table[f"{name}_high"])
-        assert inside.to_dict() == {"original": True, "held_out": False, "vae": True}, name
-    assert table.loc["held_out"].filter(like="_low").isna().all(), "one held-out person, and no interval"
+        assert inside["original"] and inside["vae"], name
+    one = SliceStore(store.images, store.table.replace({"split": {"validation": "train"}}), store.settings)
+    assert evaluation.table_1(one, samples)["ds_low"].isna().to_dict() == {"original": False, "held_out": True, "vae": False}
+
+
+def test_the_floor_is_everyone_outside_the_split(store, samples):
+    """The same people, and for as many images the same slices, wherever a table has held-out slices."""
+    split = store.table["split"]
+    for name in ("train", "test"):
+        rows, floor = evaluation.real_slices(store, name, 1000)
+        assert rows.tolist() == np.flatnonzero(split == name).tolist() and (split[floor] != name).all()
+        assert len(rows) + len(floor) == min(1000, (split == name).sum()) + min(1000, (split != name).sum())
+    few, more = (evaluation.real_slices(store, "train", n) for n in (20, 40))
+    assert set(few[0]) < set(more[0]) and set(few[1]) < set(more[1])
+    for one, other in zip(evaluation.beyond.draw(store, "train", [40], 20), few):
+        assert one.tolist() == other.tolist()
+    floor = evaluation.table_1(store, samples).loc["held_out"]
+    found = evaluation.measure(store.images[more[1]], metrics.moments(store.split("train")))
+    assert {name: floor[name] for name in found} == found
 
 
 def test_the_metrics_are_the_means_of_their_values_image_by_image(store, samples):
@@ -74,9 +91,10 @@ def test_a_metric_is_a_function_and_an_entry(store, samples, monkeypatch):
     assert plain["bright"] == pytest.approx(vae.mean()) and list(plain)[-2:] == ["bright", "dark"]
     figure = plots.distributions({"VAE": evaluation.per_image(samples["vae"], data)})
     assert [axis.get_title() for axis in figure.axes] == ["DS", "ISD", "min ISD", "Laplace variance", "Grey level"]
-    rows = evaluation.judge.four_metrics(store, "train", *evaluation.beyond.draw(store, "train", [40], 40), samples["vae"])
-    heading, _, original, *_, last = report.markdown(rows).splitlines()
-    assert heading.endswith("| Laplace | Grey | Darkest |") and "(1.00)" in original and last.endswith("| - | - |")
+    beside = evaluation.judge.beside_paper(table.rename(index={"vae": "samples"}))
+    heading, _, original, *_, last = report.markdown(beside).splitlines()
+    assert heading.endswith("| sd ours | sd paper | Grey ours | Darkest ours |") and "(1.00)" in original
+    assert last.startswith("| paper: StyleGAN | - | - | 0.0487 (0.99) |") and last.endswith("| - | - |")
 
 
 def test_every_metric_says_which_way_is_better():
@@ -89,8 +107,8 @@ def test_samples_of_another_size_are_refused(store):
         evaluation.table_1(store, {"vae": np.zeros((9, 16, 16), np.uint8)})
 
 
-def test_a_store_without_test_people_gives_a_row_less(store, samples):
-    table = store.table.replace({"split": {"test": "train"}})
+def test_a_store_without_held_out_people_gives_a_row_less(store, samples):
+    table = store.table.replace({"split": {"test": "train", "validation": "train"}})
     whole = SliceStore(store.images, table, store.settings)
     assert evaluation.table_1(whole, samples).index.tolist() == ["original", "vae"]
 
@@ -112,24 +130,39 @@ def test_ratios_are_to_the_original_row(store, samples):
     assert beside.loc["Original", ("isd", "paper")] == 0.0449
 
 
+@pytest.fixture
+def held_out(store):
+    """The slices that networks reconstruct, in their order."""
+    return store.images[training.held_out(store)]
+
+
 def test_reconstruction_error_over_pixels():
-    originals = np.zeros((2, 2, 2), np.uint8)
-    reconstructions = originals.copy()
+    table = pd.DataFrame({"split": ["train", "test", "test"], "subject": ["a", "b", "c"]})
+    tiny = SliceStore(np.zeros((3, 2, 2), np.uint8), table, {})
+    reconstructions = np.zeros((2, 2, 2), np.uint8)
     reconstructions[0, 0, 0] = 255
-    row = evaluation.reconstruction_table({"vae": (originals, reconstructions)}).loc["vae"]
+    row = evaluation.reconstruction_table(tiny, {"vae": reconstructions}).loc["vae"]
     assert row["mse"] == 1 / 8 and row["mse_sd"] == pytest.approx(np.sqrt(1 / 8 - 1 / 64))
     assert row["mse_sd_images"] == pytest.approx(1 / 8)
 
 
-def test_the_floor_of_a_reconstruction_is_the_nearest_training_slice(store):
-    held_out = store.split("test")[:10]
-    table = evaluation.reconstruction_table(
-        {"vae": (held_out, held_out)}, training=np.concatenate([store.split("train"), held_out])
-    )
-    assert table.index.tolist() == ["original", "nearest", "vae"]
+def test_the_floor_of_a_reconstruction_is_the_nearest_training_slice(store, held_out):
+    train = store.indices("train")
+    ours = evaluation.reconstruction_table(store, {"vae": held_out[:10]})
+    assert ours.index.tolist() == ["original", "nearest", "vae"] and ours.loc["vae", "mse"] == 0
+    assert ours.loc["nearest", "mse"] == pytest.approx(metrics.nearest_distances(held_out[:10], store.images[train])[0].mean())
+    images = np.array(store.images)
+    images[train[: len(held_out)]] = held_out
+    table = evaluation.reconstruction_table(SliceStore(images, store.table, {}), {"vae": held_out[:10]})
     assert table.loc["nearest", "mse"] == 0 and table.loc["nearest", "laplace"] == table.loc["original", "laplace"]
-    ours = evaluation.reconstruction_table({"vae": (held_out, held_out)}, training=store.split("train"))
-    assert ours.loc["nearest", "mse"] == pytest.approx(metrics.nearest_distances(held_out, store.split("train"))[0].mean())
+
+
+def test_reconstructions_are_resampled_by_person_in_every_table(store, held_out):
+    """Slices of one person are not independent: with one person in the test split there is no interval."""
+    assert evaluation.reconstruction_table(store, {"vae": held_out})["laplace_low"].isna().all()
+    two = SliceStore(store.images, store.table.replace({"split": {"validation": "test"}}), store.settings)
+    found = evaluation.reconstruction_table(two, {"vae": store.images[training.held_out(two)]})
+    assert found["laplace_low"].notna().all()
 
 
 def test_the_paper_as_printed():
@@ -151,7 +184,7 @@ def test_ratios_stand_in_parentheses_beside_their_values(store, samples):
     assert heading.startswith("| model | n | DS ours | DS paper | ISD ours |")
     assert "| 0.0494 (1.00) |" in original and "| 201 (0.13) |" in vae
     assert re.search(r"\| \d\.\d{4} \[\d\.\d{4}, \d\.\d{4}\] \(\d\.\d\d\) \| 0\.0552", vae)
-    assert held_out.startswith("| Held-out people | 26 |")
+    assert held_out.startswith("| Held-out people | 40 |")
 
 
 def test_latex_has_the_same_cells_and_no_bare_symbols():
@@ -167,7 +200,7 @@ def test_files_carry_their_provenance(store, samples, tmp_path, monkeypatch):
     assert "Profile smoke; made by `dwikit run 05_evaluate`" in path.read_text()
     kept = json.loads((tmp_path / "table-1.json").read_text())
     assert kept["profile"]["image_size"] == 32 and kept["seed"] == 3 and kept["versions"]["numpy"] == np.__version__
-    assert pd.read_csv(tmp_path / "table-1.csv", index_col=0)["n"].tolist() == [40, 26, 40]
+    assert pd.read_csv(tmp_path / "table-1.csv", index_col=0)["n"].tolist() == [40, 40, 40]
     head, begin = (tmp_path / "table-1.tex").read_text().splitlines()[:2]
     assert head == "% Profile smoke; made by: dwikit run 05_evaluate" and begin.startswith(r"\begin{tabular}")
     drawings = []

@@ -35,21 +35,20 @@ def measure(profile: str) -> tuple[dict, dict]:
     store = study.slices(config)
     runs = study.trained(config, store)
     table = evaluation.table_1(store, {key: run.samples for key, run in runs.items()}, config.evaluation.samples)
-    pairs = {key: (run.originals, run.reconstructions) for key, run in runs.items() if hasattr(run.model, "reconstruct")}
-    return {"table-1": table, "reconstruction": evaluation.reconstruction_table(pairs, training=store.split("train"))}, runs
+    rebuilt = {key: run.reconstructions for key, run in runs.items() if run.reconstructs}
+    return {"table-1": table, "reconstruction": evaluation.reconstruction_table(store, rebuilt)}, runs
 
 
 def save(profile: str, tables: dict, runs: dict) -> None:
     """What else 05_evaluate makes of them, and the files of all of it."""
     from dwikit import evaluation, paper, profiles, report, study
-    from dwikit.common import paths
     from dwikit.evaluation import verdicts
     from dwikit.report import plots
 
     config = profiles.resolve(profile)
     store = study.slices(config)
     samples = {key: run.samples for key, run in runs.items()}
-    networks = evaluation.feature_networks(store, paths.runs(config.name) / "features")
+    networks = evaluation.feature_networks(store, study.features_folder(config))
     beyond = evaluation.readable(evaluation.beyond_paper(store, samples, networks, config.evaluation.samples))
     source = report.provenance(
         config, "python tests/training/rehearsal.py", runs={key: run.facts() for key, run in runs.items()}

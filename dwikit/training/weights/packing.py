@@ -123,7 +123,7 @@ def unpack(key: str, source: str | Path, config: Profile, store: SliceStore) -> 
     model.epochs_done = facts["epochs"]
     folder = paths.runs(config.name) / key
     if "features.keras" in contents:
-        path = pretext.path(store, paths.runs(config.name) / "features")
+        path = pretext.path(store, pretext.beside(paths.runs(config.name) / "data" / "slices"))
         files.write(path, lambda file: file.write_bytes(contents["features.keras"]))
         model.config["features"] = str(path)
 

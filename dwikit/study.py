@@ -272,21 +272,16 @@ def used(config: Profile, store: SliceStore, runs: Mapping[str, training.Run | B
         store: its slices.
         runs: the rows of a table, by key; other networks are left out.
     """
-    there = store.settings.get("cohort", {})
-    cohort = {entry.name: there[entry.name] for entry in dataclasses.fields(config.cohort) if entry.name in there}
-    slices = {entry.name: store.settings[entry.name] for entry in dataclasses.fields(config.slices)}
+    cohort, slices = (
+        dataclasses.replace(section, **{name: value for name, value in there.items() if hasattr(section, name)})
+        for section, there in ((config.cohort, store.settings.get("cohort", {})), (config.slices, store.settings))
+    )
     sections = {key: _section(run, config) for key, run in (runs or {}).items() if isinstance(run, training.Run)}
     for key, section in sections.items():
         if "features" in section.model:  # its folder does not matter
             model = {**section.model, "features": Path(section.model["features"]).name}
             sections[key] = dataclasses.replace(section, model=model)
-    return dataclasses.replace(
-        config,
-        image_size=store.image_size,
-        cohort=dataclasses.replace(config.cohort, **cohort),
-        slices=dataclasses.replace(config.slices, **slices),
-        networks=sections,
-    )
+    return dataclasses.replace(config, image_size=store.image_size, cohort=cohort, slices=slices, networks=sections)
 
 
 def _section(run: training.Run, config: Profile) -> Training:
@@ -327,7 +322,12 @@ def shipped_runs(config: Profile, store: SliceStore) -> dict[str, training.Run]:
 
 
 def publish(run: training.Run, config: Profile, store: SliceStore) -> Path:
-    """Make a trained network's weights, log and card part of the kit; returns the path of the weights."""
+    """Make a trained network's weights, log and card part of the kit; returns the path of the weights.
+
+    Raises:
+        InputError: slices of real people, or a weight that float16 cannot hold.
+    """
+    cohort, people = used(config, store).cohort, pretrained.people(store)
     key, log, steps = run.model.key, run.log, run.steps(store)
     if key == "dfc_vae":
         shutil.copyfile(run.model.config["features"], pretrained.folder() / pretrained.FEATURES)
@@ -336,7 +336,6 @@ def publish(run: training.Run, config: Profile, store: SliceStore) -> Path:
     if run.reconstructs:
         rebuilt = evaluation.reconstruction_table(store, {key: run.reconstructions}).loc[key]
         found |= {"reconstruction MSE": float(rebuilt["mse"]), "reconstruction Laplace": float(rebuilt["laplace"])}
-    cohort, people = config.cohort, pretrained.people(store)
     facts = {
         "data": f"{len(people['train'])} of {cohort.cases} simulated people (seed {cohort.seed}), profile {config.name}",
         "people": people,

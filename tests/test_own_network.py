@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from dwikit import cli, profiles, study
+from dwikit import cli, evaluation, profiles, study
 from dwikit.common.errors import InputError
 from dwikit.course import run
 from dwikit.evaluation.brought import Brought
@@ -88,6 +89,36 @@ def test_both_stand_in_every_table_of_the_study(trained, folder):
     assert source["dcgan"]["model"] == "dcgan" and source["theirs"]["images"] == 70
     for name in ("figure-4", "neighbours", "distributions", "maps"):
         assert "DCGAN" in (drawn := (folder / "runs" / "figures" / f"{name}.svg").read_text()) and "Their GAN" in drawn, name
+
+
+def figures(folder, suffix="csv") -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (folder / "runs" / "figures").glob(f"*.{suffix}")}
+
+
+def test_evaluate_gives_their_rows_of_the_study(trained, folder):
+    """05 and ``dwikit evaluate``: the same samples, the same digits."""
+    table = pd.read_csv(folder / "runs" / "figures" / "table-1.csv", header=[0, 1], index_col=0)
+    beyond = pd.read_csv(folder / "runs" / "figures" / "beyond.csv", index_col=0)
+    rows = {"DCGAN": "runs/mine/dcgan/samples.npy", "Their GAN (brought along)": "theirs"}
+    for label, samples in rows.items():
+        verdict = evaluation.evaluate(folder / samples, folder / "runs/mine/data/slices", out=folder / "out", n=64)
+        found = pd.read_csv(folder / "out" / "four-metrics.csv", header=[0, 1], index_col=0)
+        for row, theirs in ((label, "Samples"), ("Original", "Original"), ("Held-out people", "Held-out people")):
+            pd.testing.assert_series_equal(table.loc[row], found.loc[theirs], check_names=False, check_exact=True)
+        assert beyond[label].tolist() == evaluation.readable(verdict.beyond)["samples"].tolist()
+
+
+def test_the_command_in_a_caption_makes_the_tables_again(trained, folder):
+    kept = figures(folder)
+    made = {json.loads(source)["command"] for source in figures(folder, "json").values()}
+    assert made == {f"DWIKIT_RUNS={folder}/runs dwikit run 05_evaluate -p profile={folder}/mine.yaml"}
+    for name in kept:
+        (folder / "runs" / "figures" / name).write_text("")
+    [command] = made
+    shell = f'dwikit() {{ {sys.executable} -m dwikit.cli "$@"; }}; {command}'
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("DWIKIT_")}
+    subprocess.run(["bash", "-c", shell], cwd=ROOT, env=environment, check=True, capture_output=True)
+    assert figures(folder) == kept
 
 
 def test_both_stand_in_the_deck(trained, folder):

@@ -36,9 +36,9 @@ def draw(store: SliceStore, split: str, sizes: list[int], n: int, seed: int = 0)
     Raises:
         InputError: an empty split, or nobody outside it.
     """
-    train, held_out = real_slices(store, split, n, seed)
-    if not len(held_out):
+    if len(store.indices(split)) == len(store.images):
         raise InputError(f"Every slice of the store is in the split {split!r}; held-out people are needed as a floor.")
+    train, held_out = real_slices(store, split, n, seed)
     n = min(len(train), len(held_out), *sizes)
     if n < 2:
         raise InputError(f"Samples, {split} and held-out slices: two or more of each are needed, but the smallest set has {n}.")

@@ -2,14 +2,19 @@
 
 import functools
 import json
+import os
+import re
+import shlex
+import shutil
 import zlib
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
-from dwikit import cli, evaluation, metrics, slices
+from dwikit import cli, evaluation, metrics, profiles, slices, study
 from dwikit.common.errors import InputError
 from dwikit.evaluation import samples
 from dwikit.models import features
@@ -316,6 +321,13 @@ def test_feature_networks_are_means_of_channels(store, tmp_path, monkeypatch):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_a_feature_network_trained_again_is_the_same(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(features, "train_pretext", functools.partial(features.train_pretext, steps=20))
+    one, other = (pretext.network(store, tmp_path / name) for name in "ab")
+    weights = [features.keras.models.load_model(path).get_weights() for path in (one, other)]
+    assert all((a == b).all() for a, b in zip(*weights, strict=True))
+
+
 def test_imagenet_features_are_those_of_the_last_convolution(store, monkeypatch):
     monkeypatch.setattr(features, "imagenet_weights", lambda *_: None)  # the network with weights as they were drawn
     found = evaluation.feature_network("imagenet")(store.images[:3])
@@ -348,6 +360,55 @@ def test_evaluate_prints_and_writes_the_tables(folder, store_folder, tmp_path, m
         "evaluation.json",
         "most-copied.png",
     }
+
+
+@pytest.mark.parametrize("n", [1000, 23])
+def test_evaluate_gives_the_rows_of_a_study_to_the_last_digit(n, folder, store_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluation.judge, "feature_networks", lambda *_: NETWORKS)
+    verdict = evaluation.evaluate(folder[0] / "samples.npy", store_folder, out=tmp_path / "out", n=n)
+    store = slices.SliceStore.open(store_folder)
+    noise = np.random.default_rng(1).integers(0, 256, (60, 32, 32)).astype(np.uint8)
+    both = {"noise": noise, "theirs": folder[1]}
+    table, beyond = evaluation.table_1(store, both, n), evaluation.beyond_paper(store, both, NETWORKS, n)
+    for ours, theirs in ((verdict.four, table), (verdict.beyond, beyond)):
+        assert list(ours) == list(theirs)
+        for row, key in (("samples", "theirs"), ("held_out", "held_out")):
+            pd.testing.assert_series_equal(ours.loc[row], theirs.loc[key], check_exact=True, check_names=False)
+    facts = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert facts["four_metrics"]["samples"]["ds_low"] == table.loc["theirs", "ds_low"] and verdict.four["ds_low"]["samples"] > 0
+
+
+def test_the_command_below_the_tables_makes_them_again(folder, store_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluation.judge, "feature_networks", lambda *_: NETWORKS)
+    monkeypatch.chdir(folder[0])
+    np.save(tmp_path / "large ones.npy", folder[1].repeat(2, axis=1).repeat(2, axis=2))
+    samples_at = os.path.relpath(tmp_path / "large ones.npy")
+    words = ["--originals", os.path.relpath(store_folder), "-n", "23", "--out", os.path.relpath(tmp_path / "out"), "--resize"]
+    assert cli.main(["evaluate", samples_at, *words]) == 0
+    page, kept = (tmp_path / "out" / "evaluation.md"), {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    program, *words = shlex.split(re.search("Made by `(.*)`", page.read_text())[1])
+    shutil.rmtree(tmp_path / "out")
+    monkeypatch.chdir("/")
+    assert program == "dwikit" and cli.main(words) == 0
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == kept
+
+
+def test_evaluate_measures_with_the_feature_network_of_the_study(folder, store_folder, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(evaluation.judge, "feature_networks", lambda store, where: asked.append(where) or NETWORKS)
+    samples_at = folder[0] / "samples.npy"
+    evaluation.evaluate(samples_at, store_folder, out=tmp_path / "out")
+    config = profiles.resolve("smoke")
+    assert asked == [store_folder.parent / "features"]
+    assert study.features_folder(config) == study.data_folder(config) / "features", "the slices are in data/slices"
+    evaluation.evaluate(samples_at, store_folder, out=tmp_path / "out", features=tmp_path / "other")
+    assert asked[1] == tmp_path / "other"
+
+
+@pytest.mark.parametrize("n", ["0", "-5", "1"])
+def test_a_number_of_images_that_compares_nothing_is_refused(n, folder, store_folder, tmp_path, capsys):
+    command = ["evaluate", str(folder[0] / "samples.npy"), "--originals", str(store_folder), "--out", str(tmp_path), "-n", n]
+    assert cli.main(command) == 2 and "two or more of each are needed" in capsys.readouterr().err
 
 
 def test_evaluate_says_that_it_shrank_the_samples(folder, store_folder, tmp_path, monkeypatch, capsys):

@@ -98,7 +98,7 @@ def figures(folder, suffix="csv") -> dict[str, bytes]:
 def test_evaluate_gives_their_rows_of_the_study(trained, folder):
     """05 and ``dwikit evaluate``: the same samples, the same digits."""
     table = pd.read_csv(folder / "runs" / "figures" / "table-1.csv", header=[0, 1], index_col=0)
-    beyond = pd.read_csv(folder / "runs" / "figures" / "beyond.csv", index_col=0)
+    beyond = pd.read_csv(folder / "runs" / "figures" / "beyond.csv", index_col=0, keep_default_na=False)
     rows = {"DCGAN": "runs/mine/dcgan/samples.npy", "Their GAN (brought along)": "theirs"}
     for label, samples in rows.items():
         verdict = evaluation.evaluate(folder / samples, folder / "runs/mine/data/slices", out=folder / "out", n=64)

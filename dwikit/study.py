@@ -63,7 +63,7 @@ def slices(config: Profile, rebuild: bool = False) -> SliceStore:
     source = dataclasses.asdict(config.cohort)
     del source["workers"]  # which decide nothing
     if config.cohort.bids:
-        source = {"bids": str(Path(config.cohort.bids).resolve())}
+        source = {"bids": str(Path(config.cohort.bids).resolve()), "cases": 0, "registered": 0}
     provenance = {"dwikit": dwikit.__version__, "cohort": source}
     wanted = {**dataclasses.asdict(settings), "seed": seed, **provenance}
     there = files.read_json(out / "settings.json")

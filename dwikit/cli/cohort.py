@@ -39,6 +39,12 @@ def add(commands) -> None:
         required=True,
         help="file of the secret key, made for a new data set; keep it apart from both folders",
     )
+    command.add_argument(
+        "--person-from",
+        choices=["patient", "study", "folder"],
+        default="patient",
+        help="what tells persons apart: PatientID, or for anonymized data the study or the first folder; default %(default)s",
+    )
     command.set_defaults(action=_dicom)
 
     _add_pacs(kinds.add_parser("pacs", help="find and fetch series of a picture archive"))
@@ -107,13 +113,18 @@ def _fetch(options) -> None:
 
 
 def _dicom(options) -> int:
-    report = _module("dicom").import_dicom(options.folder, options.out, options.key)
+    report = _module("dicom").import_dicom(options.folder, options.out, options.key, person_from=options.person_from)
     print(report.drop(columns="file").to_string(index=False))
-    if not (failed := int((report["result"] == "failed").sum())):
+    failed = report[report["result"] == "failed"]
+    if failed.empty:
         return 0
-    listed = _module("dicom.report").private_list(options.key)
+    tables = _module("dicom.report")
+    loose = int(failed.loc[failed["kind"] == tables.DAMAGED, "images"].sum())
+    n_series = int((failed["kind"] != tables.DAMAGED).sum())
+    lost = [f"{n_series} series failed"] * bool(n_series) + [f"{loose} damaged files of DICOM were left out"] * bool(loose)
+    listed = tables.private_list(options.key)
     print(
-        f"dwikit: {failed} series failed; the others are done. {listed}, as secret as the key, lists their files.",
+        f"dwikit: {' and '.join(lost)}; the others are done. {listed}, as secret as the key, lists their files.",
         file=sys.stderr,
     )
     return 1

@@ -1,5 +1,6 @@
 """Writes an image as classic DICOM, one file a slice, with the diffusion fields of two vendors."""
 
+import struct
 from pathlib import Path
 
 import nibabel as nib
@@ -175,3 +176,46 @@ def _pointer(tag: int) -> Dataset:
     item = Dataset()
     item.DimensionIndexPointer, item.FunctionalGroupPointer = tag, 0x00209111
     return item
+
+
+def write_mosaics(folder: Path, image: nib.Nifti1Image, bvals, bvecs, up: int = 1, **tags) -> None:
+    """Writes a series as Siemens mosaics, one file a volume; with `up` -1 the slices run against their normal."""
+    directions = patient_directions(image.affine, bvecs)
+    image = in_axes(image, "LPS" if up == 1 else "LPI")
+    voxels = np.asanyarray(image.dataobj)
+    columns, rows, n_slices, n = voxels.shape
+    side = int(np.ceil(np.sqrt(n_slices)))
+    folder.mkdir(parents=True, exist_ok=True)
+    for t in range(n):
+        tiles = np.zeros((side * side, rows, columns), voxels.dtype)
+        tiles[:n_slices] = voxels[..., t].transpose(2, 1, 0)
+        picture = tiles.reshape(side, side, rows, columns).swapaxes(1, 2).reshape(side * rows, side * columns)
+        dataset = _slice(image, picture.T, 0, t + 1, t, "Siemens", "dwi", "mosaic", "series")
+        dataset.ImageType = ["ORIGINAL", "PRIMARY", "DIFFUSION", "NONE", "ND", "MOSAIC"]
+        dataset.AcquisitionMatrix = [0, columns, rows, 0]
+        axes = np.array(dataset.ImageOrientationPatient, float).reshape(2, 3)
+        shift = axes[0] * (side - 1) * columns / 2 * float(dataset.PixelSpacing[1])  # the corner of a picture around the centre
+        shift += axes[1] * (side - 1) * rows / 2 * float(dataset.PixelSpacing[0])
+        dataset.ImagePositionPatient = [f"{value:.10g}" for value in np.array(dataset.ImagePositionPatient, float) - shift]
+        _diffusion(dataset, "Siemens", "dwi", bvals[t], directions[:, t])
+        dataset.private_block(0x0019, "SIEMENS MR HEADER").add_new(0x0A, "US", n_slices)
+        csa = {"NumberOfImagesInMosaic": ("US", [n_slices]), "SliceNormalVector": ("FD", list(up * np.cross(*axes)))}
+        csa["B_value"] = "IS", [int(bvals[t])]
+        if bvals[t]:
+            csa["DiffusionGradientDirection"] = "FD", list(directions[:, t])
+        dataset.private_block(0x0029, "SIEMENS CSA HEADER", create=True).add_new(0x10, "OB", _csa(csa))
+        for name, value in tags.items():
+            setattr(dataset, name, value)
+        dataset.save_as(folder / f"{t + 1:05d}.dcm", enforce_file_format=True)
+
+
+def _csa(fields: dict[str, tuple[str, list]]) -> bytes:
+    """Siemens' private header, version 2: name -> type and values."""
+    parts = [b"SV10\4\3\2\1", struct.pack("<II", len(fields), 77)]
+    for name, (kind, values) in fields.items():
+        parts.append(struct.pack("<64si4siii", name.encode(), len(values), kind.encode(), 0, 6, 77))
+        texts = [f"{value:.8f}".encode() if kind == "FD" else f"{value}".encode() for value in values]
+        for text in [*texts, b"", b"", b"", b"", b"", b""][:6]:
+            length = len(text) + 1 if text else 0
+            parts.append(struct.pack("<4i", length, length, 77, length) + text.ljust(-(-length // 4) * 4, b"\0"))
+    return b"".join(parts)

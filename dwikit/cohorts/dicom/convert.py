@@ -1,25 +1,21 @@
-"""One series of DICOM to NIfTI with dcm2niix, and nothing of the patient beside it.
+"""One series of DICOM to NIfTI, checked against its headers, and nothing of the patient beside it.
 
-dcm2niix (Li, Morgan, Ashburner, Smith, Rorden, J Neurosci Methods 2016) works in a private folder on links with neutral names;
-what it prints is thrown away, only numbers and listed words of its sidecar are kept, and the image gets a new header.
+Only numbers and listed words of dcm2niix's sidecar are kept, and the image gets a new header.
 """
 
 import gzip
-import os
-import subprocess
 import tempfile
 from pathlib import Path
 
-import dcm2niix
 import nibabel as nib
 import numpy as np
+import pydicom
 
-from dwikit.cohorts.dicom.faults import cut_off, gaps
-from dwikit.cohorts.dicom.series import Series
+from dwikit.cohorts.dicom import check, converter, frames
+from dwikit.cohorts.dicom.converter import Failed
+from dwikit.cohorts.dicom.series import Series, silence
 from dwikit.common import files
 
-TIMEOUT_S = 600
-"""Time limit per series; a large one takes seconds."""
 NUMBERS = (
     *("MagneticFieldStrength", "EchoTime", "RepetitionTime", "FlipAngle", "SliceThickness", "SpacingBetweenSlices"),
     *("PixelBandwidth", "EchoTrainLength", "PartialFourier", "ParallelReductionFactorInPlane", "EffectiveEchoSpacing"),
@@ -36,67 +32,53 @@ WORDS = {
 """Fields that are kept if they hold one of these words."""
 
 
-class Failed(Exception):
-    """A series that could not be converted; the message quotes nothing of it."""
-
-
-def convert(one: Series, target: Path) -> None:
+def convert(one: Series, target: Path) -> str:
     """Writes sidecar, b-table and image; the image last, so that a series with an image is complete.
 
+    Returns:
+        What was left out of the series, such as the scanner's own trace image; empty if nothing.
+
     Raises:
-        Failed: with the cause as far as the files show it, else with what dcm2niix did.
+        Failed: with the cause as far as the files and their headers show it, else with what dcm2niix did.
     """
-    one.damaged = cut_off(one)
+    with tempfile.TemporaryDirectory(prefix="dwikit-") as work, silence():
+        found = _read(one, Path(work))
+        of = check.stack(found)
+        made, said = converter.run(one.images.values(), Path(work), "--ignore_trigger_times")
+        if not made:
+            header = pydicom.dcmread(next(iter(one.images.values())), stop_before_pixels=True, force=True)
+            raise Failed(frames.unread(header, said) or said)
+        whole, note = check.assemble(found, of, made, said)
+        stem = target.with_suffix("").with_suffix("")
+        files.write_json(stem.with_suffix(".json"), plain_sidecar(whole.sidecar))
+        files.write_text(stem.with_suffix(".bval"), _row(whole.bvals))
+        if whole.bvecs is not None:
+            files.write_text(stem.with_suffix(".bvec"), "".join(map(_row, whole.bvecs)))
+        packed = gzip.compress(
+            plain_image(whole.image, whole.sidecar.get("RepetitionTime")).to_bytes(), compresslevel=6, mtime=0
+        )
+        files.write(target, lambda path: path.write_bytes(packed))
+    return note
+
+
+def _read(one: Series, work: Path) -> list[frames.Frame]:
+    """Frames of all files; those that cannot be read are listed in the series."""
+    found = []
+    one.damaged = []
+    for path in one.images.values():
+        try:
+            found += frames.read(path, work)
+        except Failed:
+            raise
+        except Exception:  # whatever a damaged file raises, its text may quote the file
+            one.damaged.append(path)
     if one.damaged:
         raise Failed(f"{len(one.damaged)} of {len(one.images)} files cannot be read or end too early: their pixels are cut off")
-    with tempfile.TemporaryDirectory(prefix="dwikit-") as work:
-        image, sidecar, table = _dcm2niix(one, Path(work))
-        volumes = image.shape[3] if image.ndim == 4 else 1
-        if one.n_frames != volumes * (1 if one.mosaic else image.shape[2]):
-            raise Failed(gaps(one) or f"{one.n_frames} slices do not fill {volumes} volumes of {image.shape[2]}")
-        if not table and len(one.b_values) == volumes == 1:
-            table = {".bval": f"{min(one.b_values):g}\n"}
-        if one.kind == "dwi" and len(table.get(".bval", "").split()) != volumes:
-            raise Failed(gaps(one) or "dcm2niix found no b-value for every volume")
-        stem = target.with_suffix("").with_suffix("")
-        files.write_json(stem.with_suffix(".json"), plain_sidecar(sidecar))
-        for ending, text in table.items():
-            files.write_text(stem.with_suffix(ending), text)
-        packed = gzip.compress(plain_image(image, sidecar.get("RepetitionTime")).to_bytes(), compresslevel=6, mtime=0)
-        files.write(target, lambda path: path.write_bytes(packed))
+    return found
 
 
-def _dcm2niix(one: Series, work: Path) -> tuple[nib.Nifti1Image, dict, dict[str, str]]:
-    """Runs dcm2niix on links to a series' files: image, sidecar, and b-table by file ending."""
-    try:
-        (work / "in").mkdir()
-        (work / "out").mkdir()
-        for number, path in enumerate(one.images.values()):
-            os.symlink(path.resolve(), work / "in" / f"{number:06d}.dcm")
-    except OSError as error:
-        raise Failed(f"the temporary folder cannot be written ({error.strerror})") from None
-    options = ["-g", "i", "-z", "n", "-b", "y", "-ba", "y", "-f", "image", "-o", str(work / "out"), str(work / "in")]
-    silent = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    try:
-        done = subprocess.run([dcm2niix.bin, *options], **silent, timeout=TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        raise Failed(f"dcm2niix did not end within {TIMEOUT_S} s") from None
-    images = list((work / "out").glob("*.nii"))
-    if len(images) != 1:
-        raise Failed(gaps(one) or f"dcm2niix made {len(images)} images of it (status {done.returncode}), not one")
-    try:
-        image = nib.load(images[0], mmap=False)
-        image.get_fdata(dtype=np.float32)
-    except Exception:
-        raise Failed("dcm2niix made an image that cannot be read") from None
-    texts = {ending: images[0].with_suffix(ending) for ending in (".bval", ".bvec")}
-    table = {ending: _numbers_only(path.read_text()) for ending, path in texts.items() if path.exists()}
-    return image, files.read_object(images[0].with_suffix(".json")), table
-
-
-def _numbers_only(text: str) -> str:
-    """A table of numbers, rewritten."""
-    return "".join(" ".join(f"{float(cell):g}" for cell in line.split()) + "\n" for line in text.splitlines() if line.strip())
+def _row(numbers: np.ndarray) -> str:
+    return " ".join(f"{value:g}" for value in numbers) + "\n"
 
 
 def plain_sidecar(sidecar: dict) -> dict:
@@ -111,8 +93,7 @@ def plain_image(image: nib.Nifti1Image, repetition_time: float | None) -> nib.Ni
 
     Stored numbers are kept with their type where the header does not scale them, else they become float32.
     """
-    scaled = image.dataobj.slope != 1 or image.dataobj.inter != 0
-    voxels = image.get_fdata(dtype=np.float32) if scaled else np.asanyarray(image.dataobj)
+    voxels = check.stored(image)
     plain = nib.Nifti1Image(voxels, image.affine)
     plain.set_sform(image.affine, code=1)
     plain.set_qform(image.affine, code=1)

@@ -11,8 +11,10 @@ from dwikit.common import files
 from dwikit.common.errors import InputError
 
 REPORT = "dicom-import.tsv"
-NOT_DICOM = "not DICOM"
-"""Kind of the rows about files that belong to no series; only the last run's are kept."""
+NOT_DICOM, DAMAGED = "not DICOM", "damaged DICOM"
+"""Kinds of the rows about files that belong to no series; only the last run's are kept."""
+PRIVATE = ("series", "participant_id", "kind", "folder", "damaged")
+"""Columns of the private list."""
 ODD_NAMES = "surrogateescape"
 """Keeps the bytes of file names that are not UTF-8."""
 Row = dict[str, object]
@@ -32,6 +34,15 @@ def private_list(key: str | Path) -> Path:
     return Path(f"{key}.series.tsv")
 
 
+def read_private_list(key: str | Path) -> list[Row]:
+    """Rows of the list that earlier runs wrote.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    return _read(private_list(key), list(PRIVATE))
+
+
 def write_private_list(key: str | Path, rows: list[Row]) -> None:
     """Merges the folders of each series, and the damaged files in them, into the list, which its owner alone can read.
 
@@ -46,9 +57,13 @@ def write_private_list(key: str | Path, rows: list[Row]) -> None:
 
 
 def _merge(path: Path, rows: list[Row], stays: Callable[[Row], bool] = lambda row: False, opener=None) -> None:
-    """Writes the rows of earlier runs and these; of a series that both have, these unless an earlier one stays."""
+    """Writes the rows of earlier runs and these; of a series that both have, these unless an earlier one stays.
+
+    A row of nobody ("n/a") gives way to one that says whose the series is.
+    """
     before, now = _by_series(_read(path, list(rows[0]))), _by_series(rows)
-    before.pop(("n/a", "n/a", NOT_DICOM), None)
+    again = {(series, kind) for series, _, kind in now} | {("n/a", NOT_DICOM), ("n/a", DAMAGED)}
+    before = {which: some for which, some in before.items() if which[1] != "n/a" or which[::2] not in again}
     merged = before | {which: some for which, some in now.items() if not any(map(stays, before.get(which, ())))}
 
     def write(partial: Path) -> None:

@@ -121,7 +121,7 @@ def _dicom(options) -> int:
     tables = _module("dicom.report")
     loose = int(failed.loc[failed["kind"] == tables.DAMAGED, "images"].sum())
     n_series = int((failed["kind"] != tables.DAMAGED).sum())
-    lost = [f"{n_series} series failed"] * bool(n_series) + [f"{loose} damaged files of DICOM were left out"] * bool(loose)
+    lost = [f"{n_series} series failed"] * bool(n_series) + [f"{loose} files could not be read"] * bool(loose)
     listed = tables.private_list(options.key)
     print(
         f"dwikit: {' and '.join(lost)}; the others are done. {listed}, as secret as the key, lists their files.",

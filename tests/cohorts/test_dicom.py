@@ -167,7 +167,7 @@ def test_damaged_files_are_counted_and_listed_in_private(small, tmp_path, capsys
     assert cli.main(arguments) == 1
     said = capsys.readouterr()
     assert "1 of 32 files cannot be read or end too early" in said.out and "31 slices do not fill 4 volumes of 8" in said.out
-    lost = "2 series failed and 1 damaged files of DICOM were left out"
+    lost = "2 series failed and 1 files could not be read"
     assert f"{lost}; the others are done. {listed}" in said.err and "Mueller" not in said.out + said.err
     assert listed.stat().st_mode & 0o777 == 0o600
     report = pd.read_csv(tmp_path / "bids" / "dicom-import.tsv", sep="\t", keep_default_na=False).set_index("reason")
@@ -511,7 +511,7 @@ def test_from_the_command_line(small, tmp_path, capsys):
     arguments = ["cohort", "dicom", str(tmp_path / "dicom"), str(tmp_path / "bids"), "--key", str(tmp_path / "key")]
     assert cli.main(arguments) == 1
     said = capsys.readouterr()
-    assert "dwikit: 1 damaged files of DICOM were left out; the others are done." in said.err
+    assert "dwikit: 1 files could not be read; the others are done." in said.err
     assert "converted" in said.out and not found_in(planted, [said.out.encode(), said.err.encode()])
     with pytest.raises(SystemExit):
         cli.main(["cohort", "dicom", "--help"])

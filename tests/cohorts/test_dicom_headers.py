@@ -86,10 +86,6 @@ def moved(by):
     return change
 
 
-def private_only_in_truth(dataset, t, k, path):
-    dataset.DiffusionBValue = 0.0
-
-
 def other_direction(dataset, t, k, path):
     if (t, k) == (2, 3):
         dataset.private_block(0x0019, "SIEMENS MR HEADER")[0x0E].value = [1.0, 0.0, 0.0]
@@ -138,9 +134,13 @@ REFUSED = {
         setting(PixelSpacing=lambda t, k: [3 + t, 3 + t]),
         "its slices have different orientations or pixel sizes: several series in one",
     ),
-    "contradiction": (
-        private_only_in_truth,
-        "its header contradicts itself: b = 0 in the standard's field, 1000 in the maker's",
+    "standard b-value set to 0": (
+        setting(DiffusionBValue=lambda t, k: 0.0),
+        "its header contradicts itself: b = 0 and 1000 in the standard's and the maker's field",
+    ),
+    "another standard b-value": (
+        setting(DiffusionBValue=lambda t, k: 800.0 * bool(t)),
+        "its header contradicts itself: b = 800 and 1000 in the standard's and the maker's field",
     ),
     "no positions": (
         setting(ImagePositionPatient=lambda t, k: None),

@@ -70,7 +70,5 @@ def test_an_id_of_two_issuers_is_two_persons_and_without_issuer_nobody(tmp_path)
     for issuer in ("A", "B", ""):
         write(tmp_path / "dicom" / f"of{issuer}", f"of{issuer}", PatientID="4711", IssuerOfPatientID=issuer)
     report = run(tmp_path)
-    assert (
-        sorted(report["result"]) == ["converted", "converted", "failed"] and report["participant_id"].nunique() == 3
-    )
+    assert sorted(report["result"]) == ["converted", "converted", "failed"] and report["participant_id"].nunique() == 3
     assert "occurs with several issuers and without one" in " ".join(report["reason"])

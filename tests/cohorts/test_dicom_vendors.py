@@ -7,6 +7,7 @@ import pytest
 pydicom = pytest.importorskip("pydicom", reason="pip install -e '.[acquire]'")
 pytest.importorskip("dcm2niix", reason="pip install -e '.[acquire]'")
 
+from dwikit.cohorts.bids import find_cases  # noqa: E402
 from dwikit.preprocess.trace import read_trace  # noqa: E402
 from tests.cohorts.dicom_series import N_SLICES, assert_same, run, scan, write  # noqa: E402
 from tests.cohorts.dicom_writer import patient_directions, write_enhanced, write_mosaics  # noqa: E402
@@ -31,6 +32,33 @@ def test_combined_images_of_ge_keep_their_b_value(fields, flagged, tmp_path):
     run(tmp_path)
     case = assert_same(tmp_path, image, bvals)
     assert case.bvec is None and read_trace(case).b_value == 1000 and read_trace(case).n_directions == 1
+
+
+@pytest.mark.parametrize("standard", [True, False])
+def test_ges_highest_b_value_in_every_header(standard, tmp_path):
+    """Several shells by shorter directions: the private field has the highest b-value throughout."""
+    true = np.array([0, 1000, 500, 1000])
+
+    def change(dataset, t, k, path):
+        dataset.private_block(0x0043, "GEMS_PARM_01")[0x39].value = [1000 if t or standard else 0, 8, 0, 0]
+        if standard:
+            dataset.DiffusionBValue = float(true[t])
+        else:
+            del dataset.DiffusionBValue
+
+    image, _, bvecs = scan()
+    write(tmp_path / "dicom", change, (image, true, bvecs * np.sqrt(true / 1000)), vendor="GE")
+    assert list(run(tmp_path)["reason"]) == ["n/a"]
+    [case] = find_cases(tmp_path / "bids")
+    assert np.allclose(np.loadtxt(case.bval), true, rtol=0.01)
+
+
+def test_a_standard_b_value_of_0_beside_ges_directions_is_refused(tmp_path):
+    def change(dataset, t, k, path):
+        dataset.DiffusionBValue = 0.0
+
+    write(tmp_path / "dicom", change, scan(), vendor="GE")
+    assert "b = 0 and 1000 in the standard's and the maker's field" in run(tmp_path)["reason"][0]
 
 
 def test_a_null_direction_of_ge_without_any_b0_is_not_guessed(tmp_path):
@@ -121,5 +149,7 @@ def test_a_file_cut_off_before_its_pixels_is_lost_data(tmp_path):
     path = tmp_path / "dicom" / "00003.dcm"
     whole = path.read_bytes()
     path.write_bytes(whole[: whole.index(b"\xe0\x7f\x10\x00")])
+    (tmp_path / "dicom" / "00005.dcm").symlink_to("not-fetched")
     report = run(tmp_path)
-    assert list(report["kind"]) == ["dwi", "damaged DICOM"] and report["result"][1] == "failed"
+    assert list(report["kind"]) == ["dwi", "damaged DICOM"]
+    assert list(report["images"]) == [3, 2] and report["result"][1] == "failed"

@@ -219,7 +219,7 @@ def _volumes(made: Made, of: Stack, said: str) -> list[Volume]:
         raise Failed(f"a volume of {sizes[0]} voxels, but {sizes[1]} by the headers: {said}")
     ends = np.array(np.meshgrid(*([0, size - 1] for size in of.shape), [1])).reshape(4, -1)
     if np.abs(np.linalg.inv(of.affine) @ image.affine @ ends - ends).max() > SHIFT:
-        raise Failed("dcm2niix's image lies elsewhere than the headers say")
+        raise Failed("dcm2niix's image lies elsewhere than the headers say: " + said)
     voxels = np.asanyarray(image.dataobj).reshape(*of.shape, -1)
     found = []
     for t in range(voxels.shape[3]):

@@ -7,9 +7,10 @@ from pydicom.dataset import Dataset
 
 Tag = tuple[int, int]
 
+GE = "GEMS_PARM_01"
 PRIVATE_B_VALUES = (
     ((0x0019, 0x0010), "SIEMENS MR HEADER", (0x0019, 0x100C)),
-    ((0x0043, 0x0010), "GEMS_PARM_01", (0x0043, 0x1039)),
+    ((0x0043, 0x0010), GE, (0x0043, 0x1039)),
     ((0x2001, 0x0010), "Philips Imaging DD 001", (0x2001, 0x1003)),
 )
 """Where vendors keep the b-value: tag of the private creator, the creator, tag of the value."""
@@ -19,6 +20,12 @@ PRIVATE_DIRECTIONS = (
     ((0x2005, 0x0010), "Philips MR Imaging DD 001", ((0x2005, 0x10B0), (0x2005, 0x10B1), (0x2005, 0x10B2))),
 )
 """Where vendors keep the direction: in one element or in three. Its axes differ by vendor."""
+FIELDS = (
+    *("DiffusionBValue", "DiffusionDirectionality", "DiffusionGradientOrientation"),
+    *(tag for creator, _, value in PRIVATE_B_VALUES for tag in (creator, value)),
+    *(tag for creator, _, values in PRIVATE_DIRECTIONS for tag in (creator, *values)),
+)
+"""All that is read here."""
 GE_FLAG = 100_000
 """GE adds a multiple of this to b-values of multi-shell protocols."""
 WEIGHTED = 50.0
@@ -26,28 +33,31 @@ WEIGHTED = 50.0
 
 
 def b_values(dataset: Dataset) -> set[float]:
-    """b-values (s/mm2) of an image or of the frames of a file, of both sources if they contradict each other."""
+    """b-values (s/mm2) of an image or of the frames of a file; both where its fields contradict each other."""
     groups = [*dataset.get("SharedFunctionalGroupsSequence", ()), *dataset.get("PerFrameFunctionalGroupsSequence", ())]
-    return {b for group in [[dataset], *([*inside(group)] for group in groups)] for b in sources(group) if b is not None}
+    return set().union(b_value([dataset]), *(b_value([*inside(group)]) for group in groups))
 
 
-def sources(places: Sequence[Dataset]) -> tuple[float | None, float | None]:
-    """The b-value of an image by the standard's field (0018,9087) and by its vendor's; None where there is none.
+def b_value(places: Sequence[Dataset]) -> set[float]:
+    """The b-value of an image: that of the standard's field (0018,9087), or its vendor's where that is missing or empty.
 
-    An empty field is none. The second is given only where it fills in for the first or says the opposite of it.
+    Empty where there is none; both where they contradict each other. GE's own is no contradiction if it is larger: it can be
+    the highest of the series, even in images of b = 0, which have no direction.
     """
     standard = next((b for place in places if (b := number(place, (0x0018, 0x9087))) is not None and b >= 0), None)
-    private = next((b for place in places if (b := _private_b(place)) is not None), None)
-    if standard is not None and (private is None or (standard < WEIGHTED) == (private < WEIGHTED)):
-        return standard, None
-    return standard, private
+    maker, private = next((found for place in places if (found := _private_b(place))), ("", None))
+    if standard is None or private is None:
+        return {b for b in (standard, private) if b is not None}
+    near = abs(standard - private) <= max(WEIGHTED, 0.1 * max(standard, private))
+    highest = maker == GE and private > standard and (standard >= WEIGHTED or not direction(places))
+    return {standard} if near or highest else {standard, private}
 
 
-def _private_b(dataset: Dataset) -> float | None:
+def _private_b(dataset: Dataset) -> tuple[str, float] | None:
     for creator, name, tag in PRIVATE_B_VALUES:
         value = number(dataset, tag)
         if value is not None and value >= 0 and name in str(dataset.get(creator)):
-            return value % GE_FLAG
+            return name, value % GE_FLAG
     return None
 
 

@@ -76,7 +76,7 @@ def import_dicom(
     sources = {one.study for one in found.series if one.kind == "dwi" and max(one.b_values) >= WEIGHTED}
     rows = [_import_one(one, out, secret, people, sources) for one in tqdm(found.series, unit="series", disable=not progress)]
     if found.damaged:
-        reason = "files of DICOM that are cut off, damaged, or without SeriesInstanceUID"
+        reason = "files that cannot be opened, or DICOM that is cut off, damaged or without SeriesInstanceUID"
         rows.append({"series": "n/a", "kind": DAMAGED, "images": len(found.damaged), "result": "failed", "reason": reason})
     if found.others:
         reason = "no readable DICOM"

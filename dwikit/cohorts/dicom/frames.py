@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 
 from dwikit.cohorts.dicom import converter
 from dwikit.cohorts.dicom.converter import Failed
-from dwikit.cohorts.dicom.diffusion import direction, inside, sources
+from dwikit.cohorts.dicom.diffusion import b_value, direction, inside
 from dwikit.cohorts.dicom.series import ADC, MAPS, TRACE, image_type
 
 BLANK = b""
@@ -90,10 +91,11 @@ def _pixels(dataset: Dataset, path: Path, work: Path) -> np.ndarray:
         if len(element.value) < bits // 8:
             raise ValueError
     elif n_frames == 1:  # read to the mark at its end
-        made, said = converter.run([path], work, "-s", "y")
-        if not made:
-            raise Failed(unread(dataset, said) or "its pixels cannot be unpacked: " + said)
-        return made[0].image.get_fdata(dtype=np.float32)[:, ::-1, 0].T[np.newaxis]
+        with tempfile.TemporaryDirectory(dir=work) as alone:
+            made, said = converter.run([path], Path(alone), "-s", "y")
+            if not made:
+                raise Failed(unread(dataset, said) or "its pixels cannot be unpacked: " + said)
+            return made[0].image.get_fdata(dtype=np.float32)[:, ::-1, 0].T[np.newaxis]
     elif not get_decoder(syntax).is_available:
         raise Failed(f"nothing here unpacks {syntax.name}: `pip install pylibjpeg[all]`, or export it without compression")
     return dataset.pixel_array.reshape(n_frames, dataset.Rows, dataset.Columns)
@@ -120,9 +122,11 @@ def _frame(places: list[Dataset], pixels: np.ndarray, index: int) -> Frame:
     corner, turned, spacing = (np.array(_first(places, name) or (), float) for name in names)
     if (len(corner), len(turned), len(spacing)) != (3, 6, 2):
         raise Failed("the position, orientation or pixel spacing of its slices is missing in the header")
-    standard, private = sources(places)
-    if standard is not None and private is not None:
-        raise Failed(f"its header contradicts itself: b = {standard:g} in the standard's field, {private:g} in the maker's")
+    found = sorted(b_value(places))
+    if len(found) > 1:
+        raise Failed(
+            f"its header contradicts itself: b = {found[0]:g} and {found[1]:g} in the standard's and the maker's field"
+        )
     words = {str(word).strip().upper() for word in _first(places, "FrameType") or ()}
     contrast = (_first(places, name) for name in ("RepetitionTime", "FlipAngle"))
     contrast = (_first(places, "EffectiveEchoTime") or _first(places, "EchoTime"), *contrast)
@@ -131,7 +135,7 @@ def _frame(places: list[Dataset], pixels: np.ndarray, index: int) -> Frame:
         turned.reshape(2, 3),
         (spacing[1], spacing[0]),
         pixels.shape[::-1],
-        private if standard is None else standard,
+        found[0] if found else None,
         direction(places),
         bool(words & {*ADC, *MAPS, *TRACE}) or _first(places, "DiffusionDirectionality") == "ISOTROPIC",
         float(_first(places, "InstanceNumber") or 0) * 1e6 + index,

@@ -18,7 +18,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 from tqdm.auto import tqdm
 
-from dwikit.cohorts.dicom.diffusion import PRIVATE_B_VALUES, b_values, number
+from dwikit.cohorts.dicom.diffusion import FIELDS, b_values, number
 from dwikit.cohorts.dicom.pseudonym import age_in_years
 
 MR_IMAGES = ("1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.4.1", "1.2.840.10008.5.1.4.1.1.4.4")
@@ -28,9 +28,9 @@ GE_PART = 0x0043, 0x102F
 HEADER = [
     *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "ImageType", "SeriesDescription"),
     *("PatientID", "IssuerOfPatientID", "PatientAge", "PatientBirthDate", "PatientSex", "StudyDate", "BurnedInAnnotation"),
-    *("NumberOfFrames", "ComplexImageComponent", "DiffusionBValue", "DiffusionDirectionality", "SequenceName"),
+    *("NumberOfFrames", "ComplexImageComponent", "SequenceName"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
-    *(tag for creator, _, value in PRIVATE_B_VALUES for tag in (creator, value)),
+    *FIELDS,
     GE_PART,
 ]
 MAPS = ("FA", "COLFA", "RA", "TENSOR", "TENSOR_B0", "EXPONENTIAL", "EADC", "IVIM")
@@ -122,8 +122,9 @@ def _header(path: Path) -> Dataset | None:
     """The header of a file of a series; None if the file is not DICOM, or a DICOMDIR.
 
     Raises:
-        Exception: of many kinds, for a damaged file.
+        Exception: of many kinds, for a file that is damaged or cannot be opened, such as a link to data not fetched.
     """
+    marked = True  # a file that cannot be opened may be one
     try:
         with open(path, "rb") as file:
             start = file.read(132)
@@ -134,7 +135,7 @@ def _header(path: Path) -> Dataset | None:
             dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=HEADER, force=True)
             at_end = not file.read(1)
     except Exception:
-        if path.is_file() and marked:
+        if marked:
             raise
         return None
     sop_class = str(dataset.get("SOPClassUID") or "")

@@ -171,7 +171,7 @@ def test_damaged_files_are_counted_and_listed_in_private(small, tmp_path, capsys
     assert f"{lost}; the others are done. {listed}" in said.err and "Mueller" not in said.out + said.err
     assert listed.stat().st_mode & 0o777 == 0o600
     report = pd.read_csv(tmp_path / "bids" / "dicom-import.tsv", sep="\t", keep_default_na=False).set_index("reason")
-    cut, who = next((row.series, row.participant_id) for row in report.itertuples() if "cut off" in row.Index)
+    cut, who = next((row.series, row.participant_id) for row in report.itertuples() if "cut off, or damaged" in row.Index)
     rows = listed.read_text().splitlines()
     assert f"{cut}\t{who}\tdwi\t{tmp_path / 'dicom' / 'Mueller'}\t00008.dcm" in rows
     assert f"n/a\tn/a\tdamaged DICOM\t{tmp_path / 'dicom' / 'Meier'}\t00004.dcm" in rows

@@ -142,6 +142,10 @@ REFUSED = {
         setting(DiffusionBValue=lambda t, k: 800.0 * bool(t)),
         "its header contradicts itself: b = 800 and 1000 in the standard's and the maker's field",
     ),
+    "colours": (
+        setting(SamplesPerPixel=lambda t, k: 3, PhotometricInterpretation=lambda t, k: "RGB"),
+        "its pixels are coloured: pictures, not measured intensities",
+    ),
     "no positions": (
         setting(ImagePositionPatient=lambda t, k: None),
         "the position, orientation or pixel spacing of its slices is missing in the header",

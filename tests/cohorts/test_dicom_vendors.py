@@ -1,5 +1,8 @@
 """Series of GE, Philips and Siemens that need care: combined images, the scanner's own trace image, mosaics."""
 
+import gzip
+from pathlib import Path
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ pytest.importorskip("dcm2niix", reason="pip install -e '.[acquire]'")
 from dwikit.cohorts.bids import find_cases  # noqa: E402
 from dwikit.preprocess.trace import read_trace  # noqa: E402
 from tests.cohorts.dicom_series import N_SLICES, assert_same, run, scan, write  # noqa: E402
-from tests.cohorts.dicom_writer import patient_directions, write_enhanced, write_mosaics  # noqa: E402
+from tests.cohorts.dicom_writer import patient_directions, write_enhanced, write_mosaics, write_series  # noqa: E402
 
 
 @pytest.mark.parametrize("flagged", [False, True])
@@ -120,12 +123,41 @@ def test_a_trace_image_within_an_enhanced_file_is_left_out(tmp_path):
     assert_same(tmp_path, image.slicer[..., :4], bvals[:4])
 
 
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_trace_image_without_b_value_is_taken_alone(n, tmp_path):
+    """Its b-value was removed; of two volumes, nobody can tell which is which."""
+    image = scan(n)[0]
+    write_series(tmp_path / "dicom", image, kind="trace", PatientID="a")
+    report = run(tmp_path)
+    assert list(report["kind"]) == ["trace"]
+    if n == 2:
+        assert list(report["reason"]) == ["the header of volume 1 has no b-value"]
+    else:
+        [case] = find_cases(tmp_path / "bids")
+        assert case.bval is None and nib.load(case.image).shape == (12, 10, N_SLICES)
+
+
 @pytest.mark.parametrize("up", [1, -1])
 def test_mosaics_come_back_equal(up, tmp_path):
     image, bvals, bvecs = scan()
     write_mosaics(tmp_path / "dicom", image, bvals, bvecs, up, PatientID="a")
     assert list(run(tmp_path)["reason"]) == ["n/a"]
     assert_same(tmp_path, image, bvals)
+
+
+def test_real_mosaics_come_back_equal(tmp_path):
+    """Two volumes of a phantom from a Siemens scanner, which nibabel brings along for its own tests."""
+    data = Path(nib.__file__).parent / "nicom" / "tests" / "data"
+    (tmp_path / "dicom").mkdir()
+    for b in (0, 1000):
+        (tmp_path / "dicom" / f"{b}").write_bytes(gzip.decompress((data / f"siemens_dwi_{b}.dcm.gz").read_bytes()))
+    assert list(run(tmp_path, person_from="study")["result"]) == ["converted"]
+    [case] = find_cases(tmp_path / "bids")
+    dataset = pydicom.dcmread(tmp_path / "dicom" / "1000")
+    assert nib.load(case.image).shape == (128, 128, 48, 2) and np.loadtxt(case.bval).tolist() == [0, 1000]
+    direction = np.array(dataset[0x0019, 0x100E].value)
+    assert np.allclose(patient_directions(nib.load(case.image).affine, np.loadtxt(case.bvec))[:, 1], direction, atol=1e-3)
+    assert np.asanyarray(nib.load(case.image).dataobj)[..., 1].sum() == dataset.pixel_array.sum()
 
 
 def test_a_mosaic_without_its_private_header_is_refused(tmp_path):

@@ -22,6 +22,11 @@ SAME_B = 0.01
 """Largest difference between two b-values that are one, relative to the larger; or 1 s/mm2."""
 SAME_CONTRAST = 0.01
 """The same for echo times, repetition times and flip angles."""
+ALONE = (
+    "one slice alone is no volume; if the series were split, as by a de-identifier that gives each file a SeriesInstanceUID "
+    "of its own, export them again with the UIDs kept"
+)
+"""Why a series of one slice is not converted."""
 LPS = np.diag([-1.0, -1.0, 1.0])
 Key = tuple[float | None, tuple[float, ...] | None]
 """b-value and direction: what the slices of a volume share."""
@@ -78,9 +83,8 @@ def stack(frames: list[Frame]) -> Stack:
     counts = [Counter(map(_key, level)) for level in levels]
     if any(count != counts[0] for count in counts):
         raise Failed(gaps([len(level) for level in levels]) or "its b-values and directions do not fill whole volumes")
-    if twins := sum(
-        n - 1 for level in levels for n in Counter((_key(one), one.digest) for one in level if one.digest).values()
-    ):
+    sharp = Counter((k, _key(one), one.digest) for k, level in enumerate(levels) for one in level if one.digest != BLANK)
+    if twins := sharp.total() - len(sharp):
         raise Failed(f"{twins} of {len(frames)} slices occur twice, as images of their own: a copy in the series")
     if len(levels) == 1:
         raise Failed(ALONE)
@@ -90,13 +94,6 @@ def stack(frames: list[Frame]) -> Stack:
         for one in level:
             place[one.digest].append(one)
     return Stack(affine, (*first.shape, len(levels)), found, counts[0], _companions(frames))
-
-
-ALONE = (
-    "one slice alone is no volume; if the series were split, as by a de-identifier that gives each file a SeriesInstanceUID "
-    "of its own, export them again with the UIDs kept"
-)
-"""Why a series of one slice is not converted."""
 
 
 def gaps(counts: list[int]) -> str:
@@ -194,7 +191,8 @@ def assemble(frames: list[Frame], of: Stack, made: list[Made], said: str) -> tup
     _check_contrast([one for one in frames if _key(one) not in of.companions], len(sources) > 1)
     if len(sources) > 1:
         kept.sort(key=lambda pair: pair[0].number)
-    bvals = np.array([_b_value(volume, key) for volume, key in kept])
+    unknown = len(kept) == 1 and kept[0][1][0] is None  # a trace image whose b-value was removed
+    bvals = None if unknown else np.array([_b_value(volume, key) for volume, key in kept])
     bvecs = np.stack([_bvec(volume) for volume, _ in kept], axis=1)
     whole = kept[0][0].made
     complete = len(sources) == 1 and len(kept) == (whole.image.shape[3] if whole.image.ndim == 4 else 1)

@@ -51,7 +51,8 @@ def convert(one: Series, target: Path) -> str:
         whole, note = check.assemble(found, of, made, said)
         stem = target.with_suffix("").with_suffix("")
         files.write_json(stem.with_suffix(".json"), plain_sidecar(whole.sidecar))
-        files.write_text(stem.with_suffix(".bval"), _row(whole.bvals))
+        if whole.bvals is not None:
+            files.write_text(stem.with_suffix(".bval"), _row(whole.bvals))
         if whole.bvecs is not None:
             files.write_text(stem.with_suffix(".bvec"), "".join(map(_row, whole.bvecs)))
         packed = gzip.compress(
@@ -73,7 +74,7 @@ def _read(one: Series, work: Path) -> list[frames.Frame]:
         except Exception:  # whatever a damaged file raises, its text may quote the file
             one.damaged.append(path)
     if one.damaged:
-        raise Failed(f"{len(one.damaged)} of {len(one.images)} files cannot be read or end too early: their pixels are cut off")
+        raise Failed(f"{len(one.damaged)} of {len(one.images)} files cannot be read or end too early: cut off, or damaged")
     return found
 
 

@@ -86,8 +86,10 @@ def _pixels(dataset: Dataset, path: Path, work: Path) -> np.ndarray:
         implicit, little = dataset.original_encoding
         dataset.file_meta.TransferSyntaxUID = PLAIN[implicit, little]
     syntax = dataset.file_meta.TransferSyntaxUID
+    if (dataset.get("SamplesPerPixel") or 1) > 1:
+        raise Failed("its pixels are coloured: pictures, not measured intensities")
     if not syntax.is_encapsulated:
-        bits = n_frames * dataset.Rows * dataset.Columns * (dataset.get("SamplesPerPixel") or 1) * dataset.BitsAllocated
+        bits = n_frames * dataset.Rows * dataset.Columns * dataset.BitsAllocated
         if len(element.value) < bits // 8:
             raise ValueError
     elif n_frames == 1:  # read to the mark at its end

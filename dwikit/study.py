@@ -24,6 +24,7 @@ from dwikit.evaluation.brought import Brought
 from dwikit.models import features as networks_of_features
 from dwikit.models import presets, registry
 from dwikit.preprocess import preprocess, require_current
+from dwikit.preprocess.losses import told as told_losses
 from dwikit.profiles import Profile, Training
 from dwikit.slices import SliceStore, build, is_made_of, read_derivatives
 from dwikit.training import pretext
@@ -48,7 +49,9 @@ def cohort(config: Profile) -> Path:
 def derivatives(config: Profile) -> Path:
     """Folder of the registered volumes, made if need be; its ``quality.tsv`` is the report."""
     out = data_folder(config) / "derivatives"
-    preprocess(cohort(config), out, workers=config.cohort.workers, settings=config.slice_settings)
+    report = preprocess(cohort(config), out, workers=config.cohort.workers, settings=config.slice_settings)
+    if lost := told_losses(report, out):
+        print(lost)
     return out
 
 

@@ -17,13 +17,15 @@ from hypothesis.extra import numpy as arrays
 from scipy.spatial.transform import Rotation
 
 from dwikit import profiles, slices
-from dwikit.cohorts.bids import Case, parse_age, read_participants
+from dwikit.cohorts import participants
+from dwikit.cohorts.bids import Case
+from dwikit.cohorts.participants import parse_age
 from dwikit.common import files
 from dwikit.common.errors import InputError
 from dwikit.common.nifti import open_image, world_affine
 from dwikit.metrics import as_images
 from dwikit.models import presets, registry
-from dwikit.preprocess import register, trace
+from dwikit.preprocess import btable, register, trace
 from dwikit.preprocess.quality import decompose
 from dwikit.reader_study import agreement, read_readings, score_readings
 from dwikit.slices import grid, histogram
@@ -158,7 +160,7 @@ def test_a_b_table_is_read_however_it_is_spaced_and_rounded(values, gaps, format
     text = "".join(word + gap for word, gap in zip(words, gaps)).rstrip(" ,\r\n\t")
     path = folder() / "a.bval"
     path.write_bytes((edges[0] + text + edges[1]).encode())
-    np.testing.assert_array_equal(trace.read_bvals(path), values)
+    np.testing.assert_array_equal(btable.read_bvals(path), values)
 
 
 @often
@@ -228,7 +230,7 @@ def test_participants_come_back_whatever_the_order_of_the_columns(who, columns, 
         rows.append([cells[name] for name in columns])
     path = folder() / "participants.tsv"
     path.write_bytes(("\r\n" if crlf else "\n").join("\t".join(row) for row in rows).encode("utf-8-sig"))
-    found = read_participants(path)
+    found = participants.read(path)
     assert {label: (None if math.isnan(age) else age, sex) for label, (age, sex) in found.items()} == {
         f"sub-{label}": values for label, values in who.items()
     }

@@ -22,6 +22,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; an error that the user can correct is printed as one message, with exit status 2."""
+    sys.stdout.reconfigure(errors="backslashreplace")  # a file name may hold bytes that are no text
     options = parser().parse_args(arguments)
     try:
         return options.action(options) or 0

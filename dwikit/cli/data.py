@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import sys
 from pathlib import Path
 
 from dwikit.slices.settings import INTERPOLATORS, SCOPES, SliceSettings
@@ -47,6 +48,7 @@ def _slice_settings(options) -> SliceSettings:
 
 def _preprocess(options) -> int:
     from dwikit.preprocess import preprocess
+    from dwikit.preprocess.losses import told
 
     report = preprocess(
         options.bids,
@@ -58,7 +60,9 @@ def _preprocess(options) -> int:
         settings=_slice_settings(options),
     )
     print(report.to_string(index=False))
-    return 0
+    if lost := told(report, options.out):
+        print(f"dwikit: {lost}", file=sys.stderr)
+    return 1 if lost else 0
 
 
 def _slices(options) -> None:

@@ -130,13 +130,41 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def as_text(text: str) -> Callable[[Path], Any]:
-    """A function that writes text (UTF-8)."""
-    return lambda partial: partial.write_text(text, encoding="utf-8")
+    """A function that writes text (UTF-8); bytes of a file name that are no UTF-8 are escaped, as JSON escapes them."""
+    return lambda partial: partial.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def as_json(value: Any) -> Callable[[Path], Any]:
     """A function that writes plain values as JSON."""
     return as_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+POINTERS = {b"annex/objects/": "`datalad get` or `git annex get`", b"version https://git-lfs.": "`git lfs pull`"}
+"""How the files begin that git-annex and Git LFS leave in place of a content, and the command that fetches it."""
+
+
+def absence(path: str | Path) -> str | None:
+    """Why the content of a file is not here, as the end of a sentence that begins with its name; None if it is here.
+
+    A clone of a DataLad dataset holds links that lead nowhere, or short files with the name of the content.
+    """
+    path = Path(path)
+    fetch = POINTERS[b"annex/objects/"]
+    if path.is_symlink() and not path.exists():
+        target = os.readlink(path)
+        how = f"Fetch it with {fetch}" if "annex" in target else f"Restore what it links to, or fetch it with {fetch}"
+        return f"is not fetched: it is a link to {target}, which is not here. {how}."
+    try:
+        if not path.is_file() or path.stat().st_size > 32_768:
+            return None
+        with open(path, "rb") as file:
+            beginning = file.read(200)
+    except OSError:
+        return None  # whoever reads it says why it cannot be opened
+    for mark, command in POINTERS.items():
+        if mark in beginning and b"\0" not in beginning:
+            return f"is not fetched: it only holds the name of its content. Fetch it with {command}."
+    return None
 
 
 def read_json(path: str | Path) -> Any:

@@ -11,10 +11,10 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from dwikit import __version__
-from dwikit.cohorts.bids import Case, find_cases
+from dwikit.cohorts.bids import Case, find_cases, left_out
 from dwikit.common import files, lock
 from dwikit.common.errors import InputError
-from dwikit.preprocess import current, derivative, identity, sheet
+from dwikit.preprocess import current, derivative, identity, losses, sheet
 from dwikit.preprocess.derivative import Settings
 from dwikit.preprocess.workers import cluster
 from dwikit.preprocess.workers.pool import run_jobs
@@ -47,8 +47,9 @@ def preprocess(
     sidecar, the transform and a histogram; `quality.tsv` and `quality.png` at the top. A scan finished with the
     same content and settings is not repeated, and one whose content has changed is. The dataset is the truth: what was made of
     a scan that is no longer in it is set aside, in a folder beside `out_dir`, and an age or sex that has changed arrives. A
-    scan that cannot be used becomes a row with status "failed" and its reason; the others continue. A second run into the same
-    folder at the same time is refused.
+    scan that cannot be used becomes a row with status "failed" and its reason; the others continue. What resembles a scan and
+    is none, or fits nobody in participants.tsv, becomes a row with status "left out", and what is left out by its type one
+    with status "skipped". A second run into the same folder at the same time is refused.
 
     Args:
         bids_dir: folder of the dataset.
@@ -64,8 +65,8 @@ def preprocess(
             machine, with the same result. All its workers must see both folders under the same path.
 
     Returns:
-        One row per scan, sorted by name: `COLUMNS`. `flags` are separated by commas (`dwikit.slices.registered.FLAGS`);
-        `used` says whether `dwikit.slices.read_derivatives` yields the scan by default.
+        One row per scan, sorted by name, then, without `only`, what was left out: `COLUMNS`. `flags` are separated by commas
+        (`dwikit.slices.registered.FLAGS`); `used` says whether `dwikit.slices.read_derivatives` yields the scan by default.
 
     Raises:
         InputError: a setting is impossible, there is no scan, two subjects have the same voxels, the cluster cannot do the
@@ -109,11 +110,12 @@ def preprocess(
         failed = {name for name, result in results.items() if result.get("status") == "failed"}
         current.set_aside_others(out, (valid | set(results)) - failed, set(kept))
         results = {name: found for name, found in kept.items() if found and grid_of(found) == method[-2:]} | results
-        report = pd.DataFrame([_row(case, results[case.name]) for case in cases if case.name in results], columns=COLUMNS)
+        rows = [_row(case, results[case.name]) for case in cases if case.name in results]
+        report = pd.DataFrame(rows + losses.rows(left_out(raw, cases)), columns=COLUMNS)
         _write_report(report, cases, out, method, redraw=bool(todo))
         done = {name: result for name, result in results.items() if name not in failed}
         refuse_twins({name: (result["Subject"], result["Voxels"]) for name, result in done.items()}, out)
-        return report[report["case"].isin([case.name for case in chosen])].reset_index(drop=True)
+        return report if only is None else report[report["case"].isin([case.name for case in chosen])].reset_index(drop=True)
 
 
 def _if_made_with(settings: Settings, sidecar: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -213,4 +215,5 @@ def _write_report(report: pd.DataFrame, cases: list[Case], out: Path, settings: 
     files.write_text(out / "quality.tsv", text)
     done = set(report.loc[report["status"] == "done", "case"])
     images = {case.name: derivative.outputs(case, out).image for case in cases if case.name in done}
-    sheet.draw_sheet(report, images, out / "quality.png", settings.image_size, settings.fov_mm)
+    scans = report[report["case"].isin([case.name for case in cases])]
+    sheet.draw_sheet(scans, images, out / "quality.png", settings.image_size, settings.fov_mm)

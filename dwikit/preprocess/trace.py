@@ -1,17 +1,18 @@
 """Trace-weighted image of one scan: what a scanner would show as its DWI, whatever the file holds."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import nibabel as nib
 import numpy as np
 
 from dwikit.cohorts.bids import Case
+from dwikit.cohorts.names import split_name
+from dwikit.common.errors import InputError
 from dwikit.common.nifti import Refused, open_image, volumes, world_affine
-
-SHELL_WIDTH = 100.0
-"""s/mm2: b-values this close to the chosen one are its shell; scanners report 985 or 1005 for 1000."""
+from dwikit.preprocess.btable import SHELL_WIDTH, WEIGHTED, read_b_values, tables_beside, told_b_value
 
 
 class Trace(NamedTuple):
@@ -35,7 +36,8 @@ class Trace(NamedTuple):
 def read_trace(case: Case, b_value: float = 1000.0, tolerance: float = 600.0) -> Trace:
     """Reads a scan as its trace-weighted image: the geometric mean over the directions of one shell.
 
-    The shell is the one nearest to `b_value`. A 3-D image without b-values is taken as a trace image.
+    The shell is the one nearest to `b_value`. A single image without b-values is a trace image if it is called so
+    (`_trace`) or if its sidecar gives a b-value; a `_dwi` may as well be a b = 0, and is refused.
 
     Args:
         case: from `find_cases`.
@@ -47,51 +49,49 @@ def read_trace(case: Case, b_value: float = 1000.0, tolerance: float = 600.0) ->
     """
     image = open_image(case.image)
     affine = world_affine(image.header, case.image)
-    n_volumes = image.shape[3] if image.ndim == 4 else 1
     if case.bval is None:
-        if n_volumes > 1:
-            raise Refused(
-                f"{case.image} holds {n_volumes} volumes but has no b-values. Put its .bval file beside it"
-                " (dcm2niix writes one), or provide a 3-D trace image."
-            )
-        return Trace(_checked(next(volumes(image, case.image)), case.image), affine, math.nan, 1, ())
-    bvals = read_bvals(case.bval)
-    if len(bvals) != n_volumes:
-        raise Refused(
-            f"{case.bval} lists {len(bvals)} b-values, but {case.image} holds {n_volumes} volumes. Convert the series"
-            " again, or provide the table that belongs to it."
-        )
-    shell = select_shell(bvals, b_value, tolerance, case.bval)
+        return _single(case, image, affine, b_value, tolerance)
+    bvals, source = read_b_values(case, image.shape[3] if image.ndim == 4 else 1)
+    shell = select_shell(bvals, b_value, tolerance, source)
     mean = geometric_mean(volumes(image, case.image), shell)
     found = tuple(sorted({round(value) for value in bvals.tolist()}))
     return Trace(_checked(mean, case.image), affine, float(bvals[shell].mean()), int(shell.sum()), found)
 
 
-def read_bvals(path: Path) -> np.ndarray:
-    """b-values (N,) of a .bval file, s/mm2, separated by blanks, tabs, commas or new lines.
+def _single(case: Case, image: nib.Nifti1Image, affine: np.ndarray, b_value: float, tolerance: float) -> Trace:
+    """A trace image without a table."""
+    if image.ndim == 4:
+        raise Refused(
+            f"{case.image} holds {image.shape[3]} volumes but has no b-values. Put its .bval file beside it"
+            f" (dcm2niix writes one), or provide a 3-D trace image.{tables_beside(case.image)}"
+        )
+    told = told_b_value(case)
+    if math.isnan(told) and split_name(case.image.name)[1] != "trace":
+        raise Refused(
+            f"{case.image} is a single image without b-value: it may be a b = 0 or a trace image. Put its .bval file beside"
+            f" it, or call it _trace if it is one.{tables_beside(case.image)}"
+        )
+    if not math.isnan(told):
+        select_shell(np.array([told]), b_value, tolerance, case.sidecar)
+    found = () if math.isnan(told) else (round(told),)
+    return Trace(_checked(next(volumes(image, case.image)), case.image), affine, told, 1, found)
+
+
+def first_trace(cases: Iterable[Case], b_value: float = 1000.0, tolerance: float = 600.0) -> tuple[Case, Trace]:
+    """The first scan that can be used, and its trace-weighted image; says why those before it cannot.
 
     Raises:
-        InputError: not a list of numbers >= 0.
+        InputError: none can be used.
     """
-    text = path.read_text(encoding="utf-8-sig", errors="replace").replace(",", " ")
-    try:
-        bvals = np.array([_number(word) for word in text.split()])
-    except ValueError as error:
-        raise Refused(f"{path} is not a list of numbers ({error}). Write one b-value per volume, in s/mm2.") from error
-    if not len(bvals) or not np.isfinite(bvals).all() or bvals.min() < 0:
-        raise Refused(f"{path} must hold one b-value >= 0 per volume, in s/mm2; it holds {text.strip()[:80]!r}.")
-    return bvals
+    for case in cases:
+        try:
+            return case, read_trace(case, b_value, tolerance)
+        except InputError as error:
+            print(f"{case.name} cannot be used: {error}")
+    raise InputError("No scan of the data set can be used. The lines above say why.")
 
 
-def _number(word: str) -> float:
-    """A number as written in tables; Python would also accept 1_000."""
-    try:
-        return float(word.replace("_", "?"))
-    except ValueError:
-        raise ValueError(f"could not convert string to float: {word[:80]!r}") from None
-
-
-def select_shell(bvals: np.ndarray, b_value: float, tolerance: float, path: Path) -> np.ndarray:
+def select_shell(bvals: np.ndarray, b_value: float, tolerance: float, source: str | Path) -> np.ndarray:
     """Which volumes (N,) bool make up the shell nearest to `b_value`; of two equally near ones, the lower.
 
     Volumes below b = 50 never count: without diffusion weighting there is no trace.
@@ -99,16 +99,16 @@ def select_shell(bvals: np.ndarray, b_value: float, tolerance: float, path: Path
     Raises:
         InputError: no volume within `tolerance`; the message lists the b-values found.
     """
-    weighted = bvals[bvals >= 50]
+    weighted = bvals[bvals >= WEIGHTED]
     nearest = min(weighted, key=lambda b: (abs(b - b_value), b), default=math.nan)
     if not abs(nearest - b_value) <= tolerance:
         found = ", ".join(f"{value}" for value in sorted({round(b) for b in bvals.tolist()}))
         raise Refused(
-            f"{path} has no volume within {tolerance:g} of b = {b_value:g} s/mm2; its b-values are {found}. Leave the"
+            f"{source} has no volume within {tolerance:g} of b = {b_value:g} s/mm2; its b-values are {found}. Leave the"
             " scan out, or set b_value and tolerance (for the command line: --tolerance) to accept another contrast.",
             flag="b_value",
         )
-    return (np.abs(bvals - nearest) <= SHELL_WIDTH) & (bvals >= 50)
+    return (np.abs(bvals - nearest) <= SHELL_WIDTH) & (bvals >= WEIGHTED)
 
 
 def geometric_mean(volumes: Iterator[np.ndarray], chosen: np.ndarray) -> np.ndarray:

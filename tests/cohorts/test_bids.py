@@ -5,7 +5,8 @@ import shutil
 
 import pytest
 
-from dwikit.cohorts.bids import find_cases, parse_age, parse_sex
+from dwikit.cohorts.bids import find_cases
+from dwikit.cohorts.participants import parse_age, parse_sex
 from dwikit.common.errors import InputError
 
 

@@ -247,7 +247,7 @@ def small_cohort(folder: Path, n: int) -> Path:
         step = max(1, data.shape[0] // 96)
         affine[:3, 3] += number
         affine[:3, :2] *= step
-        path = folder / f"sub-{number:02d}/dwi/sub-{number:02d}_dwi.nii.gz"
+        path = folder / f"sub-{number:02d}/dwi/sub-{number:02d}_trace.nii.gz"
         path.parent.mkdir(parents=True)
         nib.save(nib.Nifti1Image(data[::step, ::step], affine), path)
     return folder

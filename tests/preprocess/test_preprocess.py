@@ -64,8 +64,8 @@ def test_histograms_survive_a_file(tmp_path):
 def write(tmp_path):
     """Writes a case and returns it."""
 
-    def write(data, bvals=None, affine=None, header=None):
-        image = tmp_path / "sub-a_dwi.nii.gz"
+    def write(data, bvals=None, affine=None, header=None, suffix="dwi"):
+        image = tmp_path / f"sub-a_{suffix}.nii.gz"
         affine = np.diag([3.0, 3.0, 3.0, 1.0]) if affine is None else affine
         nib.save(nib.Nifti1Image(data, affine, header), image)
         bval = None
@@ -104,10 +104,10 @@ def test_nearest_shell(bvals, wanted, tmp_path):
 
 
 def test_three_axes_without_table_are_a_trace_image(write):
-    trace = read_trace(write(volumes(5)))
+    trace = read_trace(write(volumes(5), suffix="trace"))
     np.testing.assert_allclose(trace.image, volumes(5), rtol=1e-6)
     assert math.isnan(trace.b_value) and trace.n_directions == 1
-    single = read_trace(write(volumes(5)[..., None]))
+    single = read_trace(write(volumes(5)[..., None], suffix="trace"))
     assert single.image.shape == (10, 11, 12)
 
 
@@ -118,7 +118,7 @@ def test_a_missing_bvec_is_fine(write):
 
 def test_a_corrupt_qform_with_a_valid_sform_is_read(write):
     affine = np.array([[-3.0, 0, 0, 90], [0, 3, 0, -90], [0, 0, 3, -60], [0, 0, 0, 1]])
-    case = write(volumes(5), affine=affine)
+    case = write(volumes(5), affine=affine, suffix="trace")
     raw = bytearray(gzip.decompress(case.image.read_bytes()))
     raw[252:254] = (1).to_bytes(2, "little")  # qform_code
     raw[256:268] = np.array([0.9, 0.9, 0.9], "<f4").tobytes()  # quaternion: longer than 1
@@ -183,8 +183,8 @@ def test_nan_or_infinity_in_any_volume(write, value):
 
 
 def test_an_image_of_zeros(write):
-    with pytest.raises(InputError, match=r"sub-a_dwi.nii.gz is empty: every voxel is zero. Export") as caught:
-        read_trace(write(volumes(0.0)))
+    with pytest.raises(InputError, match=r"sub-a_trace.nii.gz is empty: every voxel is zero. Export") as caught:
+        read_trace(write(volumes(0.0), suffix="trace"))
     assert caught.value.flag == "empty"
 
 
@@ -448,7 +448,7 @@ def test_a_killed_run_continues_to_the_same_bytes(cohort, tmp_path):
         data = np.asarray(image.dataobj[..., 1:2], np.float32)
         step = max(1, data.shape[0] // 96)  # a quarter of the voxels will do
         affine[:3, :2] *= step
-        nib.save(nib.Nifti1Image(data[::step, ::step], affine), folder / f"sub-{number:02d}_dwi.nii.gz")
+        nib.save(nib.Nifti1Image(data[::step, ::step], affine), folder / f"sub-{number:02d}_trace.nii.gz")
     undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
     preprocess(raw, undisturbed, workers=2, progress=False)
 

@@ -40,7 +40,7 @@ def raw(folder):
         affine = image.affine.copy()
         affine[:3, 3] += number
         affine[:3, :2] *= step
-        path = folder / f"bids/sub-{number:02d}/dwi/sub-{number:02d}_dwi.nii.gz"
+        path = folder / f"bids/sub-{number:02d}/dwi/sub-{number:02d}_trace.nii.gz"
         path.parent.mkdir(parents=True)
         nib.save(nib.Nifti1Image(data * (number < N_CASES), affine), path)
     return folder / "bids"

@@ -13,7 +13,8 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 import dwikit
-from dwikit.cohorts.bids import generated_by, read_participants
+from dwikit.cohorts import participants
+from dwikit.cohorts.bids import generated_by
 from dwikit.cohorts.dicom import pseudonym
 from dwikit.cohorts.dicom.check import ALONE
 from dwikit.cohorts.dicom.convert import convert
@@ -190,7 +191,7 @@ def _claim(out: Path, fingerprint: str) -> None:
 def _write_participants(out: Path, people: People, found: list[Series]) -> None:
     """participants.tsv of the subjects that are there; of several studies, the age at the first."""
     path = out / "participants.tsv"
-    known = {label: (None if np.isnan(age) else age, sex) for label, (age, sex) in read_participants(path).items()}
+    known = {label: (None if np.isnan(age) else age, sex) for label, (age, sex) in participants.read(path).items()}
     for one in found:
         if people.refusal(one):
             continue

@@ -50,6 +50,9 @@ def work(job: dict[str, Any]) -> dict[str, Any]:
         registered, sidecar = derivative.compute(case, settings)
     except InputError as error:
         return {"status": "failed", "message": str(error), "flag": getattr(error, "flag", "")}
+    except MemoryError:
+        message = f"{case.image} needs more memory than there is. Use fewer workers, or leave the scan out."
+        return {"status": "failed", "message": message, "flag": ""}
     except Exception as error:  # one broken scan must not end the others
         traceback.print_exc()
         message = f"{case.image}: {type(error).__name__}: {error}. Leave the scan out, and please report this."

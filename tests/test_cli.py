@@ -83,6 +83,22 @@ def test_cohort_preprocess_slices_from_the_command_line(tmp_path, capsys):
     assert "nothing" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("statuses", "code", "words"),
+    [
+        (["done", "skipped"], 0, ""),
+        (["done", "failed"], 1, "registered: 1; failed: 1; left out: 0"),
+        (["done", "left out", "skipped"], 1, "registered: 1; failed: 0; left out: 1"),
+    ],
+)
+def test_lost_data_are_in_the_exit_status(monkeypatch, capsys, statuses, code, words):
+    report = pd.DataFrame({"case": [f"sub-M\udcfc-{status}" for status in statuses], "status": statuses})
+    monkeypatch.setattr("dwikit.preprocess.preprocess", lambda *_, **__: report)
+    assert cli.main(["preprocess", "bids", "out"]) == code
+    said = capsys.readouterr()
+    assert words in said.err and ("quality.tsv" in said.err) == bool(code) and "sub-M\\udcfc-done" in said.out
+
+
 def test_committed_notebooks_are_cleaned(small_notebook, tmp_path, monkeypatch):
     monkeypatch.setenv("DWIKIT_RUNS", str(tmp_path / "runs"))
     path = small_notebook("import sys\nprint('out')\nprint('noise', file=sys.stderr)")
@@ -128,7 +144,9 @@ def test_help_loads_nothing_that_is_slow(command):
 
 def test_preprocess_and_slices_take_the_settings_of_the_image_size_unless_told_otherwise(monkeypatch):
     asked = {}
-    monkeypatch.setattr("dwikit.preprocess.preprocess", lambda *_, **options: asked.update(options) or pd.DataFrame())
+    monkeypatch.setattr(
+        "dwikit.preprocess.preprocess", lambda *_, **options: asked.update(options) or pd.DataFrame({"status": []})
+    )
     assert cli.main(["preprocess", "bids", "out", "--image-size", "64", "--fov-mm", "220"]) == 0
     assert asked["settings"] == replace(SliceSettings.for_size(64), fov_mm=220)
     settings = []

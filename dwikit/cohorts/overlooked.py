@@ -31,7 +31,7 @@ def overlooked(root: Path, taken: set[Path]) -> list[LeftOut]:
         else:
             lost.append(LeftOut(name, f"{name} is left out: {printable(reason)}.", True))
     by_type = [
-        LeftOut(reason.partition(":")[0], f"{len(names)} files {reason}: {', '.join(names)}.", False)
+        LeftOut(reason.partition(":")[0], f"{reason} ({len(names)}): {', '.join(names)}.", False)
         for reason, names in sorted(types.items())
     ]
     return sorted(lost) + by_type

@@ -61,9 +61,12 @@ def doubts(path: Path, subjects: set[str], folders: Iterable[str]) -> list[LeftO
     if nobody:
         near = {_key(label): label for label in without}
         named = [f"{label} (is it {near[_key(label)]}?)" if _key(label) in near else label for label in nobody]
-        add(f"{len(nobody)} ids have no folder here: {', '.join(named)}. Write each id as its folder is called", bool(without))
+        add(
+            f"ids without a folder here ({len(nobody)}): {', '.join(named)}. Write each id as its folder is called",
+            bool(without),
+        )
     if without:
-        add(f"{len(without)} people have no row, so no age or sex: {', '.join(without)}", bool(nobody))
+        add(f"people without a row, so without age and sex ({len(without)}): {', '.join(without)}", bool(nobody))
     if long := [label for label, row in rows.items() if len(row) > len(table.titles)]:
         add(f"rows with more cells than columns, whose age and sex are not used: {', '.join(long)}. Correct their tabs")
     for kind, known in (("age", lambda text: not math.isnan(parse_age(text))), ("sex", lambda text: parse_sex(text))):
@@ -75,7 +78,7 @@ def doubts(path: Path, subjects: set[str], folders: Iterable[str]) -> list[LeftO
         unread = [f"{label} {text!r}" for label, text in texts.items() if not known(text) and not _unknown(text, kind)]
         if unread:
             hint = "years up to 130, such as 38 or 38.5" if kind == "age" else "F, M or n/a"
-            add(f"{len(unread)} values of {kind} cannot be read: {', '.join(unread)}. Write {hint}")
+            add(f"values of {kind} that cannot be read ({len(unread)}): {', '.join(unread)}. Write {hint}")
     return found
 
 

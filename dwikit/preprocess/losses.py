@@ -36,7 +36,5 @@ def told(report: pd.DataFrame, out: Path) -> str:
     if not any(counts.values()):
         return ""
     done = int((report["status"] == "done").sum())
-    return (
-        f"{counts['failed']} scans failed and {counts['left out']} entries of the data set were left out; {done} scans are"
-        f" registered. {out / 'quality.tsv'} names each with its reason."
-    )
+    told = "; ".join(f"{status}: {count}" for status, count in counts.items())
+    return f"registered: {done}; {told}. {out / 'quality.tsv'} names each with its reason."

@@ -12,7 +12,7 @@ from dwikit.cohorts.bids import Case
 from dwikit.cohorts.names import split_name
 from dwikit.common.errors import InputError
 from dwikit.common.nifti import Refused, open_image, volumes, world_affine
-from dwikit.preprocess.btable import SHELL_WIDTH, WEIGHTED, read_b_values, tables_beside, told_b_value
+from dwikit.preprocess.btable import SHELL_WIDTH, WEIGHTED, read_b_values, read_bvals, tables_beside, told_b_value
 
 
 class Trace(NamedTuple):
@@ -89,6 +89,20 @@ def first_trace(cases: Iterable[Case], b_value: float = 1000.0, tolerance: float
         except InputError as error:
             print(f"{case.name} cannot be used: {error}")
     raise InputError("No scan of the data set can be used. The lines above say why.")
+
+
+def name_volumes(case: Case, trace: Trace) -> dict[str, int]:
+    """Volumes of a series worth showing beside its trace image: name to number; none for a single image.
+
+    They are the first with the lowest b-value and the first two of the shell that the trace image was made from.
+    """
+    bvals = read_b_values(case, read_bvals(case.bval).size)[0] if case.bval else np.empty(0)
+    if bvals.size < 2:
+        return {}
+    shell = np.flatnonzero(select_shell(bvals, trace.b_value, SHELL_WIDTH, case.bval))[:2]
+    lowest = int(np.argmin(bvals))
+    plain = {} if lowest in shell else {f"b = {bvals[lowest]:.0f}": lowest}
+    return plain | {f"b = {bvals[number]:.0f}, volume {number}": int(number) for number in shell}
 
 
 def select_shell(bvals: np.ndarray, b_value: float, tolerance: float, source: str | Path) -> np.ndarray:

@@ -95,8 +95,11 @@ def test_files_left_out_by_their_type_are_counted_and_nothing_is_lost(dataset):
     assert names == ["sub-01", "sub-02"]
     assert not any(one.lost for one in found.values())
     assert set(found) == {"_ADC", "_sbref", "_trace", "part-phase"}
-    assert found["_sbref"].reason.startswith("2 files _sbref") and "sub-02/dwi/sub-02_sbref.nii.gz" in found["_sbref"].reason
-    assert found["part-phase"].reason.startswith("2 files")
+    assert (
+        found["_sbref"].reason.startswith("_sbref: neither a series (_dwi) nor a trace image (_trace) (2): ")
+        and "sub-02/dwi/sub-02_sbref.nii.gz" in found["_sbref"].reason
+    )
+    assert found["part-phase"].reason.startswith("part-phase: no magnitude image (2): ")
 
 
 def test_people_whose_folder_was_not_fetched(dataset):
@@ -138,13 +141,13 @@ def doubts(root, table, encoding="utf-8"):
 @pytest.mark.parametrize(
     ("table", "reason", "lost"),
     [
-        ("participant_id\tage\n1\t38\n", r"1 ids have no folder here: sub-1 \(is it sub-01\?\)", True),
+        ("participant_id\tage\n1\t38\n", r"ids without a folder here \(1\): sub-1 \(is it sub-01\?\)", True),
         ("participant_id\tage\nsub_01\t38\n", r"sub-sub_01 \(is it sub-01\?\)", True),
-        ("participant_id\tage\nsub-01\t38\nsub-99\t40\n", "1 ids have no folder here: sub-99. Write", False),
-        ("participant_id\tage\nsub-01\tyoung\n", "1 values of age cannot be read: sub-01 'young'. Write years", True),
+        ("participant_id\tage\nsub-01\t38\nsub-99\t40\n", r"ids without a folder here \(1\): sub-99. Write", False),
+        ("participant_id\tage\nsub-01\tyoung\n", r"values of age that cannot be read \(1\): sub-01 'young'. Write years", True),
         ("participant_id\tage\nsub-01\t1970\n", "sub-01 '1970'", True),
         ("participant_id\tage\nsub-01\t038Y\n", "sub-01 '038Y'", True),
-        ("participant_id\tsex\nsub-01\t2\n", "1 values of sex cannot be read: sub-01 '2'. Write F, M", True),
+        ("participant_id\tsex\nsub-01\t2\n", r"values of sex that cannot be read \(1\): sub-01 '2'. Write F, M", True),
         ("participant_id\tAge (years)\nsub-01\t38\n", r"no column is called age, but there is 'age \(years\)'", True),
         ("participant_id\tage_at_scan\nsub-01\t38\n", "there is 'age_at_scan'", True),
         ("participant_id\tsite\tage\nsub-01\tx\ty\t38\n", "more cells than columns.*not used: sub-01", True),
@@ -161,7 +164,7 @@ def test_what_fits_nobody_is_named(dataset, table, reason, lost):
 def test_people_without_a_row_are_lost_only_if_rows_fit_nobody(dataset):
     series(dataset, "sub-02", "sub-02/dwi")
     assert doubts(dataset, "participant_id\tage\nsub-01\t38\n") == [
-        ("participants.tsv: 1 people have no row, so no age or sex: sub-02.", False)
+        ("participants.tsv: people without a row, so without age and sex (1): sub-02.", False)
     ]
     assert [lost for _, lost in doubts(dataset, "participant_id\tage\nsub-01\t38\n2\t40\n")] == [True, True]
 

@@ -22,6 +22,7 @@ from dwikit.cohorts import phantom
 from dwikit.cohorts.bids import Case
 from dwikit.common.errors import InputError
 from dwikit.preprocess import preprocess
+from dwikit.preprocess.losses import told
 from dwikit.preprocess.quality import decompose
 from dwikit.preprocess.register import read_transform, write_transform
 from dwikit.preprocess.template import load_template
@@ -161,7 +162,7 @@ def zero_determinant(case):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (broken_gzip, "sub-a_dwi.nii.gz cannot be read as NIfTI.*copy it again"),
+        (broken_gzip, "sub-a_dwi.nii.gz cannot be read as NIfTI.*Copy it again"),
         (no_nifti, "sub-a_dwi.nii.gz cannot be read as NIfTI.*convert it again"),
         (zero_determinant, "sub-a_dwi.nii.gz has no usable orientation.*determinant 0.*Convert it again"),
         (no_orientation, "sub-a_dwi.nii.gz has no usable orientation.*neither sform nor qform.*Convert it"),
@@ -380,7 +381,20 @@ def test_bad_cases_are_reported_and_the_rest_goes_on(cohort, tmp_path):
     (raw / "sub-half/dwi").mkdir(parents=True)
     nib.save(nib.Nifti1Image(top, affine), raw / "sub-half/dwi/sub-half_dwi.nii.gz")
     (raw / "sub-half/dwi/sub-half_dwi.bval").write_text("0 1000 1000 1000")
+    shutil.copytree(cohort / "sub-0001", raw / "sub-near")
+    (raw / "sub-near/dwi/sub-0001_dwi.nii.gz").rename(raw / "sub-near/dwi/sub-near_DWI.nii.gz")
+    old = os.fsencode(raw) + b"/sub-M\xfcller"  # the bytes of an archive that is no UTF-8
+    shutil.copytree(os.fsencode(cohort) + b"/sub-0001", old)
+    (raw / "sub-0001/dwi/sub-0001_sbref.nii.gz").write_bytes(good.read_bytes())
+    (raw / "participants.tsv").write_text("participant_id\tage\n1\t38\n")
     report = preprocess(raw, tmp_path / "out", workers=2, progress=False).set_index("case")
+    left = {"sub-near/dwi/sub-near_DWI.nii.gz", "sub-M\\udcfcller/dwi/sub-0001_dwi.nii.gz", "participants.tsv"}
+    assert set(report.index[report["status"] == "left out"]) >= left
+    assert report.index[report["status"] == "skipped"].tolist() == ["_sbref"] and not report.loc["_sbref", "used"]
+    assert "'DWI', not in _dwi" in report.loc["sub-near/dwi/sub-near_DWI.nii.gz", "message"]
+    written = pd.read_csv(tmp_path / "out/quality.tsv", sep="\t", keep_default_na=False)
+    assert written["case"].tolist() == report.index.tolist()
+    assert told(report, tmp_path).startswith("registered: 2; failed: 4; left out: ")
     assert report.loc["sub-0001", "status"] == "done" and report.loc["sub-0001", "flags"] == ""
     for label, (_, _, message) in bad.items():
         row = report.loc[f"sub-{label}"]

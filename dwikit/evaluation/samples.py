@@ -13,7 +13,10 @@ from dwikit.metrics.images import opencv
 from dwikit.slices import to_uint8
 
 NIFTI = (".nii", ".nii.gz")
-OTHER_PICTURES = (".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp")
+OTHER_PICTURES = (
+    ".jpg", ".jpeg", ".jfif", ".jp2", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".avif", ".heic", ".pgm", ".pnm", ".dcm",
+    ".mgz", ".bz2",
+)  # fmt: skip
 """Not read: JPEG and WebP change how sharp an image is; the others can hold pages, alpha and bit depths that would be lost."""
 PNG_BEGINNING = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR"
 BLOCK = 256
@@ -32,6 +35,7 @@ def read(path: str | Path) -> np.ndarray:
             differ, or values outside the range.
     """
     path = Path(path)
+    _require(path)
     if not path.exists():
         raise InputError(f"There are no samples at {path}.")
     if path.is_dir():
@@ -43,6 +47,11 @@ def read(path: str | Path) -> np.ndarray:
     else:
         raise InputError(f"{path} is none of .npy, .npz, .nii, .nii.gz, or a folder of PNG or NIfTI files.")
     return _uint8(metrics.as_images(images, str(path)))
+
+
+def _require(path: Path) -> None:
+    if reason := files.absence(path):
+        raise InputError(f"{path} {reason}")
 
 
 def _uint8(images: np.ndarray) -> np.ndarray:
@@ -72,7 +81,8 @@ def _of_objects(error: Exception) -> bool:
 
 
 def _folder(path: Path) -> np.ndarray:
-    there = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
+    entries = sorted(file for file in path.iterdir() if not file.name.startswith("."))
+    there = [file for file in entries if not file.is_dir()]
     png = [file for file in there if file.suffix.lower() == ".png"]
     nifti = [file for file in there if file.name.lower().endswith(NIFTI)]
     if others := [file for file in there if file.suffix.lower() in OTHER_PICTURES]:
@@ -80,6 +90,11 @@ def _folder(path: Path) -> np.ndarray:
             f"{others[0]} is neither PNG nor NIfTI, and other pictures are not read: JPEG and WebP change how sharp an image "
             "is, and TIFF, BMP and GIF can hold pages, transparency and depths that would be lost. Write 8-bit grey PNG."
         )
+    for file in (*png, *nifti):
+        _require(file)
+    inside = [one for folder in entries if folder.is_dir() for one in folder.iterdir()]
+    if deeper := sorted(file for file in inside if file.name.lower().endswith((".png", *NIFTI))):
+        raise InputError(f"{deeper[0]} lies in a folder of {path}, which is not searched. Put all images into one folder.")
     if bool(png) == bool(nifti):
         found = "both PNG and NIfTI files" if png else "neither PNG nor NIfTI files"
         raise InputError(f"{path} holds {found}; give a folder with one kind.")

@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 
 from dwikit import __version__
 from dwikit.cohorts.bids import Case, find_cases, left_out
+from dwikit.cohorts.names import printable
 from dwikit.common import files, lock
 from dwikit.common.errors import InputError
 from dwikit.preprocess import current, derivative, identity, losses, sheet
@@ -194,7 +195,7 @@ def _row(case: Case, result: dict[str, Any]) -> dict[str, Any]:
     """Row of the report from a sidecar, or from the answer of a worker that failed."""
     row = {"case": case.name, "subject": case.subject, "session": case.session, "age": case.age, "sex": case.sex}
     if result.get("status") == "failed":
-        return row | {"status": "failed", "flags": result["flag"], "used": False, "message": result["message"]}
+        return row | {"status": "failed", "flags": result["flag"], "used": False, "message": printable(result["message"])}
     return row | {
         "status": "done",
         "flags": ",".join(result["Flags"]),

@@ -49,7 +49,9 @@ def draw_sheet(report: pd.DataFrame, images: dict[str, Path], path: Path, image_
     axes.axis("off")
     for number, row in enumerate(shown.itertuples()):
         top = share * (1 - (number + 0.12) / len(strips))
-        figure.text(0.005, top, label(row), color="white" if not row.flags else "orange", fontsize=7, va="top")
+        figure.text(
+            0.005, top, label(row), color="white" if not row.flags else "orange", fontsize=7, va="top", parse_math=False
+        )
     title = f"{len(shown)} of {len(report)} cases; outline: brain of the template; the patient's right is on the left"
     figure.text(0.005, 1 - 0.15 / figure.get_figheight(), title, color="white", fontsize=8, va="center")
     files.write(path, lambda partial: figure.savefig(partial, format="png", metadata={"Software": None}))

@@ -126,6 +126,28 @@ def test_a_bad_file_is_one_message(name, tmp_path, store_folder, capsys):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("b.png", "../.git/annex/objects/x.png", "b.png is not fetched: it is a link to .*datalad get"),
+        ("b.png", b"/annex/objects/MD5E-s120--0d.png\n", "b.png is not fetched: it only holds the name.*datalad get"),
+        ("b.jp2", b"", "b.jp2 is neither PNG nor NIfTI"),
+        ("b.dcm", b"", "b.dcm is neither PNG nor NIfTI"),
+        ("b.nii.bz2", b"", "b.nii.bz2 is neither PNG nor NIfTI"),
+        ("more/b.png", b"", "more/b.png lies in a folder of .*, which is not searched"),
+    ],
+)
+def test_no_image_of_a_folder_is_passed_over(tmp_path, name, content, message):
+    Image.new("L", (32, 32), 9).save(tmp_path / "a.png")
+    (tmp_path / "notes.txt").write_text("how they were made")
+    assert samples.read(tmp_path).shape == (1, 32, 32)
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.symlink_to(content) if isinstance(content, str) else path.write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        samples.read(tmp_path)
+
+
 def test_a_pickle_is_never_opened(tmp_path):
     np.save(tmp_path / "trap.npy", np.array([Trap(tmp_path / "sprung")], object), allow_pickle=True)
     with pytest.raises(InputError, match="could run code"):

@@ -4,14 +4,17 @@ import gzip
 import json
 import os
 import re
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
 
 from dwikit.cohorts.bids import find_cases
 from dwikit.common import files
 from dwikit.common.errors import InputError
+from dwikit.preprocess import preprocess
 from dwikit.preprocess.trace import first_trace, name_volumes, read_trace
 
 RAMP = np.linspace(1, 2, 10 * 11 * 12, dtype=np.float32).reshape(10, 11, 12)
@@ -135,6 +138,19 @@ def test_a_table_under_another_name_is_pointed_out(put):
     (case.image.parent / "sub-01_dwi.bval").mkdir()
     with pytest.raises(InputError, match=r"no b-values.*lies sub-01_dwi.bval \(a folder\), sub-01_dwi.bvals; its table must"):
         read_trace(case)
+
+
+def test_folders_whose_names_are_no_text_end_in_the_report(put, tmp_path):
+    """The bytes of an archive that is no UTF-8, and what matplotlib takes for a formula, above the data set."""
+    put()
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/M\xfcller $x_1_$"))
+    folder.mkdir()
+    (tmp_path / "sub-01").rename(folder / "sub-01")
+    report = preprocess(folder, folder / "out", workers=1, progress=False)
+    written = pd.read_csv(folder / "out/quality.tsv", sep="\t", keep_default_na=False)
+    assert report["status"].tolist() == ["failed"] and written["message"].tolist() == report["message"].tolist()
+    assert r"M\udcfcller $x_1_$/sub-01" in report["message"][0] and "no b-values" in report["message"][0]
+    assert (folder / "out/quality.png").is_file()
 
 
 # ==== Directions ====

@@ -17,6 +17,7 @@ import keras
 from keras import ops
 
 from dwikit.backend import distribution
+from dwikit.common.errors import InputError
 
 BACKEND = keras.backend.backend()
 
@@ -50,6 +51,33 @@ class OptimizerGroup:
 def trainer_optimizer(optimizers: Sequence[keras.optimizers.Optimizer]) -> OptimizerGroup | None:
     """``model.optimizer`` as the current backend's trainer needs it."""
     return OptimizerGroup(optimizers) if BACKEND == "jax" else None
+
+
+class EveryStep(keras.callbacks.Callback):
+    """Counts the steps of every epoch by what they logged, and refuses an epoch that missed some.
+
+    Args:
+        steps: of an epoch; None: what the trainer says.
+    """
+
+    def __init__(self, steps: int | None = None):
+        super().__init__()
+        self.steps = steps
+
+    def on_epoch_end(self, epoch: int, logs=None) -> None:
+        """Compare the steps taken with those of the epoch, before other callbacks keep anything of it.
+
+        Raises:
+            InputError: they differ.
+        """
+        wanted = self.steps or self.params.get("steps")
+        taken = max((int(ops.convert_to_numpy(mean.count)) for mean in self.model.trackers.values()), default=wanted)
+        if wanted and taken != wanted:
+            raise InputError(
+                f"{self.model.label}: epoch {epoch + 1} took {taken} of its {wanted} steps on {BACKEND} (steps_per_execution: "
+                f"{self.model.steps_per_execution}), so its results are not kept. Set steps_per_execution: 1, and let "
+                "training_step call track once for every term."
+            )
 
 
 def _images(data):

@@ -120,9 +120,26 @@ class GenerativeModel(keras.Model):
         """One step on a batch of images (B, H, W, 1) in [0, 1]; returns what the log shows."""
         raise NotImplementedError
 
-    def fit(self, *arguments, shuffle: bool = False, **settings):
-        """Keras's ``fit``, except that the order of the batches is left to the data (``SliceStore.batches``)."""
-        return super().fit(*arguments, shuffle=shuffle, **settings)
+    def fit(self, *arguments, shuffle: bool = False, callbacks: Sequence = (), **settings):
+        """Keras's ``fit``, except that the order of the batches is left to the data, and that every step must be taken.
+
+        Raises:
+            InputError: an epoch took another number of steps than it has batches.
+        """
+        data = arguments[0] if arguments else settings.get("x")
+        steps = len(data) if isinstance(data, keras.utils.PyDataset) else None
+        callbacks = [gradients.EveryStep(steps), *(callbacks or ())]
+        return super().fit(*arguments, shuffle=shuffle, callbacks=callbacks, **settings)
+
+    @property
+    def steps_per_execution(self) -> int:
+        """Steps that the trainer takes per call; 1 where the backend takes them one by one."""
+        return self._steps_per_execution
+
+    @steps_per_execution.setter
+    def steps_per_execution(self, steps: int) -> None:
+        self._steps_per_execution = steps if gradients.CAN_CHAIN else 1
+        self.train_function = None  # the next fit makes one for this number
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Do nothing: the networks are already built. (Keras would draw a batch, which fails on several machines.)"""
@@ -132,8 +149,6 @@ class GenerativeModel(keras.Model):
         with distribution.scope_of(self):
             self.prepare_training()
         self.jit_compile = self.jit_compile or gradients.MUST_COMPILE
-        if not gradients.CAN_CHAIN:
-            self.steps_per_execution = 1
         return super().make_train_function(force)
 
     def prepare_training(self) -> None:

@@ -68,9 +68,9 @@ def train(
         model.check_devices(replicas)
     settings = _settings(model, section, data)
     alone = lock.alone(folder.with_name(f".{folder.name}.lock"), f"trains in {folder}")
-    with alone if machines.first else contextlib.nullcontext(), machines.together():
-        with _precision(section.mixed_precision):
-            model = _resume(folder, settings, section.epochs, model, machines)
+    alone = alone if machines.first else contextlib.nullcontext()
+    with alone, machines.together(), _precision(section.mixed_precision):
+        model = _resume(folder, settings, section.epochs, model, machines)
         if machines.first:
             files.write_text(folder / "departures.csv", departures(network, section, model.config).to_csv())
         if replicas == 1:

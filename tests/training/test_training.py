@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -115,6 +116,19 @@ def test_killed_and_started_again_it_ends_with_the_same_weights(key, data, tmp_p
     columns = [pd.read_csv(tmp_path / folder / "log.csv").drop(columns="seconds") for folder in ("killed", "whole")]
     pd.testing.assert_frame_equal(*columns)
     assert not list((tmp_path / "killed").rglob(".*partial*"))
+
+
+def test_a_resumed_run_reads_the_feature_network_in_the_precision_of_the_first(data, monkeypatch, tmp_path):
+    """It is read again when a file of the model is trained on: then, too, inside the section's precision."""
+    policies, load = [], features.load
+    monkeypatch.setattr(features, "load", lambda *given: policies.append(keras.config.dtype_policy().name) or load(*given))
+    store = slices.SliceStore.open(data / "slices")
+    model = {"channels": [8, 16], "features": str(data / "features.keras")}
+    for epochs in (1, 2):
+        section = {"epochs": epochs, "steps_per_epoch": 2, "mixed_precision": True, "health": False, "model": model}
+        training.train("dfc_vae", profiles.resolve("smoke", dfc_vae=section), store, tmp_path / "dfc_vae")
+    assert len(policies) > 1 and set(policies) == {"mixed_bfloat16"}
+    assert keras.config.dtype_policy().name == "float32"
 
 
 def test_finished_training_is_not_done_again(store, tmp_path):

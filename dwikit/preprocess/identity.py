@@ -11,6 +11,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from dwikit.cohorts.bids import Case
+from dwikit.common import files
 
 CHUNK = 2**20
 
@@ -20,7 +21,7 @@ class Content(NamedTuple):
 
     Attributes:
         image: of the image file, unpacked: how it was compressed does not matter.
-        all: of that, the b-values and the directions.
+        all: of that, the b-values and the directions; of an image without a table, the b-value in its sidecar.
     """
 
     image: str
@@ -37,6 +38,8 @@ def content(case: Case) -> Content | None:
         image = digest.hexdigest()
         for table in (case.bval, case.bvec):
             digest.update(b"\0" + (table.read_bytes() if table else b""))
+        if case.bval is None and case.sidecar:
+            digest.update(repr(files.read_object(case.sidecar).get("DiffusionBValue")).encode())
     except (OSError, EOFError, zlib.error):
         return None
     return Content(image, digest.hexdigest())

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from dwikit import cli, slices
+from dwikit.cohorts.bids import find_cases
 from dwikit.common.errors import InputError
-from dwikit.preprocess import preprocess, quality, register, require_current, run
+from dwikit.preprocess import identity, preprocess, quality, register, require_current, run
 from dwikit.preprocess.workers import process
 
 SETTINGS = slices.SliceSettings(image_size=32)
@@ -146,6 +147,10 @@ def pack_harder(raw):
     image.write_bytes(gzip.compress(gzip.decompress(image.read_bytes()), 1, mtime=1))
 
 
+def turn_directions(raw):
+    (raw / "sub-a/dwi/sub-a_dwi.bvec").write_text("0 0\n0 1\n0 0\n")
+
+
 def damage(raw):
     image = raw / "sub-a/dwi/sub-a_dwi.nii.gz"
     image.write_bytes(image.read_bytes()[:-2000])
@@ -174,6 +179,7 @@ CHANGES = {  # change -> names of the scans that are registered again
     exchange: ["sub-a", "sub-c"],
     unpack: [],
     pack_harder: [],
+    turn_directions: ["sub-a"],
     damage: ["sub-a"],
     into_sessions: [],
 }
@@ -190,6 +196,17 @@ def test_again_is_as_from_nothing(raw, registered, tmp_path, change):
     study(raw, tmp_path / "nothing")
     again, nothing = contents(tmp_path / "again"), contents(tmp_path / "nothing")
     assert again.keys() == nothing.keys() and [name for name in again if again[name] != nothing[name]] == []
+
+
+def test_the_b_value_of_a_single_image_is_part_of_its_content(tmp_path):
+    image = put(tmp_path, "sub-a", voxels(0)[..., 0])
+    image.with_name("sub-a_dwi.bval").unlink()
+    sidecar = image.with_name("sub-a_dwi.json")
+    found = []
+    for text in ('{"DiffusionBValue": 1000}', '{"DiffusionBValue": 1000, "EchoTime": 0.1}', '{"DiffusionBValue": 700}'):
+        sidecar.write_text(text)
+        found.append(identity.content(find_cases(tmp_path)[0]).all)
+    assert found[0] == found[1] != found[2]
 
 
 def test_nothing_changed_nothing_redone(raw, registered, tmp_path):
@@ -210,7 +227,7 @@ def test_what_is_gone_is_set_aside_and_said(raw, registered, tmp_path, capsys):
     report = study(raw, tmp_path)
     said = capsys.readouterr().out
     assert "sub-a is sub-aa now" in said and "sub-c: not in the data set any more" in said and "derivatives.before-1" in said
-    assert report["case"].tolist() == ["sub-aa", "sub-b", "sub-d", "sub-d_run-2"]
+    assert report.loc[report["status"] == "done", "case"].tolist() == ["sub-aa", "sub-b", "sub-d", "sub-d_run-2"]
     store = slices.SliceStore.open(tmp_path / "slices")
     assert set(store.table["subject"]) == {"sub-aa", "sub-b", "sub-d"}
     assert (tmp_path / "derivatives.before-1/sub-c/dwi/sub-c_space-MNI152_dwi.nii.gz").read_bytes() == made

@@ -7,6 +7,7 @@ import pytest
 pydicom = pytest.importorskip("pydicom", reason="pip install -e '.[acquire]'")
 pytest.importorskip("dcm2niix", reason="pip install -e '.[acquire]'")
 from pydicom import uid  # noqa: E402
+from pydicom.encaps import encapsulate  # noqa: E402
 from pydicom.filebase import DicomBytesIO  # noqa: E402
 from pydicom.filewriter import write_dataset  # noqa: E402
 
@@ -92,11 +93,6 @@ def other_direction(dataset, t, k, path):
 
 
 REFUSED = {
-    "deflated": (
-        setting(),
-        "dcm2niix does not read its transfer syntax, Deflated Explicit VR Little Endian: "
-        "export it as Explicit VR Little Endian",
-    ),
     "echo times": (
         setting(EchoTime=lambda t, k: 80 + 5 * (t > 1)),
         "its echo times vary from 80 to 85 ms: several series in one",
@@ -166,14 +162,47 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_series_that_would_come_out_wrong_are_refused(name, tmp_path):
     change, reason = REFUSED[name]
-
-    def deflate(dataset, t, k, path):
-        dataset.file_meta.TransferSyntaxUID = uid.DeflatedExplicitVRLittleEndian
-
-    write(tmp_path / "dicom", deflate if name == "deflated" else change, scan())
+    write(tmp_path / "dicom", change, scan())
     report = run(tmp_path)
     assert list(zip(report["result"], report["reason"])) == [("failed", reason)]
     assert not list((tmp_path / "bids").glob("sub-*"))
+
+
+@pytest.mark.parametrize(
+    ("syntax", "reason"),
+    [
+        (
+            uid.DeflatedExplicitVRLittleEndian,
+            "it does not read the transfer syntax; its transfer syntax is Deflated Explicit VR",
+        ),
+        (
+            uid.JPEGLSLossless,
+            "its transfer syntax is JPEG-LS Lossless Image Compression: export it as Explicit VR Little Endian",
+        ),
+        (uid.MPEG2MPML, "its transfer syntax is MPEG2 Main Profile / Main Level: export it as Explicit VR Little Endian"),
+        (uid.UID("1.2.771330991.1"), "its transfer syntax is a private one: export it as Explicit VR Little Endian"),
+        (None, "its transfer syntax is Explicit VR Big Endian: export it as Explicit VR Little Endian"),
+    ],
+)
+def test_a_transfer_syntax_that_is_not_read_is_named(syntax, reason, tmp_path):
+    def change(dataset, t, k, path):
+        if syntax is None:  # without preamble, dcm2niix takes any bytes for little-endian ones
+            buffer = DicomBytesIO()
+            buffer.is_little_endian, buffer.is_implicit_VR = False, False
+            write_dataset(buffer, dataset)
+            path.write_bytes(buffer.getvalue())
+            return
+        if syntax != uid.DeflatedExplicitVRLittleEndian:
+            dataset.PixelData = encapsulate([bytes(200)])
+            dataset["PixelData"].is_undefined_length = True
+        dataset.file_meta.TransferSyntaxUID = syntax
+        plain = {} if syntax in uid.AllTransferSyntaxes else {"implicit_vr": False, "little_endian": True}
+        dataset.save_as(path, **plain)
+
+    write(tmp_path / "dicom", change, scan())
+    report = run(tmp_path)
+    assert list(report["result"]) == ["failed"] and reason in report["reason"][0]
+    assert "771330991" not in report["reason"][0]
 
 
 def test_mixed_volumes_are_refused(tmp_path):

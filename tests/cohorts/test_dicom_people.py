@@ -37,6 +37,15 @@ def test_anonymized_scans_need_a_word_on_who_is_who(tmp_path, capsys):
         run(tmp_path, person_from="name")
 
 
+def test_one_data_set_tells_persons_apart_in_one_way(tmp_path):
+    """Else one scan would stand there as two persons', and could be in two splits."""
+    write(tmp_path / "dicom" / "a", "a", PatientID="4711")
+    run(tmp_path)
+    with pytest.raises(InputError, match="told apart by patient; by study they would get second labels. Use --person-from pat"):
+        run(tmp_path, person_from="study")
+    assert list(run(tmp_path)["result"]) == ["there already"]
+
+
 def test_a_constant_patient_id_is_one_person_only_by_patient(tmp_path):
     for person in "abc":
         write(tmp_path / "dicom" / person, person, PatientID="ANONYMOUS")

@@ -47,7 +47,7 @@ def convert(one: Series, target: Path) -> str:
         made, said = converter.run(one.images.values(), Path(work), "--ignore_trigger_times")
         if not made:
             header = pydicom.dcmread(next(iter(one.images.values())), stop_before_pixels=True, force=True)
-            raise Failed(frames.unread(header, said) or said)
+            raise Failed(said + frames.packed_as(header))
         whole, note = check.assemble(found, of, made, said)
         stem = target.with_suffix("").with_suffix("")
         files.write_json(stem.with_suffix(".json"), plain_sidecar(whole.sidecar))

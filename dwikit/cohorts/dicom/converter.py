@@ -18,9 +18,8 @@ from dwikit.common import files
 
 TIMEOUT_S = 600
 """Time limit per series; a large one takes seconds."""
-UNREAD = "unsupported transfer syntax"
 PHRASES = {
-    UNREAD: "it does not read this transfer syntax",
+    "unsupported transfer syntax": "it does not read the transfer syntax",
     "unable to decompress": "it cannot unpack the pixels",
     "decompression error": "it cannot unpack the pixels",
     "unable to decode": "it cannot unpack the pixels",

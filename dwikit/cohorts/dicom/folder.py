@@ -59,7 +59,7 @@ def import_dicom(
 
     Raises:
         InputError: no such folder, no DICOM in it, folders or a key inside one another, `out` is a file, a data set of
-            something else or of another key, an unfit or missing key file, or an unknown `person_from`.
+            something else, of another key or `person_from`, an unfit or missing key file, or an unknown `person_from`.
     """
     folder, out = Path(folder), Path(out)
     if person_from not in PERSON_FROM:
@@ -72,7 +72,7 @@ def import_dicom(
             f"The folder holds no DICOM image ({len(found.others)} files of other kinds, {len(found.damaged)} damaged). "
             "Check its path."
         )
-    _claim(out, pseudonym.label(secret, "key"))
+    _claim(out, pseudonym.label(secret, "key"), person_from)
     people = People(found.series, secret, out, read_private_list(key))
     sources = {one.study for one in found.series if one.kind == "dwi" and max(one.b_values) >= WEIGHTED}
     rows = [_import_one(one, out, secret, people, sources) for one in tqdm(found.series, unit="series", disable=not progress)]
@@ -166,21 +166,30 @@ def _refusal(one: Series, sources: set[str]) -> str:
     return "" if max(one.b_values) >= WEIGHTED else "only b = 0"
 
 
-def _claim(out: Path, fingerprint: str) -> None:
-    """Writes dataset_description.json, or checks that the folder holds an import with this key."""
+def _claim(out: Path, fingerprint: str, person_from: str) -> None:
+    """Writes dataset_description.json, or checks that the folder holds an import with this key and these persons."""
     path = out / DESCRIPTION
     made = {
         "Name": "dwikit",
         "Version": dwikit.__version__,
         "Description": MADE_BY,
         "Key": fingerprint,
+        "PersonFrom": person_from,
     }
     if path.exists():
-        if generated_by(out).get("Key") != fingerprint:
+        before = generated_by(out)
+        if before.get("Key") != fingerprint:
             raise InputError(
                 f"{out} was made with another key: patients would get second labels. Use that key, or another folder."
             )
-        return
+        told = before.get("PersonFrom", "patient")
+        if told == person_from:
+            return
+        if any(out.glob("sub-*")):
+            raise InputError(
+                f"The persons of {out} were told apart by {told}; by {person_from} they would get second labels. "
+                f"Use --person-from {told}, or another folder."
+            )
     files.write_text(out / "README", "Diffusion-weighted images, converted from DICOM and pseudonymized by dwikit.\n")
     files.write_text(out / ".bidsignore", f"{REPORT}\n")
     files.write_json(

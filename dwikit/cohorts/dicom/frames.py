@@ -11,7 +11,14 @@ import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.pixels import get_decoder
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    AllTransferSyntaxes,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from dwikit.cohorts.dicom import converter
 from dwikit.cohorts.dicom.converter import Failed
@@ -81,35 +88,36 @@ def read(path: Path, work: Path) -> list[Frame]:
 
 def _pixels(dataset: Dataset, path: Path, work: Path) -> np.ndarray:
     """Stored pixels (frames, rows, columns); dcm2niix unpacks what pydicom cannot, one frame at a time."""
-    element, n_frames = dataset["PixelData"], int(dataset.get("NumberOfFrames") or 1)
-    if "TransferSyntaxUID" not in dataset.file_meta:  # a file without preamble
-        implicit, little = dataset.original_encoding
-        dataset.file_meta.TransferSyntaxUID = PLAIN[implicit, little]
-    syntax = dataset.file_meta.TransferSyntaxUID
+    element, n_frames, syntax = dataset["PixelData"], int(dataset.get("NumberOfFrames") or 1), transfer_syntax(dataset)
     if (dataset.get("SamplesPerPixel") or 1) > 1:
         raise Failed("its pixels are coloured: pictures, not measured intensities")
-    if not syntax.is_encapsulated:
-        bits = n_frames * dataset.Rows * dataset.Columns * dataset.BitsAllocated
-        if len(element.value) < bits // 8:
+    if syntax in PLAIN.values() or syntax == DeflatedExplicitVRLittleEndian:
+        if len(element.value) < n_frames * dataset.Rows * dataset.Columns * dataset.BitsAllocated // 8:
             raise ValueError
+        dataset.file_meta.TransferSyntaxUID = syntax
     elif n_frames == 1:  # read to the mark at its end
         with tempfile.TemporaryDirectory(dir=work) as alone:
             made, said = converter.run([path], Path(alone), "-s", "y")
             if not made:
-                raise Failed(unread(dataset, said) or "its pixels cannot be unpacked: " + said)
+                raise Failed(said + packed_as(dataset))
             return made[0].image.get_fdata(dtype=np.float32)[:, ::-1, 0].T[np.newaxis]
-    elif not get_decoder(syntax).is_available:
-        raise Failed(f"nothing here unpacks {syntax.name}: `pip install pylibjpeg[all]`, or export it without compression")
+    elif not any(syntax == known and get_decoder(known).is_available for known in AllTransferSyntaxes):
+        raise Failed("its frames cannot be unpacked here" + packed_as(dataset))
     return dataset.pixel_array.reshape(n_frames, dataset.Rows, dataset.Columns)
 
 
-def unread(dataset: Dataset, said: str) -> str:
-    """Names the transfer syntax of a file that dcm2niix does not read; empty if it did not say so."""
-    if converter.PHRASES[converter.UNREAD] not in said:
+def transfer_syntax(dataset: Dataset) -> UID:
+    """Transfer syntax of a file; by the reading itself if the file has no meta information."""
+    return dataset.file_meta.get("TransferSyntaxUID") or PLAIN[dataset.original_encoding]
+
+
+def packed_as(dataset: Dataset) -> str:
+    """What to do about the transfer syntax of a file; empty if it is a plain one. An unknown UID could identify somebody."""
+    syntax = transfer_syntax(dataset)
+    if syntax in (ImplicitVRLittleEndian, ExplicitVRLittleEndian):
         return ""
-    syntax = dataset.file_meta.get("TransferSyntaxUID")
-    name = syntax.name if syntax in pydicom.uid.UID_dictionary else "a private transfer syntax"
-    return f"dcm2niix does not read its transfer syntax, {name}: export it as Explicit VR Little Endian"
+    name = syntax.name if syntax in AllTransferSyntaxes else "a private one"
+    return f"; its transfer syntax is {name}: export it as Explicit VR Little Endian"
 
 
 def _first(places: list[Dataset], name: str):

@@ -69,6 +69,19 @@ def test_odd_series_are_converted(change, tmp_path):
     assert_same(tmp_path, *scan()[:2])
 
 
+OBLIQUE = np.array([[-2.88, 0, 1.4, 10], [0, 3, 0, -20], [0.84, 0, 4.8, 5], [0, 0, 0, 1]])
+SAGITTAL = np.array([[0, 0, 5.0, 0], [3, 0, 0, -20], [0, 3, 0, 5], [0, 0, 0, 1]])
+
+
+@pytest.mark.parametrize("affine", [OBLIQUE, SAGITTAL], ids=["oblique", "sagittal"])
+def test_slices_of_any_direction_come_back_equal(affine, tmp_path):
+    image, bvals, bvecs = scan()
+    image = nib.Nifti1Image(np.asanyarray(image.dataobj), affine)
+    write(tmp_path / "dicom", setting(), (image, bvals, bvecs))
+    assert list(run(tmp_path)["reason"]) == ["n/a"]
+    assert_same(tmp_path, image, bvals)
+
+
 def test_intensities_scaled_by_slice_are_kept(tmp_path):
     image, bvals, bvecs = scan()
     slopes = 1 + np.arange(4) / 4
@@ -150,6 +163,10 @@ REFUSED = {
         setting(ProtocolName=lambda t, k: f"diff_{k % 2}"),
         "a volume of 12x10x4 voxels, but 12x10x8 by the headers: dcm2niix made 2 images of it (status 0); protocol names or "
         "descriptions vary",
+    ),
+    "image numbers in the order of acquisition": (
+        setting(InstanceNumber=lambda t, k: t * N_SLICES + [0, 4, 1, 5, 2, 6, 3, 7][k]),
+        "dcm2niix's image lies elsewhere than the headers say: dcm2niix made 1 images of it (status 0)",
     ),
     "no order": (
         setting(InstanceNumber=lambda t, k: 1),

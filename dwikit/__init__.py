@@ -1,15 +1,13 @@
 """dwikit: from diffusion-weighted brain MR volumes to the tables and figures of a published comparison study."""
 
 import os
-from importlib.util import find_spec
 
 from dwikit.backend import quiet
+from dwikit.common import keras_settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # after its start; earlier lines take more (backend/quiet.py)
 quiet.install()
-
-if "KERAS_BACKEND" not in os.environ and not find_spec("tensorflow"):  # Keras would import TensorFlow anyway
-    os.environ["KERAS_BACKEND"] = next((name for name in ("jax", "torch") if find_spec(name)), "tensorflow")
+keras_settings.install()
 
 __version__ = "0.2.0"
 

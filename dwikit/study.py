@@ -171,11 +171,8 @@ def train_in_pieces(
     """
     if minutes is not None and not minutes > 0:
         raise InputError(f"minutes must be more than 0, not {minutes:g}.")
-    if not keys:
-        raise InputError(f"Profile {config.name} has no network. Begin its file with extends: quick, or add one, such as vae:.")
-    for key in keys:  # what is wrong with a network is told before data are made
-        section = choose(config.networks, key, "network")
-        presets.preset(registry.network(key, section.file), section.preset, config.image_size, overrides=section.model)
+    keys = keys or list(networks(config))
+    check_networks(config, keys)
     start = time.perf_counter()
     machines.agree(f"profile {config.name} ({hashlib.sha256(repr(config).encode()).hexdigest()[:8]}), {', '.join(keys)}")
     with machines.in_turn():
@@ -193,6 +190,18 @@ def train_in_pieces(
     return True
 
 
+def check_networks(config: Profile, keys: Sequence[str]) -> None:
+    """Build every network once, so that what is wrong with its values is told before data are made.
+
+    Raises:
+        InputError: the profile lacks a network, or one cannot be built.
+    """
+    for key in keys:
+        section = choose(config.networks, key, "network")
+        network = registry.network(key, section.file)
+        network(**presets.preset(network, section.preset, config.image_size, overrides=section.model))
+
+
 def told(run: training.Run) -> str:
     """Where a training departs from the paper and its preset, as text for a terminal."""
     departures = run.departures
@@ -205,8 +214,10 @@ def networks(config: Profile) -> dict[str, type[models.GenerativeModel]]:
     """The classes of a profile's networks by key; after this call, files of your own networks can be read.
 
     Raises:
-        InputError: an unknown network, or a file that holds none.
+        InputError: no network, an unknown one, or a file that holds none.
     """
+    if not config.networks:
+        raise InputError(f"Profile {config.name} has no network. Begin its file with extends: quick, or add one, such as vae:.")
     return {key: registry.network(key, section.file) for key, section in config.networks.items()}
 
 

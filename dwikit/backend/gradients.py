@@ -247,6 +247,6 @@ else:
 
     def run_step(model, *data):
         """Training needs a backend with gradients; sampling and metrics run on any."""
-        raise RuntimeError(f"Keras runs on {BACKEND!r}, which has no gradients: set KERAS_BACKEND=tensorflow, torch or jax.")
+        raise InputError(f"Keras runs on {BACKEND!r}, which has no gradients: set KERAS_BACKEND=tensorflow, torch or jax.")
 
     update_in_turn = input_gradient = run_step

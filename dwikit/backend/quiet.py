@@ -16,6 +16,8 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from dwikit.common import keras_settings
+
 KEEPER = "import sys; held = sys.stdin.buffer.read(); sys.stderr.buffer.write(held)"
 """Another process keeps what was written: it survives if this one is aborted."""
 NVIDIA = Path("/proc/driver/nvidia/version")
@@ -68,7 +70,7 @@ class QuietTensorFlow(importlib.abc.MetaPathFinder):
             def quietly(module) -> None:
                 with held_back() as print_it:
                     load(module)
-                    if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
+                    if keras_settings.backend() != "tensorflow":
                         return  # Keras imports it beside any backend, but computes nothing with it
                     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
                     if not module.config.list_physical_devices("GPU") and NVIDIA.exists() and not hidden:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+from dwikit.common import paths
 from dwikit.common.errors import InputError
 
 INSTALL = ".venv/bin/python -m pip install -e '.[acquire]' -c constraints.txt"
@@ -102,7 +103,7 @@ def _list(options) -> None:
 
 def _fetch(options) -> None:
     public = _module("public")
-    recipe = public.load(options.name)
+    recipe = public.load(str(paths.home(options.name)))
     print(f"{recipe.title}\nLicence {recipe.license}; cite: {recipe.cite}", flush=True)
     _module(f"public.{recipe.kind}")
     report = public.fetch(recipe, options.out)

@@ -32,8 +32,7 @@ def _doctor(options) -> int:
 
 
 def _run(options) -> None:
-    import yaml
-
+    from dwikit.common import files
     from dwikit.course import run
 
     parameters = {}
@@ -41,7 +40,10 @@ def _run(options) -> None:
         name, equals, value = pair.partition("=")
         if not equals:
             raise InputError(f"-p takes NAME=VALUE, such as epochs=3, not {pair!r}.")
-        parameters[name] = yaml.safe_load(value)
+        try:
+            parameters[name] = files.parse_yaml(value)
+        except ValueError as error:
+            raise InputError(f"-p {pair}: the value cannot be read as YAML ({' '.join(str(error).split())}).") from error
     run.notebook(options.notebook, parameters, options.output)
 
 

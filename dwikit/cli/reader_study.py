@@ -9,7 +9,7 @@ def add(commands) -> None:
     """Adds ``deck`` and ``readings`` to the subparsers of ``dwikit``."""
     command = commands.add_parser("deck", help="make the page and the key of a blinded reader study")
     command.add_argument("out", type=Path)
-    command.add_argument("--real", required=True, help="folder of images, array (.npy) or store of slices")
+    command.add_argument("--real", type=Path, required=True, help="folder of images, array (.npy) or store of slices")
     command.add_argument("--fake", action="append", required=True, metavar="GROUP=PATH", help="the same for each network")
     command.add_argument("-n", type=int, help="images per group; default: as in the paper")
     command.add_argument("--practice", type=int, default=4, help="images to practise on; default %(default)s")
@@ -25,6 +25,7 @@ def add(commands) -> None:
 
 def _deck(options) -> None:
     from dwikit import paper
+    from dwikit.common import paths
     from dwikit.reader_study import build_deck
     from dwikit.reader_study.folders import read_images
 
@@ -34,7 +35,7 @@ def _deck(options) -> None:
         group, equals, path = pair.partition("=")
         if not equals or group in samples:
             raise InputError(f"--fake takes GROUP=PATH, such as vae=samples.npy, each group once, not {pair!r}.")
-        samples[group] = read_images(path)[0]
+        samples[group] = read_images(paths.home(path))[0]
     originals, subjects = read_images(options.real)
     deck = build_deck(originals, samples, options.out, n, options.practice, subjects, options.title)
     whose = "unknown subjects" if subjects is None else f"{n} different subjects"

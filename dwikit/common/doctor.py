@@ -6,7 +6,7 @@ import platform
 import shutil
 from importlib.metadata import PackageNotFoundError, version
 
-from dwikit.common import paths
+from dwikit.common import keras_settings, paths
 
 NEEDED = [
     "numpy",
@@ -43,19 +43,24 @@ def report() -> tuple[str, bool]:
         found = _version(name)
         healthy &= found is not None
         lines.append(f"  {name:14} {found or 'MISSING: run make .venv/.ready in the folder of the kit'}")
-    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    backend = keras_settings.backend()
     for name in BACKENDS:
         found = _version(name)
         mark = " (used by Keras)" if name == backend else ""
         if name == backend and found is None:
             healthy = False
-            found = "MISSING: install it, or set KERAS_BACKEND to one that is here"
+            found = "MISSING"
         lines.append(f"  {name:14} {found or 'not installed'}{mark}")
+    wrong = keras_settings.complaints()
+    healthy &= not wrong
+    lines += [f"  PROBLEM: {reason}" for reason in wrong]
+    for name, (found, used) in keras_settings.differences().items():
+        lines.append(f"  {keras_settings.file()} says {name}: {found}; the kit uses {used}, in its own processes only")
     lines.append("Extras (.venv/bin/python -m pip install -e '.[NAME]' -c constraints.txt):")
     for name, (use, packages) in EXTRAS.items():
         missing = [package for package in packages if _version(package) is None]
         lines.append(f"  {name:14} {use}: {'not installed: ' + ', '.join(missing) if missing else 'installed'}")
-    lines.append(gpus(backend))
+    lines.append(gpus(backend) if not wrong else "GPU: unknown until Keras can start")
     free = shutil.disk_usage(paths.project()).free / 1e9
     enough = free > FREE_GB
     healthy &= enough
@@ -87,6 +92,8 @@ def graphics_cards(backend: str) -> list[str]:
 
         found = tf.config.list_physical_devices("GPU")
         return [tf.config.experimental.get_device_details(device).get("device_name", "GPU") for device in found]
+    if backend not in BACKENDS:
+        return []
     if backend == "torch":
         import torch
 
@@ -98,7 +105,7 @@ def graphics_cards(backend: str) -> list[str]:
 
 def machine() -> str:
     """The hardware that Keras uses here, in words: GPUs if it sees any, and CPU cores."""
-    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    backend = keras_settings.backend()
     return ", ".join([*graphics_cards(backend), f"{os.cpu_count()} CPU cores ({platform.machine()})"])
 
 

@@ -11,6 +11,9 @@ class InputError(ValueError):
     The command line prints the message alone; a notebook shows it at the end of a short traceback.
     """
 
+    status = 2
+    """Exit status of the command line."""
+
 
 def choose(options: Mapping[str, Any], name: str, what: str) -> Any:
     """``options[name]``.

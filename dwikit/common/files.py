@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import struct
 import tokenize
@@ -182,12 +183,55 @@ def read_object(path: str | Path) -> dict[str, Any]:
 
 
 class _Plain(yaml.SafeLoader):
-    """Plain values only: no tags that make objects, and no aliases, through which a value can contain itself."""
+    """Plain values only: no tags that make objects, and no aliases, through which a value can contain itself.
+
+    Numbers are those of YAML 1.2 (core schema), where 1e-4 is one and 1:30, 010 and dates are not what they were in 1.1.
+    """
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in found if tag.endswith((":null", ":bool"))]
+        for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def compose_node(self, parent, index):
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("it repeats a value by an *alias; write the value out")
         return super().compose_node(parent, index)
+
+    def construct_mapping(self, node, deep=False):
+        """As in the base class; a key that is there twice is refused, since only one of its values would count."""
+        seen: set = set()
+        for key, _ in node.value:
+            if key.value in seen and isinstance(key, yaml.ScalarNode):
+                raise yaml.YAMLError(f"{key.value!r} is there twice, again in line {key.start_mark.line + 1}; keep one")
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
+        return super().construct_mapping(node, deep)
+
+
+_Plain.add_implicit_resolver(
+    "tag:yaml.org,2002:int", re.compile(r"^(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$"), list("-+0123456789")
+)
+_Plain.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"),
+    list("-+0123456789."),
+)
+_Plain.add_constructor(
+    "tag:yaml.org,2002:int",
+    lambda loader, node: int(node.value, {"0o": 8, "0x": 16}.get(node.value[:2], 10)),
+)
+
+
+def parse_yaml(text: str) -> Any:
+    """The plain value that a text of YAML stands for, such as ``3``, ``1e-4`` or ``[8, 16]``.
+
+    Raises:
+        ValueError: it is not YAML; the message says why.
+    """
+    try:
+        return _Plain(text).get_single_data()
+    except (yaml.YAMLError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(str(error) or type(error).__name__) from error  # invalid numbers and tags raise many types
 
 
 def read_yaml(path: str | Path, like: str | Path) -> dict[str, Any]:
@@ -201,10 +245,9 @@ def read_yaml(path: str | Path, like: str | Path) -> dict[str, Any]:
         InputError: it cannot be read, is not YAML, or does not hold ``key: value`` lines.
     """
     try:
-        value = _Plain(Path(path).read_text(encoding="utf-8")).get_single_data() or {}
-    except (OSError, yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        reason = str(error) or type(error).__name__  # invalid dates, numbers and tags raise many types
-        raise InputError(f"{path} is not readable as YAML: {reason[:500]}. Compare it with {like}.") from error
+        value = parse_yaml(Path(path).read_text(encoding="utf-8")) or {}
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is not readable as YAML: {str(error)[:500]}. Compare it with {like}.") from error
     if not isinstance(value, dict):
         raise InputError(f"{path} must hold 'key: value' lines, like {like}.")
     return value

@@ -4,7 +4,9 @@
 run to run (progress bars, library warnings, papermill timings), and puts the new tables into the pages.
 """
 
+import ast
 import base64
+import contextlib
 import dataclasses
 import inspect
 import io
@@ -32,45 +34,68 @@ from dwikit.report import plots
 
 PATHS = ("bids", "readings")
 """Parameters that are paths."""
+BEGUN = "_dwikit_begun"
+"""In the namespace of a notebook whose parameters have been checked once."""
 JUPYTER_NAMES = {"In", "Out", "exit", "quit", "get_ipython", "open"}
 
 
 def begin(namespace: dict[str, Any], profile: str | None = None, networks: Sequence[str] = (), **overrides: Any) -> Profile:
     """Resolve the profile, refuse parameters that the notebook does not have, and set the style of figures.
 
-    papermill only warns of a mistyped parameter and then runs with the default, even for two days.
+    papermill only warns of a mistyped parameter and then runs with the default, even for two days. The first two cells can be
+    run again with other parameters: then only what the parameters cell sets is checked.
 
     Args:
-        namespace: the notebook's ``globals()``, in which only parameters are defined so far.
+        namespace: the notebook's ``globals()``, in which only parameters are defined when this is called first.
         profile: name of the profile or None.
         networks: sections of the profile that the overrides belong to; none: they are sections themselves.
         **overrides: as in ``profiles.resolve``; their names, and those inside a section, are the parameters it has.
 
     Raises:
-        InputError: an unknown parameter, or whatever ``profiles.resolve`` refuses.
+        InputError: an unknown parameter, a network that the profile lacks, or whatever ``profiles.resolve`` refuses.
     """
     parameters = {}
     for name, value in overrides.items():
         parameters |= value if isinstance(value, dict) else {name: value}
     known = {"profile", *parameters}
-    for name, value in namespace.items():
+    names = _set_by_parameters_cell(namespace) if BEGUN in namespace else namespace
+    for name, value in ((name, namespace[name]) for name in names if name in namespace):
         ours = name.startswith("_") or name in JUPYTER_NAMES or isinstance(value, ModuleType) or callable(value)
         if not ours and name not in known:
             raise InputError(f"This notebook has no parameter {name!r}. It has: {', '.join(sorted(known))}.")
+    if networks:
+        there = resolve(profile)
+        if missing := [network for network in networks if network not in there.networks]:
+            raise InputError(
+                f"Profile {there.name} has no network {missing[0]!r}, which this notebook trains. Begin its file with extends: "
+                f"quick, or add a section {missing[0]}:."
+            )
     config = resolve(profile, **({network: overrides for network in networks} if networks else overrides))
     given = from_here({name: value for name, value in parameters.items() if value is not None})
     config = dataclasses.replace(config, parameters=given)
+    namespace[BEGUN] = True
     plt.rcParams.update(plots.STYLE)
     size, folder = config.image_size, _short(paths.runs(config.name))
     print(f"Profile {config.name}: {size} x {size} pixels, results in {folder}/.")
     return config
 
 
+def _set_by_parameters_cell(namespace: dict[str, Any]) -> list[str]:
+    """Names that the parameters cell sets, as it was last run: the last cell that sets ``profile``."""
+    for source in reversed(namespace.get("In", [])):
+        with contextlib.suppress(SyntaxError):  # a cell with a magic command
+            nodes = ast.walk(ast.parse(source))
+            names = [node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
+            if "profile" in names:
+                return names
+    return []
+
+
 def from_here(parameters: dict[str, Any]) -> dict[str, Any]:
-    """The same, with existing paths as absolute."""
+    """The same, with paths as absolute."""
 
     def absolute(value: Any) -> Any:
-        return str(Path(value).resolve()) if isinstance(value, str) and Path(value).exists() else value
+        return str(paths.home(value).resolve()) if isinstance(value, str) else value
 
     return {name: absolute(value) if name in PATHS else value for name, value in parameters.items()}
 

@@ -4,11 +4,13 @@ import contextlib
 import os
 import platform
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pandas as pd
 import papermill
+from ipykernel.kernelspec import write_kernel_spec
 
 from dwikit import profiles, report, study
 from dwikit.common import paths
@@ -30,7 +32,7 @@ def notebook(name: str, parameters: dict, output: Path | None = None) -> Path:
     Raises:
         InputError: no such notebook, an unknown parameter, or a cell that failed.
     """
-    source = Path(name) if name.endswith(".ipynb") else paths.notebooks() / f"{name}.ipynb"
+    source = paths.home(name) if name.endswith(".ipynb") else paths.notebooks() / f"{name}.ipynb"
     if not source.is_file():
         known = ", ".join(sorted(path.stem for path in paths.notebooks().glob("*.ipynb")))
         raise InputError(f"There is no notebook {name!r}. Known: {known}.")
@@ -39,14 +41,14 @@ def notebook(name: str, parameters: dict, output: Path | None = None) -> Path:
         raise InputError(f"{source.name} has no parameter {', '.join(map(repr, unknown))}. It has: {', '.join(known)}.")
     for variable in ("DWIKIT_RUNS", "DWIKIT_FIGURES"):  # the notebook runs in its own folder
         if variable in os.environ:
-            os.environ[variable] = str(Path(os.environ[variable]).resolve())
+            os.environ[variable] = str(paths.home(os.environ[variable]).resolve())
     config = profiles.resolve(parameters.get("profile"))
     parameters = from_here(parameters) | ({"profile": config.reference} if "profile" in known else {})
     output = output or paths.runs(config.name) / "notebooks" / source.name
     output.parent.mkdir(parents=True, exist_ok=True)
     print(f"{source.stem} at profile {config.name} -> {output}", flush=True)
     try:
-        with _errors_of_children(output.with_suffix(".log")):
+        with _errors_of_children(output.with_suffix(".log")), _own_kernel():
             papermill.execute_notebook(str(source), str(output), parameters, kernel_name="python3", cwd=str(source.parent))
     except papermill.PapermillExecutionError as error:
         raise InputError(
@@ -55,6 +57,20 @@ def notebook(name: str, parameters: dict, output: Path | None = None) -> Path:
         ) from None
     print(f"Executed notebook: {output}", flush=True)
     return output
+
+
+@contextlib.contextmanager
+def _own_kernel():
+    """Inside, the kernel ``python3`` is this interpreter, whatever kernel of that name the user has installed."""
+    before = os.environ.get("JUPYTER_PATH")
+    with tempfile.TemporaryDirectory() as folder:
+        write_kernel_spec(str(Path(folder, "kernels", "python3")))
+        os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, (folder, before)))
+        try:
+            yield
+        finally:
+            del os.environ["JUPYTER_PATH"]
+            os.environ |= {"JUPYTER_PATH": before} if before else {}
 
 
 @contextlib.contextmanager

@@ -42,12 +42,14 @@ def as_images(images: np.ndarray, name: str = "images", at_least: int = 1) -> np
             + (" A mask of True and False is not an image." if images.dtype == bool else "")
         )
     for start in range(0, len(images), BLOCK):
-        low, high = float(images[start : start + BLOCK].min()), float(images[start : start + BLOCK].max())
+        low, high = images[start : start + BLOCK].min(), images[start : start + BLOCK].max()
         if not (np.isfinite(low) and np.isfinite(high)):
             raise InputError(f"{name} {start} to {start + BLOCK} contain NaN or infinity; remove or repair those images.")
         if low < -1e-6 or high > 1 + 1e-6:
-            hint = " Divide 0-255 values by 255." if high > 2 else " Values of -1 to 1 become (x + 1) / 2." if low < 0 else ""
-            raise InputError(f"{name} must lie in [0, 1], but range from {low:.4g} to {high:.4g}.{hint}")
+            hint = "Divide 0-255 values by 255." if high > 2 else "Clip or scale them first."
+            hint = "Values of -1 to 1 become (x + 1) / 2." if -1 <= low < -1e-6 and high <= 1 + 1e-6 else hint
+            outside = " and ".join(str(value) for value, out in ((low, low < -1e-6), (high, high > 1 + 1e-6)) if out)
+            raise InputError(f"{name} must lie in [0, 1], but hold {outside}. {hint}")
     return images
 
 

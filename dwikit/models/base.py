@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from dwikit.backend import distribution, gradients, kernels
+from dwikit.common import keras_settings
 from dwikit.common.errors import InputError
 from dwikit.models.presets import preset
 
@@ -52,6 +53,7 @@ class GenerativeModel(keras.Model):
     """Forward passes per image that a training step costs, by network; empty if not counted (``cost.py``)."""
 
     def __init__(self, config: dict[str, Any], seed: int = 0):
+        keras_settings.check()
         super().__init__(name=self.key)
         self.config = {name: tuple(v) if isinstance(v, list) else v for name, v in config.items()}
         self.seed = seed
@@ -121,15 +123,10 @@ class GenerativeModel(keras.Model):
         raise NotImplementedError
 
     def fit(self, *arguments, shuffle: bool = False, callbacks: Sequence = (), **settings):
-        """Keras's ``fit``, except that the order of the batches is left to the data, and that every step must be taken.
-
-        Raises:
-            InputError: an epoch took another number of steps than it has batches.
-        """
+        """Keras's ``fit``, but the order of the batches is left to the data, and an epoch that misses steps is refused."""
         data = arguments[0] if arguments else settings.get("x")
         steps = len(data) if isinstance(data, keras.utils.PyDataset) else None
-        callbacks = [gradients.EveryStep(steps), *(callbacks or ())]
-        return super().fit(*arguments, shuffle=shuffle, callbacks=callbacks, **settings)
+        return super().fit(*arguments, shuffle=shuffle, callbacks=[gradients.EveryStep(steps), *callbacks], **settings)
 
     @property
     def steps_per_execution(self) -> int:
@@ -142,13 +139,13 @@ class GenerativeModel(keras.Model):
         self.train_function = None  # the next fit makes one for this number
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        """Do nothing: the networks are already built. (Keras would draw a batch, which fails on several machines.)"""
+        """Do nothing: the networks are built. (Keras would draw a batch, which fails on several machines.)"""
 
     def make_train_function(self, force: bool = False):
         """Called by the Keras trainer before the first step."""
         with distribution.scope_of(self):
             self.prepare_training()
-        self.jit_compile = self.jit_compile or gradients.MUST_COMPILE
+        self.jit_compile |= gradients.MUST_COMPILE
         return super().make_train_function(force)
 
     def prepare_training(self) -> None:
@@ -343,7 +340,7 @@ def check_images(images: np.ndarray, image_size: int) -> np.ndarray:
         raise InputError(f"Images must be uint8 (0-255) or floating point in [0, 1], not {images.dtype}. Convert them first.")
     if not (images.min() >= 0 and images.max() <= 1):
         raise InputError(
-            f"Floating-point images must lie in [0, 1]; these go from {images.min():.4g} to {images.max():.4g}. Divide by the "
+            f"Floating-point images must lie in [0, 1]; these go from {images.min()!s} to {images.max()!s}. Divide by the "
             "largest value, or give uint8."
         )
     return images.reshape(*shape, 1).astype(np.float32)

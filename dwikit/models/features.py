@@ -5,7 +5,6 @@ narrower, trained in about a minute on tasks for which the slices supply the lab
 how it was rotated or mirrored (``train_pretext``).
 """
 
-import os
 import urllib.request
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from dwikit.common import files
+from dwikit.common import files, keras_settings, paths
 from dwikit.common.errors import InputError, choose
 
 SERVER = "https://storage.googleapis.com/tensorflow/keras-applications"
@@ -49,15 +48,17 @@ def load(
     images = keras.Input((None, None, 1))
     if features == "imagenet":
         weights = imagenet_weights(feature_network)
-        network = _read(lambda: choose(VGG, feature_network, "feature network")(include_top=False, weights=weights), weights)
+        make = choose(VGG, feature_network, "feature network")
+        network = _read(lambda: make(include_top=False, weights=weights), weights)
         known = {layer.name: layer.output for layer in network.layers if "conv" in layer.name}
         scale = choose({"unit": 1.0, "caffe": 255.0}, feature_input, "feature input")
         offset = [0.0] * 3 if feature_input == "unit" else [-value for value in CAFFE_MEAN]
         x = layers.Rescaling(scale, offset)(layers.Concatenate()([images] * 3))
     else:
-        if not Path(features).is_file():
+        features = paths.home(features)
+        if not features.is_file():
             raise InputError(
-                f'There is no feature network at {features!r}. Use features="imagenet", or make one of the slices with '
+                f'There is no feature network at {features}. Use features="imagenet", or make one of the slices with '
                 "dwikit.models.features.train_pretext and give its path."
             )
         network, x = _read(lambda: keras.saving.load_model(features, safe_mode=True), features), images
@@ -85,7 +86,7 @@ def imagenet_weights(feature_network: str = "vgg16") -> Path:
     """
     choose(VGG, feature_network, "feature network")
     name = f"{feature_network}_weights_tf_dim_ordering_tf_kernels_notop.h5"
-    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    home = keras_settings.file().parent
     path, url = home / "models" / name, f"{SERVER}/{feature_network}/{name}"
     if path.is_file():
         return path
@@ -105,10 +106,13 @@ def _read(reader, path):
     """``reader()``, with errors that explain themselves."""
     try:
         return reader()
-    except Exception as error:
+    except InputError as error:
+        raise InputError(f"{path} cannot be read as a feature network: {error}") from error
+    except Exception as error:  # whatever Keras raises for a file of another make
+        reason = " ".join(str(error).split())[:400]
         raise InputError(
-            f"{path} cannot be read as a feature network ({type(error).__name__}: {error}). Delete it, then make or fetch it "
-            "again."
+            f"{path} cannot be read as a feature network ({type(error).__name__}: {reason}). If this does not name the cause: "
+            "it may be damaged or of another make; make or fetch it again."
         ) from error
 
 

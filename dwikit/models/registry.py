@@ -15,7 +15,7 @@ import traceback
 import warnings
 from importlib import metadata
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from dwikit.common.errors import InputError, choose
@@ -53,10 +53,17 @@ def network(key: str, file: str | Path | None = None) -> "type[GenerativeModel]"
     return _from_package(choose(dict.fromkeys(keys()) | _installed(), key, "network"))
 
 
+def described(key: str) -> SimpleNamespace | None:
+    """``key`` and ``presets`` of a network of the kit, without starting Keras; None for any other."""
+    if key not in _built_in():
+        return None
+    return SimpleNamespace(key=key, presets=importlib.import_module(f"dwikit.models.{key}.presets").PRESETS)
+
+
 def networks() -> "dict[str, type[GenerativeModel]]":
     """The classes of all available networks, in the order of their sections in the paper; those without one are last."""
-    found = {}
-    for key in keys():
+    found = {key: network(key) for key in _built_in()}
+    for key in (key for key in keys() if key not in found):
         try:
             found[key] = network(key)
         except InputError as error:
@@ -132,19 +139,20 @@ def _module(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         sys.modules.pop(name)
         raise InputError(f"{path} cannot be imported: {_told(error, path)}. Correct it and run the same again.") from error
     _register(module)
     return module
 
 
-def _told(error: Exception, path: Path) -> str:
+def _told(error: BaseException, path: Path) -> str:
     """An error with the line of the file it comes from."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
     if isinstance(error, SyntaxError) and error.filename == str(path):
         return f"{type(error).__name__} in line {error.lineno}: {error.msg}"
-    return f"{type(error).__name__} in line {lines[-1] if lines else '?'}: {error}"
+    text = " ".join(str(error).split()) if not isinstance(error, SystemExit) else "it ends Python by sys.exit"
+    return f"{type(error).__name__} in line {lines[-1] if lines else '?'}: {text}"
 
 
 def _register(module: ModuleType) -> None:
@@ -170,7 +178,7 @@ def _from_package(point: metadata.EntryPoint) -> "type[GenerativeModel]":
     where = f"The installed package {point.dist.name if point.dist else point.module}"
     try:
         cls = point.load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(
             f"{where} offers the network {point.name!r}; it cannot be imported ({type(error).__name__}: {error}). Repair the "
             "package or uninstall it."

@@ -22,10 +22,10 @@ import re
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from dwikit.common import files
+from dwikit.common import files, paths
 from dwikit.common.errors import InputError
 from dwikit.models import registry
-from dwikit.models.presets import settings
+from dwikit.models.presets import preset, settings
 from dwikit.profiles.sections import (
     Brought,
     Cohort,
@@ -91,6 +91,9 @@ def resolve(profile: str | None = None, **overrides: Any) -> Profile:
     check_ranges(resolved, where=path.name)
     try:
         _ = resolved.slice_settings
+        for key, section in resolved.networks.items():
+            if not section.file and (network := registry.described(key)):
+                preset(network, section.preset, overrides=section.model)
     except InputError as error:
         raise InputError(f"{path.name}: {error}") from None
     return resolved
@@ -98,7 +101,7 @@ def resolve(profile: str | None = None, **overrides: Any) -> Profile:
 
 def _path(name: str, folder: Path) -> Path:
     """File of a profile: one that comes with the kit, or a path relative to a folder."""
-    path = folder / name if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
+    path = folder / paths.home(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
     if not os.path.isfile(path):  # Path.is_file fails on names that no system accepts
         raise InputError(f"There is no profile {name!r}. Known: {', '.join(names())}, or the path of a .yaml file.")
     return path
@@ -108,7 +111,7 @@ def _read(path: Path, extended_by: tuple[Path, ...] = ()) -> dict:
     """Values of a file, over those of the profile that it extends."""
     if path in extended_by:
         raise InputError(f"{path} extends itself, through {', '.join(other.name for other in extended_by)}.")
-    values = _from_folder(files.read_yaml(path, like=FOLDER / "quick.yaml"), path.parent)
+    values = _from_folder(_open(files.read_yaml(path, like=FOLDER / "quick.yaml")), path.parent)
     base = values.pop("extends", None)
     if not base:
         return values
@@ -119,18 +122,38 @@ def _read(path: Path, extended_by: tuple[Path, ...] = ()) -> dict:
     return _over(_read(other, (*extended_by, path)), values)
 
 
+PATHS = (
+    ("cohort", "bids"),
+    ("reader_study", "readings"),
+    ("brought", "*", "samples"),
+    ("*", "file"),
+    ("*", "model", "features"),
+)
+"""Where a profile holds paths."""
+
+
 def _from_folder(values: dict, folder: Path) -> dict:
-    """The same, with paths of network files and brought samples made absolute, relative to a folder."""
+    """The same, with every path in it made absolute, relative to a folder; ``~`` is the home folder."""
 
-    def absolute(section: Any, name: str) -> Any:
-        if isinstance(section, dict) and isinstance(section.get(name), str):
-            return {**section, name: str((folder / Path(section[name]).expanduser()).resolve())}
-        return section
+    def absolute(value: Any, place: tuple[str, ...]) -> Any:
+        if not place and isinstance(value, str) and value != "imagenet":
+            return str((folder / paths.home(value)).resolve())
+        if not isinstance(value, dict):
+            return value
+        inside = value if place[:1] == ("*",) else {*place[:1]} or {"value"}  # a value may come with its reason
+        return {name: absolute(one, place[1:]) if name in inside else one for name, one in value.items()}
 
-    values = {key: absolute(section, "file") for key, section in values.items()}
-    if isinstance(values.get("brought"), dict):
-        values["brought"] = {key: absolute(section, "samples") for key, section in values["brought"].items()}
+    for place in PATHS:
+        values = absolute(values, place)
     return values
+
+
+def _open(values: dict) -> dict:
+    """A file's values, where a section whose colon nothing follows is an empty one, not one to take from elsewhere."""
+    brought = values.get("brought")
+    if isinstance(brought, dict):
+        values = {**values, "brought": {key: {} if section is None else section for key, section in brought.items()}}
+    return {key: {} if section is None and key not in ("extends", "image_size") else section for key, section in values.items()}
 
 
 def _gathered(values: dict, where: str) -> dict:

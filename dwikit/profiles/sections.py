@@ -193,10 +193,10 @@ COUNTS |= {"patients", "held_out", "seeds", "steps", "width"}  # in evaluation.u
 
 
 def check_ranges(section: Any, where: str) -> None:
-    """Refuse counts below 1, in the section and its subsections.
+    """Refuse counts below 1 and seeds below 0, in the section and its subsections.
 
     Raises:
-        InputError: a count is below 1.
+        InputError: there is one.
     """
     for entry in dataclasses.fields(section):
         value = getattr(section, entry.name)
@@ -207,10 +207,12 @@ def check_ranges(section: Any, where: str) -> None:
                 check_ranges(network, f"{where}: {key}")
         elif entry.name in COUNTS and value is not None and value < 1:
             raise InputError(f"{where}: {entry.name} must be at least 1, not {value}.")
+        elif entry.name == "seed" and value < 0:
+            raise InputError(f"{where}: seed must be 0 or more, not {value}.")
 
 
 def _coerce(kind: Any, value: Any, where: str) -> Any:
-    """Value as the field's type; YAML reads 2e-9 as text and papermill passes 1e3 as a float: both are converted here."""
+    """Value as the field's type; a number may come as text ("2e-9") and a whole one as a float (1e3, from papermill)."""
     if dataclasses.is_dataclass(kind):
         return build(kind, value, where)
     if get_origin(kind) is dict:

@@ -2,7 +2,6 @@
 
 import functools
 import json
-import os
 import re
 import shlex
 import subprocess
@@ -14,7 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 import dwikit
-from dwikit.common import doctor, files, paths
+from dwikit.common import doctor, files, keras_settings, paths
 from dwikit.profiles import Profile, as_dict
 from dwikit.report.render import latex, markdown
 
@@ -42,7 +41,7 @@ def provenance(config: Profile, command: str, **facts) -> dict:
         "dwikit": dwikit.__version__,
         "commit": _commit(),
         "python": sys.version.split()[0],
-        "backend": sys.modules["keras"].config.backend() if "keras" in sys.modules else None,
+        "backend": sys.modules["keras"].config.backend() if "keras" in sys.modules else keras_settings.backend(),
         "versions": doctor.versions(),
         **facts,
     }

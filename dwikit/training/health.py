@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from dwikit import models
+from dwikit.common.errors import InputError
 
 Row = dict
 """One epoch of the log: the terms of the loss, ``variety`` (ISD of the watched samples over that of the data)."""
@@ -17,8 +18,10 @@ PATIENCE = 3
 """Training stops after this many bad epochs in a row."""
 
 
-class TrainingStopped(RuntimeError):
+class TrainingStopped(InputError):
     """A health check has stopped the training; the epochs before are kept."""
+
+    status = 1
 
 
 def finite(model: models.GenerativeModel, rows: Sequence[Row]) -> str | None:

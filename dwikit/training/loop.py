@@ -77,7 +77,8 @@ def fit(
     callbacks: list[keras.callbacks.Callback] = [Follower(batches, machines)]
     if machines.first:
         keeper = Keeper(model, batches, store, folder, epochs, health_checks, minutes, machines)
-        callbacks = [keeper, ProgressBar(model, epochs, len(batches))]
+        bar = ProgressBar(model, epochs, len(batches))
+        callbacks = [keeper, bar]
         if tensorboard:
             if importlib.util.find_spec("tensorboard") is None:
                 raise InputError("tensorboard: true needs the package tensorboard: pip install -e '.[logs]'.")
@@ -90,6 +91,9 @@ def fit(
             f"{model.epochs_done} complete epochs; run the same again to resume from there."
         )
         raise
+    finally:
+        if machines.first:
+            bar.on_train_end()  # after an error, too, so that its message has a line of its own
 
 
 class Follower(keras.callbacks.Callback):

@@ -99,9 +99,9 @@ def train(
 
 @contextlib.contextmanager
 def _precision(mixed: bool):
-    """Inside, networks compute in bfloat16 and keep their weights in float32, if ``mixed``."""
+    """Inside, networks compute in bfloat16 and keep their weights in float32, if ``mixed``; else all is float32."""
     before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16" if mixed else before)
+    keras.config.set_dtype_policy("mixed_bfloat16" if mixed else "float32")
     try:
         yield
     finally:

@@ -120,7 +120,7 @@ def test_layers_networks_and_files_that_do_not_exist(pretext, tmp_path):
         models.DFCVAE.from_preset(features=path, feature_layers=["relu4"], **SMALL)
     with pytest.raises(InputError, match="feature_layers is empty"):
         models.DFCVAE.from_preset(features=path, feature_layers=[], **SMALL)
-    with pytest.raises(InputError, match="no feature network at 'pretext'"):
+    with pytest.raises(InputError, match="no feature network at pretext"):
         models.DFCVAE.from_preset(features="pretext", **SMALL)
     with pytest.raises(InputError, match="vgg16, vgg19"):
         models.DFCVAE.from_preset(feature_network="resnet", **SMALL)

@@ -171,8 +171,7 @@ def train_in_pieces(
     """
     if minutes is not None and not minutes > 0:
         raise InputError(f"minutes must be more than 0, not {minutes:g}.")
-    keys = keys or list(networks(config))
-    check_networks(config, keys)
+    keys = checked(config, keys)
     start = time.perf_counter()
     machines.agree(f"profile {config.name} ({hashlib.sha256(repr(config).encode()).hexdigest()[:8]}), {', '.join(keys)}")
     with machines.in_turn():
@@ -190,16 +189,18 @@ def train_in_pieces(
     return True
 
 
-def check_networks(config: Profile, keys: Sequence[str]) -> None:
-    """Build every network once, so that what is wrong with its values is told before data are made.
+def checked(config: Profile, keys: Sequence[str] = ()) -> list[str]:
+    """The keys, by default of all networks; each is built once, so that what is wrong with it is told before data are made.
 
     Raises:
         InputError: the profile lacks a network, or one cannot be built.
     """
+    keys = list(keys or networks(config))
     for key in keys:
         section = choose(config.networks, key, "network")
         network = registry.network(key, section.file)
         network(**presets.preset(network, section.preset, config.image_size, overrides=section.model))
+    return keys
 
 
 def told(run: training.Run) -> str:

@@ -116,7 +116,6 @@ def test_a_network_that_does_not_exist_is_named_before_data_are_made(tmp_path, m
     for keys, changes, message in (
         (["vea"], {}, "no network 'vea'. Did you mean 'vae'"),
         (["vae"], {"vae": {"model": {"latnt_size": 3}}}, "no setting of vae 'latnt_size'"),
-        ([], {}, "has no network"),
     ):
         with pytest.raises(InputError, match=message):
             study.train_in_pieces(profiles.resolve("smoke", **changes), keys)

@@ -62,8 +62,7 @@ def _train(options) -> int:
         raise InputError("Several machines need both --machines HOST:PORT,HOST:PORT,... and --machine N, from 0.")
     machines = Machines(options.machines.split(","), options.machine) if options.machines else ALONE
     config = profiles.resolve(options.profile)
-    networks = options.networks or list(config.networks)
-    if study.train_in_pieces(config, networks, options.minutes, options.devices, machines):
+    if study.train_in_pieces(config, options.networks, options.minutes, options.devices, machines):
         return 0
     print("Epochs are left: run the same command again.")
     return UNFINISHED
@@ -75,8 +74,9 @@ def _pack(options) -> None:
     from dwikit.training.weights import packing
 
     config = profiles.resolve(options.profile)
+    keys = study.checked(config, options.networks)
     out, store = options.out or paths.runs(config.name) / "packed", study.slices(config)
-    for key in options.networks or config.networks:
+    for key in keys:
         parts = packing.pack(key, config, store, out)
         print(f"{key}: {len(parts)} files, {sum(path.stat().st_size for path in parts) / 1e6:.1f} MB in {out}", flush=True)
 
@@ -100,8 +100,9 @@ def _weights(options) -> None:
     from dwikit import profiles, study
 
     config = profiles.resolve(options.profile)
+    keys = study.checked(config, options.networks)
     store = study.slices(config)
-    for key in options.networks or config.networks:
+    for key in keys:
         print(study.publish(study.train(key, config, store), config, store))
 
 

@@ -10,12 +10,13 @@ from PIL import Image
 
 import dwikit
 from dwikit import metrics, paper, report
-from dwikit.common import doctor, files
+from dwikit.common import doctor, files, paths
+from dwikit.common.errors import choose
 from dwikit.evaluation import samples, tables
 from dwikit.evaluation.beyond import LABELS, beyond_paper, draw, readable
 from dwikit.evaluation.copies import most_copied
 from dwikit.evaluation.networks import feature_networks
-from dwikit.slices import SliceStore
+from dwikit.slices import SPLITS, SliceStore
 
 
 class Verdict(NamedTuple):
@@ -62,18 +63,19 @@ def evaluate(
     """
     from dwikit.training import pretext  # imports Keras
 
-    path, originals = Path(path), Path(originals)
+    path, originals = paths.home(path), paths.home(originals)
+    choose(SPLITS, split, "split")
     store = SliceStore.open(originals)
     images = metrics.as_images(samples.read(path), str(path), at_least=2)
     images, note = samples.fitted(images, store.images.shape[1:], str(path), resize)
-    folder = Path(out or f"evaluation-{path.name.split('.')[0]}")
+    folder = paths.home(out or f"evaluation-{path.name.split('.')[0]}")
     words = [path, "--originals", originals, "--split", split, "-n", n, "--out", folder]
-    words += ["--features", Path(features)] if features else []
+    words += ["--features", paths.home(features)] if features else []
     words = [str(word.resolve()) if isinstance(word, Path) else str(word) for word in words]
     command = shlex.join(["dwikit", "evaluate", *words, *(["--resize"] if note else [])])
     judged = {SAMPLES: images}
     draw(store, split, [len(images)], n)  # refuses a store without a floor before a network is trained
-    networks = feature_networks(store, Path(features or pretext.beside(originals)))
+    networks = feature_networks(store, paths.home(features) if features else pretext.beside(originals))
     four, beyond = tables.table_1(store, judged, n, split=split), beyond_paper(store, judged, networks, n, split=split)
     verdict = Verdict(four, beyond, most_copied(store, images, split=split), folder, command, note)
     source = {

@@ -71,8 +71,8 @@ class EveryStep(keras.callbacks.Callback):
             InputError: they differ.
         """
         wanted = self.steps or self.params.get("steps")
-        replicas = distribution.devices_of(self.model)  # each of which counts
-        taken = max((int(ops.convert_to_numpy(mean.count)) // replicas for mean in self.model.trackers.values()), default=wanted)
+        counts = [int(ops.convert_to_numpy(mean.count)) for mean in self.model.trackers.values()]
+        taken = max(counts, default=wanted) // (distribution.devices_of(self.model) if counts else 1)  # every device counts
         if wanted and taken != wanted:
             raise InputError(
                 f"{self.model.label}: epoch {epoch + 1} took {taken} of its {wanted} steps on {BACKEND} (steps_per_execution: "

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -21,7 +22,7 @@ from dwikit.report.render import latex, markdown
 def command(*words: str) -> str:
     """A command line as text that a shell takes, with the folder of the runs where ``DWIKIT_RUNS`` sets it."""
     runs = os.environ.get("DWIKIT_RUNS")
-    return (f"DWIKIT_RUNS={shlex.quote(str(Path(runs).resolve()))} " if runs else "") + shlex.join(words)
+    return (f"DWIKIT_RUNS={shlex.quote(str(paths.home(runs).resolve()))} " if runs else "") + shlex.join(words)
 
 
 def provenance(config: Profile, command: str, **facts) -> dict:

@@ -71,11 +71,11 @@ class EveryStep(keras.callbacks.Callback):
             InputError: they differ.
         """
         wanted = self.steps or self.params.get("steps")
-        counts = [int(ops.convert_to_numpy(mean.count)) for mean in self.model.trackers.values()]
-        taken = max(counts, default=wanted) // (distribution.devices_of(self.model) if counts else 1)  # every device counts
-        if wanted and taken != wanted:
+        counts = [float(ops.convert_to_numpy(mean.count)) for mean in self.model.trackers.values()]
+        taken = max(counts, default=0) / distribution.devices_of(self.model)  # every device has counted
+        if wanted and counts and taken != wanted:
             raise InputError(
-                f"{self.model.label}: epoch {epoch + 1} took {taken} of its {wanted} steps on {BACKEND} (steps_per_execution: "
+                f"{self.model.label}: epoch {epoch + 1} took {taken:g} of its {wanted} steps on {BACKEND} (steps_per_execution: "
                 f"{self.model.steps_per_execution}), so its results are not kept. Set steps_per_execution: 1, and let "
                 "training_step call track once for every term."
             )

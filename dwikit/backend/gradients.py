@@ -75,9 +75,9 @@ class EveryStep(keras.callbacks.Callback):
         taken = max(counts, default=0) / distribution.devices_of(self.model)  # every device has counted
         if wanted and counts and taken != wanted:
             raise InputError(
-                f"{self.model.label}: epoch {epoch + 1} took {taken:g} of its {wanted} steps on {BACKEND} (steps_per_execution: "
-                f"{self.model.steps_per_execution}), so its results are not kept. Set steps_per_execution: 1, and let "
-                "training_step call track once for every term."
+                f"{self.model.label}: epoch {epoch + 1} took {taken:g} of its {wanted} steps on {BACKEND} (with "
+                f"steps_per_execution: {self.model.steps_per_execution}), so its results are not kept. Set "
+                "steps_per_execution: 1, and let training_step call track once for every term."
             )
 
 

@@ -23,7 +23,7 @@ from dwikit.common.errors import InputError, choose
 from dwikit.evaluation.brought import Brought
 from dwikit.models import features as networks_of_features
 from dwikit.models import presets, registry
-from dwikit.preprocess import preprocess, require_current
+from dwikit.preprocess import open_current, preprocess, require_current
 from dwikit.preprocess.losses import told as told_losses
 from dwikit.profiles import Profile, Training
 from dwikit.slices import SliceStore, build, is_made_of, read_derivatives
@@ -59,7 +59,8 @@ def slices(config: Profile, rebuild: bool = False) -> SliceStore:
     """The store of slices. With ``rebuild``, it is brought up to date: made again if scans or settings have changed.
 
     Raises:
-        InputError: without ``rebuild``, if people have left the data set or their ages have changed since it was made.
+        InputError: without ``rebuild``, if people have left the data set or their ages have changed since it was made, or the
+            profile names another one.
     """
     out = data_folder(config) / "slices"
     settings, seed = config.slice_settings, config.slices.seed
@@ -71,10 +72,11 @@ def slices(config: Profile, rebuild: bool = False) -> SliceStore:
     wanted = {**dataclasses.asdict(settings), "seed": seed, **provenance}
     there = files.read_json(out / "settings.json")
     if there and not rebuild:
-        if {"bids", "registered"} & {name for name, value in there.get("cohort", {}).items() if value}:
+        store = open_current(out, source["bids"])
+        if (store.table["origin"] != "simulated").any():
             require_current(data_folder(config) / "derivatives")
         _tell_differences(there, dataclasses.asdict(settings), out)
-        return SliceStore.open(out)
+        return store
     registered = derivatives(config) if config.cohort.registered or config.cohort.bids else None
     volumes = [read_derivatives(registered)] if registered else []
     if there and {**there, **wanted} == there and is_made_of(out, itertools.chain(*volumes)):

@@ -1,12 +1,17 @@
 """A study follows its data set: who joins arrives, who leaves is gone, and nobody is pooled with simulated people."""
 
 import dataclasses
+import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from dwikit import profiles, study
+from dwikit import cli, profiles, study
 from dwikit.common.errors import InputError
+from dwikit.course import start
+from dwikit.evaluation import evaluate
+from dwikit.reader_study.folders import read_images
 from dwikit.slices import SliceStore
 from dwikit.training import fingerprint
 from dwikit.training.weights import pretrained
@@ -106,3 +111,48 @@ def test_every_card_names_the_people_the_weights_were_trained_on(key):
     for size in pretrained.available()[key]:
         facts = pretrained.card(key, size)
         assert f"{len(facts['people']['train'])} of" in facts["data"] and f"seed {facts['people']['seed']}" in facts["data"]
+
+
+def interrupted(bids):
+    """01_preprocess, killed after the registration."""
+    study.derivatives(of(bids))
+
+
+def without_derivatives(bids):
+    shutil.rmtree(study.data_folder(of(bids)) / "derivatives")
+
+
+@pytest.mark.parametrize("then", [interrupted, without_derivatives])
+def test_slices_of_people_who_are_gone_are_refused_whatever_became_of_the_volumes(runs, raw, registered, then, tmp_path):  # noqa: F811
+    study.slices(of(raw), rebuild=True)
+    withdraw(raw)
+    (raw / "participants.tsv").write_text(PEOPLE.replace("30", "70"))
+    then(raw)
+    store = runs / "smoke/data/slices"
+    np.save(tmp_path / "samples.npy", np.zeros((4, 32, 32), np.uint8))
+    for use in (
+        lambda: study.slices(of(None)),
+        lambda: start.people(of(None)),
+        lambda: read_images(store),
+        lambda: evaluate(tmp_path / "samples.npy", store),
+    ):
+        with pytest.raises(InputError, match="since .*slices was made of it: sub-c is gone, the age of sub-a is 70.0"):
+            use()
+
+
+def test_slices_made_by_commands_are_refused_like_those_of_the_notebook(runs, raw, registered):  # noqa: F811
+    out = runs / "smoke/data"
+    for words in (["preprocess", raw, out / "derivatives"], ["slices", out / "derivatives", out / "slices"]):
+        assert cli.main([str(word) for word in words]) in (0, None)
+    profile = profiles.resolve("smoke", image_size=128)
+    assert set(people(study.slices(profile))) == {"sub-a", "sub-b", "sub-c", "sub-d"}
+    withdraw(raw)
+    with pytest.raises(InputError, match="sub-c is gone"):
+        study.slices(profile)
+
+
+def test_slices_of_another_data_set_than_the_profiles_are_refused(runs, raw, registered, tmp_path):  # noqa: F811
+    study.slices(of(raw), rebuild=True)
+    shutil.copytree(raw, tmp_path / "other")
+    with pytest.raises(InputError, match=f"made of {raw}, and {tmp_path / 'other'} is wanted. Run 01_preprocess"):
+        study.slices(of(tmp_path / "other"))

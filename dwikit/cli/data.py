@@ -70,7 +70,7 @@ def _slices(options) -> None:
     from dwikit.preprocess import raw_dataset, require_current
 
     require_current(options.derivatives)
-    source = {"bids": str(raw_dataset(options.derivatives))}
+    source = {"bids": str(raw)} if (raw := raw_dataset(options.derivatives)) else {}
     store = slices.build(options.derivatives, options.out, _slice_settings(options), options.seed, source)
     print(f"{len(store.images)} slices of {store.table['case'].nunique()} scans in {options.out}")
     print(store.table["split"].value_counts().to_string())

@@ -9,8 +9,9 @@ import pandas as pd
 from dwikit import paper, study
 from dwikit.cohorts import phantom
 from dwikit.common import files, paths
+from dwikit.preprocess import open_current
 from dwikit.profiles import Profile
-from dwikit.slices import SliceStore, normalize, shrink, to_uint8
+from dwikit.slices import normalize, shrink, to_uint8
 from dwikit.training.weights import pretrained
 
 PEOPLE = 3
@@ -56,7 +57,7 @@ def people(config: Profile) -> dict[str, np.ndarray]:
     """
     folder = study.data_folder(config) / "slices"
     if (folder / "settings.json").is_file():
-        store = SliceStore.open(folder)
+        store = open_current(folder)
         table = store.table[store.table["level"].isin(LEVELS)]
         cases = table.drop_duplicates("case").head(PEOPLE)
         images = [store.images[table.index[table["case"] == case]] for case in cases["case"]]

@@ -16,6 +16,7 @@ from dwikit.evaluation import samples, tables
 from dwikit.evaluation.beyond import LABELS, beyond_paper, draw, readable
 from dwikit.evaluation.copies import most_copied
 from dwikit.evaluation.networks import feature_networks
+from dwikit.preprocess import open_current
 from dwikit.slices import SPLITS, SliceStore
 
 
@@ -65,7 +66,7 @@ def evaluate(
 
     path, originals = paths.home(path), paths.home(originals)
     choose(SPLITS, split, "split")
-    store = SliceStore.open(originals)
+    store = open_current(originals)
     images = metrics.as_images(samples.read(path), str(path), at_least=2)
     images, note = samples.fitted(images, store.images.shape[1:], str(path), resize)
     folder = paths.home(out or f"evaluation-{path.name.split('.')[0]}")

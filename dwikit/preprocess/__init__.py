@@ -7,7 +7,7 @@
 Only worker processes import ants.
 """
 
-from dwikit.preprocess.current import raw_dataset, require_current
+from dwikit.preprocess.current import open_current, raw_dataset, require_current
 from dwikit.preprocess.run import preprocess
 
-__all__ = ["preprocess", "raw_dataset", "require_current"]
+__all__ = ["open_current", "preprocess", "raw_dataset", "require_current"]

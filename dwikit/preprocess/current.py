@@ -1,6 +1,7 @@
 """Derivatives kept in step with their dataset: what is renamed, gone or corrected there is so here, too."""
 
 import contextlib
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from dwikit.common import files
 from dwikit.common.errors import InputError
 from dwikit.preprocess import derivative, identity
 from dwikit.slices.registered import read_sidecar, read_sidecars
+from dwikit.slices.store import SliceStore
 
 
 def follow_names(cases: list[Case], contents: dict[str, identity.Content | None], out: Path) -> None:
@@ -96,28 +98,61 @@ def require_current(derivatives: str | Path) -> None:
     Raises:
         InputError: naming what has changed.
     """
-    raw = raw_dataset(derivatives)
-    if raw is None:
+    if (raw := raw_dataset(derivatives)) is None:
         return
+    sidecars = read_sidecars(Path(derivatives)).values()
+    there = _require_unchanged(raw, {one["Case"]: (one["Age"], one["Sex"]) for one in sidecars}, derivatives)
+    if new := sorted(there - _reported(Path(derivatives))):
+        shown = ", ".join(new[:5]) + (", ..." if len(new) > 5 else "")
+        print(f"{raw} has scans that were never preprocessed: {shown}. Run the preprocessing again to take them in.")
+
+
+def open_current(path: str | Path, wanted: str | None = None) -> SliceStore:
+    """Opens a store of slices, and compares it with the dataset that it names as `require_current` compares volumes.
+
+    The volumes may be newer than the slices, after a run that ended early, or gone.
+
+    Args:
+        path: folder of the store.
+        wanted: path of the dataset that it must be made of; None: any.
+
+    Raises:
+        InputError: there is no usable store, it was made of another dataset, or it holds people who have left their dataset, or
+            whose age or sex was corrected.
+    """
+    store = SliceStore.open(path)
+    raw = store.settings.get("cohort", store.settings).get("bids")
+    if wanted not in (None, raw):
+        made_of = raw or "the simulated cohort"
+        raise InputError(
+            f"{path} was made of {made_of}, and {wanted} is wanted. Run 01_preprocess: it builds the slices again."
+        )
+    if raw is not None:
+        cases = store.table.drop_duplicates("case")
+        facts = cases[["age", "sex"]].astype(object).where(cases[["age", "sex"]].notna(), None)
+        _require_unchanged(Path(raw), dict(zip(cases["case"], facts.itertuples(index=False, name=None), strict=True)), path)
+    return store
+
+
+def _require_unchanged(raw: Path, made: dict[str, tuple[float | None, str | None]], what: str | Path) -> set[str]:
+    """Refuses what was made of scans, with this age and sex each, that are gone or corrected; returns the dataset's scans."""
     if not raw.is_dir():
-        print(f"{raw} is not there, so it cannot be seen whether the data set has changed since {derivatives} was made of it.")
-        return
-    there = {case.name: derivative.about(case) for case in find_cases(raw)}
-    made = {sidecar["Case"]: sidecar for sidecar in read_sidecars(Path(derivatives)).values()}
+        print(f"{raw} is not there, so it cannot be seen whether the data set has changed since {what} was made of it.")
+        return set()
+    there = {case.name: (None if math.isnan(case.age) else case.age, case.sex) for case in find_cases(raw)}
     changes = [f"{name} is gone" for name in made if name not in there]
     for name in made.keys() & there.keys():
-        for fact in ("Age", "Sex"):
-            if made[name][fact] != there[name][fact]:
-                changes.append(f"the {fact.lower()} of {name} is {there[name][fact]}, not {made[name][fact]}")
+        for fact, old, now in zip(("age", "sex"), made[name], there[name], strict=True):
+            if old != now:
+                changes.append(f"the {fact} of {name} is {now}, not {old}")
     if changes:
         more = f" and {len(changes) - 5} more" if len(changes) > 5 else ""
         raise InputError(
-            f"The data set {raw} has changed since {derivatives} was made of it: {', '.join(sorted(changes)[:5])}{more}. Run "
-            "the preprocessing again (01_preprocess, or `dwikit preprocess`); it repeats only what has changed."
+            f"The data set {raw} has changed since {what} was made of it: {', '.join(sorted(changes)[:5])}{more}. Run "
+            "the preprocessing again (01_preprocess, or `dwikit preprocess` and `dwikit slices`); it repeats only what has "
+            "changed."
         )
-    if new := sorted(there.keys() - _reported(Path(derivatives))):
-        shown = ", ".join(new[:5]) + (", ..." if len(new) > 5 else "")
-        print(f"{raw} has scans that were never preprocessed: {shown}. Run the preprocessing again to take them in.")
+    return set(there)
 
 
 def _reported(derivatives: Path) -> set[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from dwikit.evaluation import samples
-from dwikit.slices import SliceStore
+from dwikit.preprocess import open_current
 
 
 def read_images(path: str | Path) -> tuple[np.ndarray, list[str] | None]:
@@ -24,7 +24,7 @@ def read_images(path: str | Path) -> tuple[np.ndarray, list[str] | None]:
     """
     path = Path(path)
     if (path / "images.npy").is_file():
-        store = SliceStore.open(path)
+        store = open_current(path)
         return store.images, store.table["subject"].astype(str).tolist()
     images = samples.read(path)
     if not path.is_dir():

@@ -17,6 +17,8 @@ from dwikit.common.errors import InputError
 from dwikit.slices import grid
 from dwikit.slices.split import SPLITS, check_splits
 
+LABELS = {"case": str, "subject": str}
+"""Columns of text, whatever they look like: "01" and "1" are two people."""
 COLUMNS = ["case", "subject", "level", "split", "age", "sex", "origin"]
 
 
@@ -43,7 +45,7 @@ class SliceStore:
         path = Path(path)
         try:
             images = files.read_array(path / "images.npy")
-            table = pd.read_csv(path / "table.tsv", sep="\t", na_values="n/a")
+            table = pd.read_csv(path / "table.tsv", sep="\t", na_values="n/a", dtype=LABELS)
             settings = json.loads((path / "settings.json").read_text(encoding="utf-8"))
         except (OSError, ValueError, OverflowError, RecursionError) as error:
             raise InputError(f"There is no usable store of slices at {path} ({error}). Make it with 01_preprocess.") from error

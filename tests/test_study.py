@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dwikit import cli, profiles, study
+from dwikit import cli, profiles, study, training
 from dwikit.common.errors import InputError
 from dwikit.course import start
 from dwikit.evaluation import evaluate
 from dwikit.reader_study.folders import read_images
-from dwikit.slices import SliceStore
+from dwikit.slices import SliceStore, to_uint8
 from dwikit.training import fingerprint
 from dwikit.training.weights import pretrained
 from tests.preprocess.test_changes import PEOPLE, add, raw, registered, rename, withdraw  # noqa: F401 - fixtures
@@ -101,6 +101,8 @@ def test_the_kits_weights_are_not_judged_on_people_they_have_seen(store):
     assert set(pretrained.seen({"people": seen}, store)) == held_out and held_out
     assert pretrained.seen({"people": {**seen, "seed": 0}}, store) == []
     assert pretrained.seen({"people": pretrained.people(store)}, store) == []
+    for unsaid in ({}, {"bids": "/simulated"}, {"cohort": {"bids": "/simulated"}}):  # a cohort of files: its seed is not known
+        assert set(pretrained.seen({"people": seen}, SliceStore(store.images, store.table, unsaid))) == held_out
     real = store.table.assign(origin="registered")
     with pytest.raises(InputError, match="Weights of real people's scans do not become part of the kit"):
         pretrained.people(SliceStore(store.images, real, store.settings))
@@ -156,3 +158,13 @@ def test_slices_of_another_data_set_than_the_profiles_are_refused(runs, raw, reg
     shutil.copytree(raw, tmp_path / "other")
     with pytest.raises(InputError, match=f"made of {raw}, and {tmp_path / 'other'} is wanted. Run 01_preprocess"):
         study.slices(of(tmp_path / "other"))
+
+
+def test_the_kits_reconstructions_are_those_of_the_slices_of_today(runs, raw, registered):  # noqa: F811
+    config = dataclasses.replace(of(raw), image_size=64, networks={"vae": of(raw).networks["vae"]})
+    for _ in range(2):
+        store = study.slices(config, rebuild=True)
+        vae = study.shipped_runs(config, store)["vae"]
+        assert np.array_equal(vae.originals, store.images[training.held_out(store, config.evaluation.samples)])
+        assert np.array_equal(vae.reconstructions, to_uint8(vae.model.reconstruct(vae.originals / np.float32(255))[..., 0]))
+        shutil.rmtree(raw / store.table["subject"].iloc[store.indices("test")[0]])

@@ -136,9 +136,11 @@ def held_out(store: SliceStore, n: int | None = None) -> np.ndarray:
 
 
 def draw_samples(model: models.GenerativeModel, store: SliceStore, folder: str | Path, n: int) -> None:
-    """Write n samples and, for a VAE, up to n held-out slices with reconstructions, unless they are there already."""
+    """Write n samples and, for a VAE, up to n held-out slices with reconstructions, unless those of these slices are there."""
     folder = Path(folder)
     stamp = {"epochs": model.epochs_done, "n": n, "seed": SAMPLE_SEED}
+    if hasattr(model, "reconstruct"):
+        stamp["slices"] = store.content
     if files.read_json(folder / "samples.json") == stamp:
         return
     files.write_array(folder / "samples.npy", to_uint8(model.sample(n, seed=SAMPLE_SEED)[..., 0]))

@@ -135,6 +135,8 @@ def unpack(key: str, source: str | Path, config: Profile, store: SliceStore) -> 
         if "reconstructions.npy" in images:
             chosen = training.held_out(store, len(images["reconstructions.npy"]))
             files.write_array(partial / "originals.npy", store.images[chosen])
+            drawn = json.loads(contents["samples.json"]) | {"slices": store.content}  # the same but for rounding
+            files.write_json(partial / "samples.json", drawn)
         files.write_json(partial / "settings.json", settings | {"data": training.fingerprint(store), "carried": facts})
         models.save(model, partial / "model.keras")
 

@@ -11,6 +11,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from dwikit.cohorts.bids import Case
+from dwikit.cohorts.names import split_name
 from dwikit.common import files
 
 CHUNK = 2**20
@@ -21,7 +22,8 @@ class Content(NamedTuple):
 
     Attributes:
         image: of the image file, unpacked: how it was compressed does not matter.
-        all: of that, the b-values and the directions; of an image without a table, the b-value in its sidecar.
+        all: of that, the b-values and the directions; of an image without a table, whether it is called a trace image, and
+            the b-value in its sidecar.
     """
 
     image: str
@@ -37,9 +39,12 @@ def content(case: Case) -> Content | None:
                 digest.update(chunk)
         image = digest.hexdigest()
         for table in (case.bval, case.bvec):
-            digest.update(b"\0" + (table.read_bytes() if table else b""))
-        if case.bval is None and case.sidecar:
-            digest.update(repr(files.read_object(case.sidecar).get("DiffusionBValue")).encode())
+            digest.update(b"\0" + ((table.read_bytes() or b"\0") if table else b""))  # an empty table is not none
+        if case.bval is None:
+            if case.sidecar and files.absence(case.sidecar):
+                return None
+            told = files.read_object(case.sidecar).get("DiffusionBValue") if case.sidecar else None
+            digest.update(f"{split_name(case.image.name)[1]} {told!r}".encode())
     except (OSError, EOFError, zlib.error):
         return None
     return Content(image, digest.hexdigest())

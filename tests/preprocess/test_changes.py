@@ -156,6 +156,31 @@ def damage(raw):
     image.write_bytes(image.read_bytes()[:-2000])
 
 
+def put_trace(raw):
+    image = put(raw, "sub-t", voxels(7)[..., 0])
+    image.with_name("sub-t_dwi.bval").unlink()
+    return image.rename(image.with_name("sub-t_trace.nii.gz"))
+
+
+def call_a_trace_dwi(raw):
+    """Which may be a b = 0 by its name."""
+    image = raw / "sub-t/dwi/sub-t_trace.nii.gz"
+    image.rename(image.with_name("sub-t_dwi.nii.gz"))
+
+
+def empty_b_values(raw):
+    (raw / "sub-t/dwi/sub-t_trace.bval").touch()
+
+
+def empty_directions(raw):
+    (raw / "sub-a/dwi/sub-a_dwi.bvec").touch()
+
+
+def lose_a_sidecar(raw):
+    """What it says of the b-value is not here, as in a clone of a DataLad dataset."""
+    (raw / "sub-t/dwi/sub-t_trace.json").symlink_to("../../.git/annex/objects/x.json")
+
+
 def into_sessions(raw):
     """Three levels of folders, and the same content."""
     for session, name in (("ses-1", "sub-d"), ("ses-2", "sub-d_run-2")):
@@ -182,13 +207,18 @@ CHANGES = {  # change -> names of the scans that are registered again
     turn_directions: ["sub-a"],
     damage: ["sub-a"],
     into_sessions: [],
+    call_a_trace_dwi: ["sub-t"],
+    empty_b_values: ["sub-t"],
+    empty_directions: ["sub-a"],
+    lose_a_sidecar: ["sub-t"],
 }
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
 def test_again_is_as_from_nothing(raw, registered, tmp_path, change):
+    put_trace(raw)
     study(raw, tmp_path / "again")
-    assert registered == ["sub-a", "sub-b", "sub-c", "sub-d", "sub-d_run-2"]
+    assert registered == ["sub-a", "sub-b", "sub-c", "sub-d", "sub-d_run-2", "sub-t"]
     registered.clear()
     change(raw)
     study(raw, tmp_path / "again")

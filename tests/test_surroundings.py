@@ -11,10 +11,12 @@ import nbformat
 import numpy as np
 import pytest
 
-from dwikit import cli, models, profiles
+from dwikit import cli, models, profiles, slices
+from dwikit.cohorts import phantom
+from dwikit.cohorts.bids import find_cases
 from dwikit.common import doctor, files, keras_settings, paths
 from dwikit.common.errors import InputError
-from dwikit.course import run
+from dwikit.course import notebook, run
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -74,9 +76,17 @@ def test_the_home_folder_in_arguments_that_no_shell_replaces(home, capsys):
 
 
 def test_the_home_folder_in_parameters_of_a_notebook(home):
-    assert run._from_here("bids", "~/scans") == str(home / "scans")
-    assert run._from_here("readings", "r.csv") == str(Path.cwd() / "r.csv"), "it need not exist to be ours"
-    assert run._from_here("profile", "smoke") == "smoke" and run._from_here("epochs", 3) == 3
+    found = notebook.from_here({"bids": "~/scans", "readings": "r.csv", "epochs": 3, "scope": "volume"})
+    there = {"bids": str(home / "scans"), "readings": str(Path.cwd() / "r.csv")}  # they need not exist to be ours
+    assert found == {**there, "epochs": 3, "scope": "volume"}
+
+
+def test_the_home_folder_in_python(home, store, volumes):
+    phantom.write_cohort("~/bids", 1, progress=False)
+    assert [case.name for case in find_cases("~/bids")] == ["sub-0001"]
+    slices.build(volumes, "~/slices", slices.SliceSettings(image_size=32))
+    assert (home / "slices" / "images.npy").is_file() and slices.SliceStore.open("~/slices").image_size == 32
+    assert not (Path.cwd() / "~").exists()
 
 
 # ==== Kernels ====

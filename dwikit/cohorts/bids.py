@@ -14,7 +14,7 @@ from pathlib import Path
 from dwikit.cohorts import participants
 from dwikit.cohorts.names import LeftOut, fault, other_type, split_name
 from dwikit.cohorts.overlooked import overlooked
-from dwikit.common import files
+from dwikit.common import files, paths
 from dwikit.common.errors import InputError
 
 
@@ -58,7 +58,7 @@ def find_cases(path: str | Path) -> list[Case]:
     Raises:
         InputError: the folder is missing or holds no scan, an id occurs twice, or participants.tsv cannot be read.
     """
-    root = Path(path)
+    root = paths.home(path)
     if not root.is_dir():
         raise InputError(f"{root} is not a folder. Give the folder of a BIDS dataset, the one that holds sub-*.")
     people = participants.read(root / "participants.tsv")
@@ -81,7 +81,7 @@ def left_out(path: str | Path, cases: list[Case]) -> list[LeftOut]:
         path: the dataset's folder.
         cases: its scans, from `find_cases`.
     """
-    root = Path(path)
+    root = paths.home(path)
     taken = {file for case in cases for file in (case.image, case.bval) if file}
     people = participants.doubts(
         root / "participants.tsv", {case.subject for case in cases}, [folder.name for folder in _folders(root, "sub-")]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from dwikit import metrics
-from dwikit.common import files
+from dwikit.common import files, paths
 from dwikit.common.errors import InputError
 from dwikit.metrics.images import opencv
 from dwikit.slices import to_uint8
@@ -34,7 +34,7 @@ def read(path: str | Path) -> np.ndarray:
         InputError: nothing to read, a damaged file, a pickle, pictures of other kinds, colour, transparency, sizes that
             differ, or values outside the range.
     """
-    path = Path(path)
+    path = paths.home(path)
     _require(path)
     if not path.exists():
         raise InputError(f"There are no samples at {path}.")

@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 from dwikit import __version__
 from dwikit.cohorts.bids import Case, find_cases, left_out
 from dwikit.cohorts.names import printable
-from dwikit.common import files, lock
+from dwikit.common import files, lock, paths
 from dwikit.common.errors import InputError
 from dwikit.preprocess import current, derivative, identity, losses, sheet
 from dwikit.preprocess.derivative import Settings
@@ -74,7 +74,7 @@ def preprocess(
             work, or `out_dir` cannot be written or is being written by another process.
     """
     method = Settings(float(b_value), float(tolerance), settings.interpolator, int(grid_size), float(settings.fov_mm))
-    raw, out = Path(bids_dir), Path(out_dir)
+    raw, out = paths.home(bids_dir), paths.home(out_dir)
     if scheduler is not None:
         raw, out = raw.absolute(), out.absolute()
     _check(method, workers, scheduler, raw, out)

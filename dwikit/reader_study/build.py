@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dwikit.common import files
+from dwikit.common import files, paths
 from dwikit.common.errors import InputError
 from dwikit.metrics import as_images
 from dwikit.reader_study.deck import KEY_COLUMNS, KEY_NAME, PAGE_NAME, Deck
@@ -52,7 +52,7 @@ def build_deck(
     Raises:
         InputError: too few images or subjects, images of several sizes, or a folder that holds another deck.
     """
-    out = Path(out)
+    out = paths.home(out)
     groups = {ORIGINAL: _uint8(originals, ORIGINAL)}
     groups |= {group: _uint8(images, group) for group, images in samples.items() if _allowed(group)}
     if not samples or n < 1 or practice < 0:

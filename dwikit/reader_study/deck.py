@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dwikit.common import files
+from dwikit.common import files, paths
 from dwikit.common.errors import InputError
 
 KEY_COLUMNS = ["image", "group", "index", "subject"]
@@ -45,7 +45,7 @@ class Deck:
         Raises:
             InputError: page or key is missing or unreadable, or they do not belong together.
         """
-        folder = Path(folder)
+        folder = paths.home(folder)
         key = files.read_object(folder / KEY_NAME)
         if not {"deck", "images"} <= set(key):
             raise InputError(f"There is no key at {folder / KEY_NAME}. Give the folder that `dwikit deck` wrote, with its key.")

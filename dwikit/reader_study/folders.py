@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dwikit.common import paths
 from dwikit.evaluation import samples
 from dwikit.preprocess import open_current
 
@@ -22,7 +23,7 @@ def read_images(path: str | Path) -> tuple[np.ndarray, list[str] | None]:
     Raises:
         InputError: nothing usable there.
     """
-    path = Path(path)
+    path = paths.home(path)
     if (path / "images.npy").is_file():
         store = open_current(path)
         return store.images, store.table["subject"].astype(str).tolist()

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dwikit.common import files, lock
+from dwikit.common import files, lock, paths
 from dwikit.common.errors import InputError
 from dwikit.slices import grid, histogram
 from dwikit.slices.grid import Volume
@@ -63,7 +63,7 @@ def build(
         facts |= {"clip": float(caps[0])} if settings.scope == "cohort" else {}
         (folder / "settings.json").write_text(json.dumps(facts | (provenance or {}), indent=1), encoding="utf-8")
 
-    out = Path(out)
+    out = paths.home(out)
     with lock.alone(out.with_name(f".{out.name}.lock"), f"builds slices in {out}"):
         files.write_folder(out, write)
     return SliceStore.open(out)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dwikit.common import files
+from dwikit.common import files, paths
 from dwikit.common.errors import InputError
 from dwikit.common.nifti import Refused, open_image, volumes
 from dwikit.slices import grid
@@ -112,7 +112,7 @@ def read_derivatives(
         InputError: the folder holds no finished scan, scans of different grids or other settings, two subjects with the same
             voxels, or a damaged file.
     """
-    root = Path(path)
+    root = paths.home(path)
     sidecars = read_sidecars(root)
     if not sidecars:
         raise InputError(f"{root} holds no registered scan. Make some with dwikit.preprocess.preprocess first.")

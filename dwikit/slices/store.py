@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dwikit.common import files
+from dwikit.common import files, paths
 from dwikit.common.errors import InputError
 from dwikit.slices import grid
 from dwikit.slices.split import SPLITS, check_splits
@@ -42,7 +42,7 @@ class SliceStore:
         Raises:
             InputError: no store there, an incomplete one, or one in which a person is in two splits.
         """
-        path = Path(path)
+        path = paths.home(path)
         try:
             images = files.read_array(path / "images.npy")
             table = pd.read_csv(path / "table.tsv", sep="\t", na_values="n/a", dtype=LABELS)

@@ -23,7 +23,7 @@ from dwikit.cohorts.dicom.diffusion import WEIGHTED
 from dwikit.cohorts.dicom.people import People
 from dwikit.cohorts.dicom.report import DAMAGED, NOT_DICOM, REPORT, read_private_list, write_private_list, write_report
 from dwikit.cohorts.dicom.series import LOST, PERSON_FROM, REASONS, Found, Series, read_folder
-from dwikit.common import files
+from dwikit.common import files, paths
 from dwikit.common.errors import InputError
 
 DESCRIPTION = "dataset_description.json"
@@ -61,10 +61,10 @@ def import_dicom(
         InputError: no such folder, no DICOM in it, folders or a key inside one another, `out` is a file, a data set of
             something else, of another key or `person_from`, an unfit or missing key file, or an unknown `person_from`.
     """
-    folder, out = Path(folder), Path(out)
+    folder, out, key = paths.home(folder), paths.home(out), paths.home(key)
     if person_from not in PERSON_FROM:
         raise InputError(f"person_from is {person_from!r}, but persons are told apart by {', '.join(PERSON_FROM)}. Choose one.")
-    _check_places(folder, out, Path(key))
+    _check_places(folder, out, key)
     secret = pseudonym.read_key(key, out)
     found = read_folder(folder, progress, person_from)
     if not found.series:
@@ -123,8 +123,8 @@ def _places(found: Found, secret: bytes, people: People) -> Iterator[dict]:
             yield named | {"folder": folder.resolve(), "damaged": "n/a"}
         for path in one.damaged:
             yield named | {"folder": path.parent.resolve(), "damaged": path.name}
-    for kind, paths in ((DAMAGED, found.damaged), (NOT_DICOM, found.others)):
-        for path in paths:
+    for kind, unread in ((DAMAGED, found.damaged), (NOT_DICOM, found.others)):
+        for path in unread:
             yield dict(zip(columns, ("n/a", "n/a", kind))) | {"folder": path.parent.resolve(), "damaged": path.name}
 
 

@@ -9,6 +9,7 @@ import secrets
 from datetime import date
 from pathlib import Path
 
+from dwikit.common import paths
 from dwikit.common.errors import InputError
 
 KEY_BYTES = 32
@@ -32,7 +33,7 @@ def read_key(path: str | Path, out: str | Path) -> bytes:
         InputError: the file is not a key, cannot be written, lies in the data set's folder, or is missing although the data
             set exists.
     """
-    path, out = Path(path), Path(out)
+    path, out = paths.home(path), paths.home(out)
     if path.resolve().is_relative_to(out.resolve()):
         raise InputError(f"The key {path} lies in the data set's folder and would be handed on with it. Keep it elsewhere.")
     try:

@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 from dwikit.cohorts.pacs.archive import IMAGES, SYNTAXES, Archive, Gone, Pace, connected, listening
 from dwikit.cohorts.pacs.query import check_new, find, read_wanted, write_wanted
 from dwikit.cohorts.pacs.store import Ledger, Store, check_own
+from dwikit.common import paths
 from dwikit.common.errors import InputError
 
 __all__ = ["ARRIVED", "BEFORE", "Archive", "check_new", "fetch", "find", "read_wanted", "write_wanted"]
@@ -60,7 +61,7 @@ def fetch(
     """
     if method not in ("get", "move"):
         raise InputError(f'method must be "get" or "move", not {method!r}.')
-    out = Path(out)
+    out = paths.home(out)
     try:
         out.mkdir(parents=True, exist_ok=True, mode=0o700)
         check_own(out)

@@ -18,7 +18,7 @@ from dwikit.cohorts.phantom.parallel import map_cases
 from dwikit.cohorts.phantom.person import Person, draw_person, require_whole
 from dwikit.cohorts.phantom.scanner import DIRECTIONS, clean_image, make_scan, noisy_image, reconstructed_affine
 from dwikit.cohorts.phantom.settings import DEFAULT, Settings
-from dwikit.common import files, lock
+from dwikit.common import files, lock, paths
 from dwikit.common.errors import InputError
 
 _DESCRIPTION = "dataset_description.json"
@@ -69,7 +69,7 @@ def write_cohort(
         InputError: if the folder holds something else or another cohort, cannot be written, or a number is
             negative.
     """
-    folder = Path(path)
+    folder = paths.home(path)
     numbers = case_numbers(n_cases, first)
     require_whole("seed", seed)
     with lock.alone(folder / ".lock", f"writes the cohort {folder}"):
@@ -95,7 +95,7 @@ def trim_cohort(path: str | os.PathLike, n_cases: int) -> None:
 
     Any other folder is left as it is.
     """
-    folder = Path(path)
+    folder = paths.home(path)
     if _parameters(folder) is None:
         return
     surplus = [case for case in folder.glob("sub-*") if case.name[4:].isdigit() and int(case.name[4:]) > n_cases]

@@ -94,7 +94,7 @@ def fetch(recipe: str | Path | Recipe, out: str | Path, progress: bool = True) -
     Raises:
         InputError: unknown recipe, or a file that cannot be fetched or fails its check; the rest is kept.
     """
-    recipe, out = recipe if isinstance(recipe, Recipe) else load(recipe), Path(out)
+    recipe, out = recipe if isinstance(recipe, Recipe) else load(recipe), paths.home(out)
     if recipe.kind == "openneuro":
         from dwikit.cohorts.public import openneuro
 

@@ -87,7 +87,7 @@ def pack(key: str, config: Profile, store: SliceStore, out: str | Path) -> list[
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as written:
         for name, content in contents.items():
             written.writestr(name, content)
-    return _cut(archive.getvalue(), Path(out), key)
+    return _cut(archive.getvalue(), paths.home(out), key)
 
 
 def unpack(key: str, source: str | Path, config: Profile, store: SliceStore) -> training.Run:
@@ -105,7 +105,7 @@ def unpack(key: str, source: str | Path, config: Profile, store: SliceStore) -> 
         InputError: parts that are missing, damaged or from another version of the kit, or other slices.
     """
     try:
-        with zipfile.ZipFile(io.BytesIO(_joined(Path(source), key))) as archive:
+        with zipfile.ZipFile(io.BytesIO(_joined(paths.home(source), key))) as archive:
             contents = {name: archive.read(name) for name in archive.namelist()}
         settings, facts = (json.loads(contents[name]) for name in ("settings.json", "facts.json"))
         images = {name: _array(contents[name]) for name in contents if name.endswith(".npy")}
@@ -152,7 +152,7 @@ def packed(source: str | Path) -> list[str]:
     Raises:
         InputError: it holds none.
     """
-    if found := sorted({path.name.rpartition(".part-")[0] for path in Path(source).glob("*.part-*")}):
+    if found := sorted({path.name.rpartition(".part-")[0] for path in paths.home(source).glob("*.part-*")}):
         return found
     raise InputError(f"{source} holds no packed networks; `dwikit pack` makes files such as vae.part-1-of-2.")
 

@@ -70,7 +70,7 @@ def slices(config: Profile, rebuild: bool = False) -> SliceStore:
         source = {"bids": str(Path(config.cohort.bids).resolve()), "cases": 0, "registered": 0}
     provenance = {"dwikit": dwikit.__version__, "cohort": source}
     wanted = {**dataclasses.asdict(settings), "seed": seed, **provenance}
-    there = files.read_json(out / "settings.json")
+    there = files.read_object(out / "settings.json")
     if there and not rebuild:
         store = open_current(out, source["bids"])
         if (store.table["origin"] != "simulated").any():

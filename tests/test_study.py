@@ -68,6 +68,26 @@ def test_nothing_is_built_again_when_nothing_has_changed(runs, raw, registered):
     assert images.stat().st_mtime_ns != date
 
 
+@pytest.mark.parametrize("name", ["images.npy", "table.tsv", "settings.json"])
+@pytest.mark.parametrize("how", ["gone", "cut", "changed", "replaced"])
+def test_a_store_that_was_changed_is_refused_and_built_again(runs, raw, registered, name, how, capsys):  # noqa: F811
+    built = study.slices(of(raw), rebuild=True)
+    before, ages, file = built.content, people(built), runs / "smoke/data/slices" / name
+    content = file.read_bytes()
+    values = {"gone": None, "cut": content[:60], "replaced": b"[]"}
+    values["changed"] = content[:-30000] + b"\7" * 30000 if name == "images.npy" else content.replace(b"30.0", b"31.0")
+    file.unlink()
+    if values[how] is not None:
+        file.write_bytes(values[how])
+    if name != "settings.json":  # without which nothing is known, so that the store is built again at once
+        with pytest.raises(InputError, match="01_preprocess|Build the store again"):
+            study.slices(of(raw))
+    capsys.readouterr()
+    store = study.slices(of(raw), rebuild=True)
+    assert store.content == before and people(store) == ages and file.read_bytes() == content
+    assert ("store" in capsys.readouterr().out) or name == "settings.json"
+
+
 def test_a_corrected_age_does_not_cost_a_training(runs, raw, registered):  # noqa: F811
     before = fingerprint(study.slices(of(raw), rebuild=True))
     (raw / "participants.tsv").write_text(PEOPLE.replace("30", "70"))

@@ -17,7 +17,7 @@ from dwikit.slices.normalization import normalize, shrink, to_uint8
 from dwikit.slices.registered import read_derivatives
 from dwikit.slices.settings import CALIBRATED, SliceSettings
 from dwikit.slices.split import refuse_twins, split_by_patient
-from dwikit.slices.store import COLUMNS, SliceStore
+from dwikit.slices.store import COLUMNS, SliceStore, digest
 
 
 def build(
@@ -59,7 +59,7 @@ def build(
         cases["split"] = cases["subject"].map(split_by_patient(cases["subject"].unique(), seed))
         cases.to_csv(folder / "cases.tsv", sep="\t", index=False, na_rep="n/a")
         _slice_table(cases).to_csv(folder / "table.tsv", sep="\t", index=False, na_rep="n/a")
-        facts = {**asdict(settings), "seed": seed, "cases": len(rows)}
+        facts = {**asdict(settings), "seed": seed, "cases": len(rows), "sha256": digest(folder)}
         facts |= {"clip": float(caps[0])} if settings.scope == "cohort" else {}
         (folder / "settings.json").write_text(json.dumps(facts | (provenance or {}), indent=1), encoding="utf-8")
 
@@ -120,10 +120,17 @@ def _describe(volume: Volume) -> dict[str, str]:
 
 
 def is_made_of(path: str | Path, volumes: Iterable[Volume]) -> bool:
-    """Whether the store in a folder was built from these registered scans as they are now, whatever was simulated for it."""
+    """Whether the store in a folder was built from these registered scans as they are now, whatever was simulated for it.
+
+    One that is incomplete, or was changed since, counts as made of others; a line says so.
+    """
     try:
+        SliceStore.open(path)
         known = pd.read_csv(Path(path) / "cases.tsv", sep="\t", dtype=str, keep_default_na=False)
         known = known[known["origin"] != "simulated"].drop(columns="split").to_dict("records")
+    except InputError as error:
+        print(error)
+        return False
     except (OSError, ValueError, LookupError):
         return False
     return known == [_describe(volume) for volume in volumes]

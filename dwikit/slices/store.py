@@ -1,7 +1,8 @@
 """A store of normalized slices on disk, ready for training and evaluation.
 
 A store is a plain folder: ``images.npy`` (N, H, W) uint8, ``table.tsv`` (one row per slice: case, subject,
-level, split, age, sex, origin), ``cases.tsv`` (one row per scan, with a hash of its voxels) and ``settings.json``.
+level, split, age, sex, origin), ``cases.tsv`` (one row per scan, with a hash of its voxels) and ``settings.json`` (with a hash
+of images and table).
 """
 
 import functools
@@ -40,17 +41,23 @@ class SliceStore:
         """Open a store and check it.
 
         Raises:
-            InputError: no store there, an incomplete one, or one in which a person is in two splits.
+            InputError: no store there, an incomplete one, one that was changed since it was built, or one in which a person is
+                in two splits.
         """
         path = paths.home(path)
         try:
             images = files.read_array(path / "images.npy")
             table = pd.read_csv(path / "table.tsv", sep="\t", na_values="n/a", dtype=LABELS)
             settings = json.loads((path / "settings.json").read_text(encoding="utf-8"))
+            found = digest(path)
         except (OSError, ValueError, OverflowError, RecursionError) as error:
             raise InputError(f"There is no usable store of slices at {path} ({error}). Make it with 01_preprocess.") from error
         _check(images, table, settings, path)
         check_splits(table, path)
+        if settings.get("sha256", found) != found:
+            raise InputError(
+                f"{path}: images.npy or table.tsv was changed since the store was built. Make it with 01_preprocess."
+            )
         return cls(images, table, settings)
 
     @functools.cached_property
@@ -107,6 +114,15 @@ class SliceStore:
         from dwikit.slices.batches import as_dataset
 
         return as_dataset(self.batches(split, batch_size, seed, flip, steps))
+
+
+def digest(path: Path) -> str:
+    """SHA-256 (hexadecimal) of the images and the table in a folder, as files."""
+    parts = []
+    for name in ("images.npy", "table.tsv"):
+        with open(path / name, "rb") as file:
+            parts.append(hashlib.file_digest(file, "sha256").digest())
+    return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 def _check(images: np.ndarray, table: pd.DataFrame, settings: dict, path: Path) -> None:

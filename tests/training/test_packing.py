@@ -171,6 +171,16 @@ def test_other_slices_are_refused_and_rounding_is_not(carried, store):
         packing.unpack("style_gan", folder, config, turned)
 
 
+def test_a_network_of_somebody_who_has_left_does_not_come_back(carried, store):
+    """Held-out slices are the same; one person less is in the training split."""
+    _, config, folder = carried
+    stay = store.table["subject"] != store.table["subject"].iloc[store.indices("train")[0]]
+    left = type(store)(store.images[stay], store.table[stay].reset_index(drop=True), store.settings)
+    assert np.array_equal(store.split("test"), left.split("test"))
+    with pytest.raises(InputError, match="not trained on the slices here. Make the same ones: the same people"):
+        packing.unpack("style_gan", folder, config, left)
+
+
 def test_an_untrained_network_is_not_packed(store, tmp_path, monkeypatch):
     monkeypatch.setenv("DWIKIT_RUNS", str(tmp_path))
     config = profiles.resolve("smoke")

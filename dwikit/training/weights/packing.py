@@ -6,13 +6,14 @@ A network is one zip of plain numbers and text, cut into parts of at most 15 MB,
     weights.npz                         float16, all networks but the critic, in the order of ``model.weights``
     log.csv, settings.json, facts.json  of the training: epochs, steps, images, minutes, machine, versions
     samples.json                        what the samples were drawn from
-    slices.npy                          held-out slices, by which ``unpack`` knows the data
+    slices.npy                          held-out slices, by which ``unpack`` knows the data, beside a hash of all labels
     features.keras                      the pretext network, if the DFC-VAE uses one
 
 The slices stay behind: a simulated cohort is the same everywhere, and your own scans are on your machine already. So do
 critics and optimizer states: a network that was carried draws and reconstructs but cannot be trained further.
 """
 
+import hashlib
 import io
 import json
 import zipfile
@@ -73,6 +74,7 @@ def pack(key: str, config: Profile, store: SliceStore, out: str | Path) -> list[
         "backend": keras.backend.backend(),
         "dwikit": dwikit.__version__,
         "versions": doctor.versions(),
+        "labels": _labels(store),
     }
     arrays = {f"{i:04d}": array for i, array in enumerate(pretrained.halved(model, _carried(model)))}
     contents = {name: (folder / name).read_bytes() for name in COPIED}
@@ -197,11 +199,17 @@ def _joined(source: Path, key: str) -> bytes:
     return b"".join((source / name).read_bytes() for name in wanted)
 
 
+def _labels(store: SliceStore) -> str:
+    """SHA-256 of whose the slices are, and of their splits: who is in one store only may not be among the slices carried."""
+    return hashlib.sha256(store.table[["case", "subject", "level", "split"]].to_csv(index=False).encode()).hexdigest()
+
+
 def _require_same(store: SliceStore, theirs: np.ndarray, key: str, facts: dict) -> None:
     ours = store.images[training.held_out(store, len(theirs))]
-    if ours.shape == theirs.shape and np.mean(np.abs(ours.astype(int) - theirs) > 1) <= OTHERS:
+    same = ours.shape == theirs.shape and np.mean(np.abs(ours.astype(int) - theirs) > 1) <= OTHERS
+    if same and facts.get("labels", _labels(store)) == _labels(store):  # parts of earlier versions do not say
         return
     raise InputError(
-        f"{key} was not trained on the slices here. Make the same ones: the same profile, seed and version of the kit "
+        f"{key} was not trained on the slices here. Make the same ones: the same people, profile, seed and version of the kit "
         f"(its own was {facts['dwikit']}, with {', '.join(f'{name} {number}' for name, number in facts['versions'].items())})."
     )

@@ -12,12 +12,12 @@ from tqdm.auto import tqdm
 from dwikit.cohorts.bids import Case, find_cases
 from dwikit.common import files
 from dwikit.common.errors import InputError
-from dwikit.preprocess import derivative, identity
+from dwikit.preprocess import derivative
 from dwikit.slices.registered import read_sidecar, read_sidecars
 from dwikit.slices.store import SliceStore
 
 
-def follow_names(cases: list[Case], contents: dict[str, identity.Content | None], out: Path) -> None:
+def follow_names(cases: list[Case], contents: dict[str, str | None], out: Path) -> None:
     """Renames what was made of scans that have another name now, and says so."""
     names = {case.name for case in cases}
     files_of = {file: derivative.name_of(file) for file in out.glob("sub-*/**/dwi/*.json")}
@@ -25,9 +25,9 @@ def follow_names(cases: list[Case], contents: dict[str, identity.Content | None]
     by_content = {sidecar.get("Input"): file for file, sidecar in renamed.items()}
     for case in cases:
         content = contents[case.name]
-        if content is None or content.all not in by_content or derivative.outputs(case, out).sidecar.exists():
+        if content is None or content not in by_content or derivative.outputs(case, out).sidecar.exists():
             continue
-        old = by_content.pop(content.all)
+        old = by_content.pop(content)
         sources, targets = derivative.outputs_in(old.parent, files_of[old]), derivative.outputs(case, out)
         if not all(source.is_file() for source in sources):
             continue

@@ -82,13 +82,13 @@ def method_settings(settings: Settings) -> dict[str, Any]:
     }
 
 
-def finished(case: Case, out: Path, content: identity.Content | None) -> dict[str, Any] | None:
+def finished(case: Case, out: Path, content: str | None) -> dict[str, Any] | None:
     """Sidecar of a scan if it is complete and was made from this content; else None."""
     paths = outputs(case, out)
     sidecar = read_sidecar(paths.sidecar)
     if sidecar is None or content is None or not all(path.is_file() for path in paths):
         return None
-    return sidecar if sidecar.get("Input") == content.all else None
+    return sidecar if sidecar.get("Input") == content else None
 
 
 def name_of(file: Path) -> str | None:
@@ -140,7 +140,7 @@ def compute(case: Case, settings: Settings) -> tuple[register.Registered, dict[s
         "SkullStripped": False,
         "Settings": method_settings(settings),
         "Versions": versions(),
-        "Input": content.all,
+        "Input": content,
         "Voxels": identity.voxels(trace.image),
     }
 

@@ -5,7 +5,6 @@ import hashlib
 import os
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -17,27 +16,16 @@ from dwikit.common import files
 CHUNK = 2**20
 
 
-class Content(NamedTuple):
-    """Hexadecimal SHA-256 of a scan's files.
+def content(case: Case) -> str | None:
+    """SHA-256 (hexadecimal) of a scan's image, unpacked, its b-values and its directions; None if a file cannot be read.
 
-    Attributes:
-        image: of the image file, unpacked: how it was compressed does not matter.
-        all: of that, the b-values and the directions; of an image without a table, whether it is called a trace image, and
-            the b-value in its sidecar.
+    Of an image without a table, it also counts whether it is called a trace image, and the b-value in its sidecar.
     """
-
-    image: str
-    all: str
-
-
-def content(case: Case) -> Content | None:
-    """The content of a scan, whose files are read from the first byte to the last; None if one cannot be read."""
     digest = hashlib.sha256()
     try:
         with (gzip.open if case.image.name.lower().endswith(".gz") else open)(case.image, "rb") as file:
             while chunk := file.read(CHUNK):
                 digest.update(chunk)
-        image = digest.hexdigest()
         for table in (case.bval, case.bvec):
             digest.update(b"\0" + ((table.read_bytes() or b"\0") if table else b""))  # an empty table is not none
         if case.bval is None:
@@ -47,10 +35,10 @@ def content(case: Case) -> Content | None:
             digest.update(f"{split_name(case.image.name)[1]} {told!r}".encode())
     except (OSError, EOFError, zlib.error):
         return None
-    return Content(image, digest.hexdigest())
+    return digest.hexdigest()
 
 
-def contents(cases: list[Case], progress: bool = True) -> dict[str, Content | None]:
+def contents(cases: list[Case], progress: bool = True) -> dict[str, str | None]:
     """The content of every scan by its name."""
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         found = pool.map(content, cases)

@@ -22,7 +22,7 @@ from dwikit.preprocess.workers.pool import run_jobs
 from dwikit.slices import grid
 from dwikit.slices.registered import EXCLUDING, Quality, grid_of
 from dwikit.slices.settings import CALIBRATED, SliceSettings
-from dwikit.slices.split import refuse_twins
+from dwikit.slices.split import twins
 
 COLUMNS = [
     "case", "subject", "session", "status", "flags", "used", "b_value", "n_directions", "age", "sex",
@@ -45,12 +45,14 @@ def preprocess(
     """Registers every scan of a BIDS dataset to MNI152 on the target grid (paper, sec. 3.1) and reports on their quality.
 
     Writes a BIDS derivatives dataset: for each scan the trace-weighted image (float32, 40 slices, not normalized), a
-    sidecar, the transform and a histogram; `quality.tsv` and `quality.png` at the top. A scan finished with the
-    same content and settings is not repeated, and one whose content has changed is. The dataset is the truth: what was made of
-    a scan that is no longer in it is set aside, in a folder beside `out_dir`, and an age or sex that has changed arrives. A
-    scan that cannot be used becomes a row with status "failed" and its reason; the others continue. What resembles a scan and
-    is none, or fits nobody in participants.tsv, becomes a row with status "left out", and what is left out by its type one
-    with status "skipped". A second run into the same folder at the same time is refused.
+    sidecar, the transform and a histogram; `quality.tsv` and `quality.png` at the top. A scan finished with the same content
+    and settings is not repeated, and one whose content has changed is. The dataset is the truth: what was made of a scan that
+    is no longer in it is set aside, in a folder beside `out_dir`, and an age or sex that has changed arrives.
+
+    A scan that cannot be used, or has the same voxels as another subject's, becomes a row with status "failed" and its
+    reason; the others continue. What resembles a scan and is none, or fits nobody in participants.tsv, becomes a row with
+    status "left out", and what is left out by its type one with status "skipped". A second run into the same folder at the
+    same time is refused.
 
     Args:
         bids_dir: folder of the dataset.
@@ -70,8 +72,8 @@ def preprocess(
         (`dwikit.slices.registered.FLAGS`); `used` says whether `dwikit.slices.read_derivatives` yields the scan by default.
 
     Raises:
-        InputError: a setting is impossible, there is no scan, two subjects have the same voxels, the cluster cannot do the
-            work, or `out_dir` cannot be written or is being written by another process.
+        InputError: a setting is impossible, there is no scan, the cluster cannot do the work, or `out_dir` cannot be written
+            or is being written by another process.
     """
     method = Settings(float(b_value), float(tolerance), settings.interpolator, int(grid_size), float(settings.fov_mm))
     raw, out = paths.home(bids_dir), paths.home(out_dir)
@@ -83,7 +85,6 @@ def preprocess(
     with lock.alone(out / ".lock", f"preprocesses into {out}"):
         _prepare(raw, out)
         contents = identity.contents(cases, progress)
-        refuse_twins({case.name: (case.subject, there.image) for case in cases if (there := contents[case.name])}, raw)
         current.follow_names(cases, contents, out)
         kept = {case.name: derivative.finished(case, out, contents[case.name]) for case in cases}
         results = {case.name: _if_made_with(method, kept[case.name]) for case in chosen}
@@ -111,11 +112,12 @@ def preprocess(
         failed = {name for name, result in results.items() if result.get("status") == "failed"}
         current.set_aside_others(out, (valid | set(results)) - failed, set(kept))
         results = {name: found for name, found in kept.items() if found and grid_of(found) == method[-2:]} | results
+        done = {name: (result["Subject"], result["Voxels"]) for name, result in results.items() if name not in failed}
+        for name, reason in twins(done).items():  # the files stay, and slices refuse them
+            results[name] = {"status": "failed", "flag": "", "message": reason}
         rows = [_row(case, results[case.name]) for case in cases if case.name in results]
         report = pd.DataFrame(rows + losses.rows(left_out(raw, cases)), columns=COLUMNS)
         _write_report(report, cases, out, method, redraw=bool(todo))
-        done = {name: result for name, result in results.items() if name not in failed}
-        refuse_twins({name: (result["Subject"], result["Voxels"]) for name, result in done.items()}, out)
         return report if only is None else report[report["case"].isin([case.name for case in chosen])].reset_index(drop=True)
 
 

@@ -47,22 +47,35 @@ def check_splits(table: pd.DataFrame, where: str | Path) -> None:
         )
 
 
-def refuse_twins(found: Mapping[str, tuple[str, str]], where: str | Path) -> None:
-    """Refuses two subjects with the same voxels: they are one person, who would stand in training and test.
+def twins(found: Mapping[str, tuple[str, str]]) -> dict[str, str]:
+    """Scans of different subjects with the same voxels: they are one person, who would stand in training and test.
 
     Args:
         found: subject and hash of each scan, by its name.
-        where: of the scans, for the message.
 
-    Raises:
-        InputError: naming the scans.
+    Returns:
+        name -> reason, which names all of them.
     """
     same = defaultdict(list)
     for name, (subject, digest) in found.items():
         same[digest].append((subject, name))
+    reasons = {}
     for scans in same.values():
         if len({subject for subject, _ in scans}) > 1:
-            raise InputError(
-                f"{where}: {' and '.join(name for _, name in scans)} hold the same voxels, so they are one person. Remove all "
-                "but one, or keep them as sessions or runs of one subject."
+            names = [name for _, name in scans]
+            reasons |= dict.fromkeys(
+                names,
+                f"{' and '.join(names)} hold the same voxels, so they are one person. Remove all but one, or keep them as "
+                "sessions or runs of one subject.",
             )
+    return reasons
+
+
+def refuse_twins(found: Mapping[str, tuple[str, str]], where: str | Path) -> None:
+    """Refuses what `twins` finds.
+
+    Raises:
+        InputError: naming the scans.
+    """
+    for reason in twins(found).values():
+        raise InputError(f"{where}: {reason}")

@@ -156,8 +156,9 @@ def _require_unchanged(raw: Path, made: dict[str, tuple[float | None, str | None
 
 
 def _reported(derivatives: Path) -> set[str]:
-    """Scans in the quality report, those that failed included."""
+    """Scans in the quality report that were tried, those that failed included."""
     try:
-        return set(pd.read_csv(derivatives / "quality.tsv", sep="\t", dtype=str)["case"])
+        report = pd.read_csv(derivatives / "quality.tsv", sep="\t", dtype=str)
+        return set(report.loc[report["status"] != "left out", "case"])
     except (OSError, ValueError, LookupError):
         return set()

@@ -17,6 +17,7 @@ from dwikit.common import files, lock, paths
 from dwikit.common.errors import InputError
 from dwikit.preprocess import current, derivative, identity, losses, sheet
 from dwikit.preprocess.derivative import Settings
+from dwikit.preprocess.losses import LOST
 from dwikit.preprocess.workers import cluster
 from dwikit.preprocess.workers.pool import run_jobs
 from dwikit.slices import grid
@@ -28,6 +29,12 @@ COLUMNS = [
     "case", "subject", "session", "status", "flags", "used", "b_value", "n_directions", "age", "sex",
     *Quality._fields, "message",
 ]  # fmt: skip
+NOT_CHOSEN = {
+    "status": "left out",
+    "flag": "",
+    "message": "Not registered as it is now: a run with `only` left it out.",
+}
+"""Answer for a scan that nobody asked for, and of which there is no volume."""
 
 
 def preprocess(
@@ -115,7 +122,7 @@ def preprocess(
         done = {name: (result["Subject"], result["Voxels"]) for name, result in results.items() if name not in failed}
         for name, reason in twins(done).items():  # the files stay, and slices refuse them
             results[name] = {"status": "failed", "flag": "", "message": reason}
-        rows = [_row(case, results[case.name]) for case in cases if case.name in results]
+        rows = [_row(case, results.get(case.name, NOT_CHOSEN)) for case in cases]
         report = pd.DataFrame(rows + losses.rows(left_out(raw, cases)), columns=COLUMNS)
         _write_report(report, cases, out, method, redraw=bool(todo))
         return report if only is None else report[report["case"].isin([case.name for case in chosen])].reset_index(drop=True)
@@ -196,8 +203,13 @@ def _processors() -> int:
 def _row(case: Case, result: dict[str, Any]) -> dict[str, Any]:
     """Row of the report from a sidecar, or from the answer of a worker that failed."""
     row = {"case": case.name, "subject": case.subject, "session": case.session, "age": case.age, "sex": case.sex}
-    if result.get("status") == "failed":
-        return row | {"status": "failed", "flags": result["flag"], "used": False, "message": printable(result["message"])}
+    if result.get("status") in LOST:
+        return row | {
+            "status": result["status"],
+            "flags": result["flag"],
+            "used": False,
+            "message": printable(result["message"]),
+        }
     return row | {
         "status": "done",
         "flags": ",".join(result["Flags"]),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
 
 from dwikit import cli, slices
@@ -264,12 +265,18 @@ def test_what_is_gone_is_set_aside_and_said(raw, registered, tmp_path, capsys):
     assert not (tmp_path / "derivatives/sub-c").exists()
 
 
-def test_a_scan_left_out_of_this_run_is_not_kept_when_its_content_has_changed(raw, registered, tmp_path):
+def test_a_scan_left_out_of_this_run_is_not_kept_when_its_content_has_changed(raw, registered, tmp_path, capsys):
     out = tmp_path / "derivatives"
     study(raw, tmp_path)
     edit_in_place(raw)
     preprocess(raw, out, settings=SETTINGS, grid_size=32, only=["sub-a"], progress=False)
-    assert not (out / "sub-b").exists() and "sub-b" not in (out / "quality.tsv").read_text()
+    assert not (out / "sub-b").exists()
+    report = pd.read_csv(out / "quality.tsv", sep="\t").set_index("case")
+    assert report["status"].to_dict() == {f"sub-{name}": "done" for name in ("a", "c", "d", "d_run-2")} | {"sub-b": "left out"}
+    assert "`only` left it out" in report.loc["sub-b", "message"]
+    capsys.readouterr()
+    require_current(out)
+    assert "never preprocessed: sub-b." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("how", ["copied", "unpacked", "floats", "mirrored", "padded"])

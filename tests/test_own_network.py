@@ -129,7 +129,14 @@ def test_both_stand_in_the_deck(trained, folder):
 
 def test_it_is_packed_and_exported(trained, folder, monkeypatch, capsys):
     store = study.slices(trained)
-    packing.pack("dcgan", trained, store, folder / "packed")
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}  # a process of its own has not read dcgan.py yet
+    command = [sys.executable, "-m", "dwikit.cli", "pack", "dcgan", "--profile", str(folder / "mine.yaml")]
+    done = subprocess.run([*command, "--out", str(folder / "packed")], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0 and "dcgan: 1 files" in done.stdout, done.stderr
+    with pytest.raises(InputError, match="There is no network 'dcgan'.*Known: vae"):
+        packing.pack("dcgan", profiles.resolve("smoke"), store, folder / "elsewhere")
+    with pytest.raises(InputError, match="There is no network 'dcgan'.*Known: vae"):
+        packing.unpack("dcgan", folder / "packed", profiles.resolve("smoke"), store)
     monkeypatch.setenv("DWIKIT_RUNS", str(folder / "home"))
     home = packing.unpack("dcgan", folder / "packed", trained, store)
     assert np.abs(home.model.sample(4) - study.models.load(folder / "runs/mine/dcgan/model.keras").sample(4)).max() < 0.02

@@ -43,8 +43,8 @@ def load(path: str | Path, key: str | None = None, **expected) -> GenerativeMode
     except Exception as error:  # whatever Keras raises for a file of another make
         if missing := re.search(r"Could not locate class '(\w+)'", str(error)):
             raise InputError(
-                f"{path} holds a network of the class {missing[1]}, which is not loaded. Load its file first: "
-                "dwikit.models.registry.network(key, file)."
+                f"{path} holds a network of the class {missing[1]}, which is not loaded. Give the profile that names its file "
+                "(--profile FILE), or in Python call dwikit.models.registry.network(key, file) first."
             ) from error
         reason = " ".join(str(error).split())[:400]
         raise InputError(

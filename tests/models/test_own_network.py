@@ -63,7 +63,7 @@ def test_another_process_reads_its_file_once_it_knows_the_class(model, path, tmp
     command = [sys.executable, "-c", LOAD, str(tmp_path / "model.keras")]
     known, unknown = (subprocess.run(command + more, capture_output=True, text=True) for more in ([str(path)], []))
     assert known.stdout.strip() == "Small GAN", known.stderr
-    assert "InputError" in unknown.stderr and "the class SmallGAN, which is not loaded. Load its file first" in unknown.stderr
+    assert "InputError" in unknown.stderr and "the class SmallGAN, which is not loaded. Give the profile" in unknown.stderr
 
 
 def test_what_it_costs_is_counted_as_far_as_it_says(model):

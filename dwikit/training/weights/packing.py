@@ -25,7 +25,7 @@ import numpy as np
 import dwikit
 from dwikit import models, training
 from dwikit.common import doctor, files, paths
-from dwikit.common.errors import InputError
+from dwikit.common.errors import InputError, choose
 from dwikit.models import registry
 from dwikit.profiles import Profile
 from dwikit.slices import SliceStore
@@ -56,6 +56,7 @@ def pack(key: str, config: Profile, store: SliceStore, out: str | Path) -> list[
         InputError: no such network, no complete epoch, other slices, or a weight that float16 cannot hold.
     """
     folder = paths.runs(config.name) / key
+    _network(key, config)  # its file, if it is your own, must have been read before the model
     model = models.load(folder / "model.keras", key=key)
     run, settings = training.Run(model, folder), files.read_json(folder / "settings.json")
     if not model.epochs_done:
@@ -106,6 +107,7 @@ def unpack(key: str, source: str | Path, config: Profile, store: SliceStore) -> 
     Raises:
         InputError: parts that are missing, damaged or from another version of the kit, or other slices.
     """
+    network = _network(key, config)
     try:
         with zipfile.ZipFile(io.BytesIO(_joined(paths.home(source), key))) as archive:
             contents = {name: archive.read(name) for name in archive.namelist()}
@@ -113,7 +115,7 @@ def unpack(key: str, source: str | Path, config: Profile, store: SliceStore) -> 
         images = {name: _array(contents[name]) for name in contents if name.endswith(".npy")}
         with np.load(io.BytesIO(contents["weights.npz"]), allow_pickle=False) as stored:
             arrays = [stored[name] for name in sorted(stored.files)]
-        model = registry.network(key, config.networks[key].file)(**settings["config"])
+        model = network(**settings["config"])
         model.compile()
         pretrained.assign(_carried(model), arrays)
     except (OSError, TypeError, ValueError, *files.DAMAGED) as error:
@@ -157,6 +159,11 @@ def packed(source: str | Path) -> list[str]:
     if found := sorted({path.name.rpartition(".part-")[0] for path in paths.home(source).glob("*.part-*")}):
         return found
     raise InputError(f"{source} holds no packed networks; `dwikit pack` makes files such as vae.part-1-of-2.")
+
+
+def _network(key: str, config: Profile) -> type[models.GenerativeModel]:
+    """The class of a network of the profile."""
+    return registry.network(key, choose(config.networks, key, "network").file)
 
 
 def _carried(model: models.GenerativeModel) -> list:

@@ -48,8 +48,23 @@ class OptimizerGroup:
         return [variable for optimizer in self.optimizers for variable in optimizer.variables]
 
 
-def trainer_optimizer(optimizers: Sequence[keras.optimizers.Optimizer]) -> OptimizerGroup | None:
-    """``model.optimizer`` as the current backend's trainer needs it."""
+def trainer_optimizer(model, optimizers: Sequence[keras.optimizers.Optimizer]) -> OptimizerGroup | None:
+    """``model.optimizer`` as the current backend's trainer needs it.
+
+    Raises:
+        InputError: what ``build_optimizers`` returned is not a list of built optimizers that are attributes of the model:
+            their states would be missing from its file, and a resumed training would go on without them.
+    """
+    if not isinstance(optimizers, list | tuple) or not all(isinstance(one, keras.optimizers.Optimizer) for one in optimizers):
+        raise InputError(f"{model.label}: build_optimizers must return a list of optimizers, not {optimizers!r}.")
+    kept = [part for value in vars(model).values() for part in (value if isinstance(value, list | tuple) else [value])]
+    for one in optimizers:
+        if not one.built:
+            raise InputError(f"{model.label}: in build_optimizers, call build(variables) of the optimizer {one.name}.")
+        if not any(part is one for part in kept):
+            raise InputError(
+                f"{model.label}: in build_optimizers, keep the optimizer {one.name} as an attribute (self.{one.name} = ...)."
+            )
     return OptimizerGroup(optimizers) if BACKEND == "jax" else None
 
 

@@ -23,7 +23,7 @@ class GenerativeModel(keras.Model):
     * ``key``, ``label`` and ``presets``, as described below;
     * ``__init__(self, *, seed=0, **config)``, which hands ``config`` and ``seed`` to this class, then builds the Keras models
       that the network consists of, as attributes, and declares what the log shows (``make_trackers``);
-    * ``build_optimizers``, ``draw_noise`` and ``training_step``;
+    * ``build_optimizers`` and ``training_step``, and ``draw_noise`` if a step draws at random;
     * a Keras model from latents to images as its attribute ``decoder`` or ``generator``, else ``decode`` (and, to be
       exported, ``sampler``); latents are ``config["latent_size"]`` normal numbers, unless ``draw_latents`` says otherwise.
 
@@ -94,7 +94,7 @@ class GenerativeModel(keras.Model):
         """Build the optimizers (their settings are part of the preset) and make the model ready for ``fit``."""
         super().compile(optimizer=None, jit_compile=jit_compile, steps_per_execution=steps_per_execution)
         self.compile_settings = {"jit_compile": jit_compile, "steps_per_execution": steps_per_execution}
-        self.optimizer = gradients.trainer_optimizer(self.build_optimizers())
+        self.optimizer = gradients.trainer_optimizer(self, self.build_optimizers())
         self.built = True
 
     def adam(self, variables: list) -> keras.optimizers.Adam:
@@ -112,7 +112,7 @@ class GenerativeModel(keras.Model):
 
     def draw_noise(self, batch_size: int) -> dict[str, Any]:
         """Every random draw of one training step, by name: arrays (batch_size, ...)."""
-        raise NotImplementedError
+        raise InputError(f"{self.label} calls step_noise: its class must define draw_noise.")
 
     def step_noise(self, images) -> dict[str, Any]:
         """What ``draw_noise`` draws for these images, which may be one device's share of a batch."""

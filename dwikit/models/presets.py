@@ -19,6 +19,10 @@ class Setting(NamedTuple):
     source: str = ""
 
 
+TAKEN = ("name", "image_size", "width", "seed", "preset")
+"""Arguments of ``from_preset`` and of every network, which no setting may be called."""
+
+
 def settings(network: type, name: str) -> dict[str, Setting]:
     """One preset of a network, value by value.
 
@@ -27,13 +31,19 @@ def settings(network: type, name: str) -> dict[str, Setting]:
         name: of the preset, e.g. ``"paper"``.
 
     Raises:
-        InputError: no such preset, or one without a batch size.
+        InputError: no such preset, one without a batch size, or one with a setting that is called as an argument of
+            ``from_preset`` (``TAKEN``) and so could not be chosen.
     """
     if not network.presets:
         raise InputError(f'{network.key} has no presets: the class must set presets = {{"paper": {{"batch_size": 16, ...}}}}.')
     found = choose(network.presets, name, f"preset of {network.key}")
     if "batch_size" not in found:
         raise InputError(f"The preset {name!r} of {network.key} has no batch_size, which every training needs: add one.")
+    if taken := [entry for entry in TAKEN if entry in found]:
+        raise InputError(
+            f"The preset {name!r} of {network.key} has a setting called {taken[0]!r}, which is an argument of every network. "
+            "Give it another name."
+        )
     plain = {entry: value if isinstance(value, Setting) else Setting(value) for entry, value in found.items()}
     return {e: s._replace(value=tuple(s.value)) if isinstance(s.value, list) else s for e, s in plain.items()}
 

@@ -44,7 +44,8 @@ def network(key: str, file: str | Path | None = None) -> "type[GenerativeModel]"
         file: a Python file with the class, for your own network. It is run once, and again when its text has changed.
 
     Raises:
-        InputError: no such network or file; or the file cannot be imported, or does not have exactly one class with this key.
+        InputError: no such network or file; or the file cannot be imported, does not have exactly one class with this key, or
+            its class lacks a part.
     """
     if file is not None:
         return _from_file(key, Path(file).expanduser().resolve())
@@ -92,7 +93,7 @@ def _class(module: ModuleType, key: str) -> "type[GenerativeModel]":
     known = {cls for cls in classes if cls.__module__ == module.__name__}
     found = sorted(cls.__name__ for cls in known if getattr(cls, "key", None) == key)
     if len(found) == 1:
-        return getattr(module, found[0])
+        return _complete(getattr(module, found[0]), module.__file__)
     if found:
         raise InputError(f"{module.__file__} has {len(found)} networks {key!r}: {', '.join(found)}. Give each its own key.")
     others = sorted(repr(cls.key) for cls in known if hasattr(cls, "key"))
@@ -100,6 +101,23 @@ def _class(module: ModuleType, key: str) -> "type[GenerativeModel]":
         f"its networks are {', '.join(others)}" if others else "it has no subclass of dwikit.models.GenerativeModel with a key"
     )
     raise InputError(f"There is no network {key!r} in {module.__file__}: {has}. The class must set key = {key!r}.")
+
+
+def _complete(cls: "type[GenerativeModel]", where: str) -> "type[GenerativeModel]":
+    """The class, if it has what a training needs from its first step to its last.
+
+    Raises:
+        InputError: something is missing.
+    """
+    from dwikit.models.base import GenerativeModel
+
+    lacks = [name for name in ("build_optimizers", "training_step") if getattr(cls, name) is getattr(GenerativeModel, name)]
+    lacks += [] if isinstance(getattr(cls, "label", None), str) else ["label"]
+    if lacks:
+        raise InputError(
+            f"The class {cls.__name__} in {where} lacks {' and '.join(lacks)}: docs/own-network.md shows a whole one."
+        )
+    return cls
 
 
 # ==== Files ====
@@ -185,4 +203,4 @@ def _from_package(point: metadata.EntryPoint) -> "type[GenerativeModel]":
         ) from error
     if not (isinstance(cls, type) and issubclass(cls, GenerativeModel) and getattr(cls, "key", None) == point.name):
         raise InputError(f"{where} offers {point.value} as {point.name!r}; that is not a GenerativeModel with this key.")
-    return cls
+    return _complete(cls, point.module)

@@ -117,3 +117,71 @@ def test_what_is_missing_is_said(path, tmp_path):
         registry.network("small_gan", path).from_preset("released", image_size=32)
     with pytest.raises(InputError, match="learning_rate must be a number of 0 or more"):
         registry.network("small_gan", path).from_preset(image_size=32, learning_rate="fast")
+
+
+@pytest.mark.parametrize("part", ["label", "build_optimizers", "training_step"])
+def test_a_class_without_a_part_is_refused_before_anything_is_trained(path, tmp_path, part):
+    text = path.read_text().replace('key, label = "small_gan", "Small GAN"', 'key = "small_gan"\n    label = "Small GAN"')
+    (tmp_path / "other.py").write_text(text.replace(f"    {part} =", "    other =").replace(f"def {part}(", "def other("))
+    with pytest.raises(InputError, match=f"The class SmallGAN in .*other.py lacks {part}"):
+        registry.network("small_gan", tmp_path / "other.py")
+
+
+def test_a_step_that_draws_needs_draw_noise(path, tmp_path, store):
+    (tmp_path / "other.py").write_text(path.read_text().replace("def draw_noise(", "def other("))
+    model = registry.network("small_gan", tmp_path / "other.py").from_preset(image_size=32)
+    with pytest.raises(InputError, match="Small GAN calls step_noise: its class must define draw_noise"):
+        model.fit(store.batches("train", 8, steps=1), verbose=0)
+
+
+@pytest.mark.parametrize("name", ["name", "image_size", "width", "seed", "preset"])
+def test_a_setting_called_as_an_argument_is_refused(path, tmp_path, name):
+    """A profile could not choose it: ``from_preset`` would take the value for its own argument."""
+    (tmp_path / "other.py").write_text(path.read_text().replace('"latent_size": 8', f'"{name}": 8, "latent_size": 8'))
+    with pytest.raises(InputError, match=f"has a setting called '{name}'.*Give it another name"):
+        registry.network("small_gan", tmp_path / "other.py").from_preset(image_size=32)
+
+
+@pytest.mark.parametrize(
+    ("line", "other", "message"),
+    [
+        ("return [self.critic_optimizer, self.generator_optimizer]", "pass", "must return a list of optimizers, not None"),
+        ("return [self.critic_optimizer, self.generator_optimizer]", "return self.critic_optimizer", "must return a list"),
+        (
+            "self.adam(self.critic.trainable_variables)",
+            "keras.optimizers.RMSprop(1e-3)",
+            r"call build\(variables\) .* rm_sprop",
+        ),
+        (
+            "return [self.critic_optimizer,",
+            "return [self.adam(self.critic.trainable_variables),",
+            "keep the optimizer .*adam.* attribute",
+        ),
+    ],
+)
+def test_optimizers_whose_state_would_not_be_saved_are_refused(path, tmp_path, line, other, message):
+    assert line in (text := path.read_text())
+    (tmp_path / "other.py").write_text(text.replace(line, other))
+    with pytest.raises(InputError, match=f"Small GAN: .*{message}"):
+        registry.network("small_gan", tmp_path / "other.py").from_preset(image_size=32)
+
+
+def test_an_optimizer_that_is_built_and_kept_in_a_list_is_resumed(path, tmp_path, store):
+    text = path.read_text().replace("return [self.critic_optimizer, self.generator_optimizer]", "return self.both")
+    text = text.replace(
+        "self.critic_optimizer = self.adam(self.critic.trainable_variables)", "critic = keras.optimizers.RMSprop(1e-3)"
+    )
+    text = text.replace(
+        "self.generator_optimizer = self.adam", "critic.build(self.critic.trainable_variables)\n        generator = self.adam"
+    )
+    text = text.replace("        return self.both", "        self.both = [critic, generator]\n        return self.both")
+    text = text.replace("self.critic_optimizer", "self.both[0]").replace("self.generator_optimizer", "self.both[1]")
+    (tmp_path / "other.py").write_text(text)
+    model = registry.network("small_gan", tmp_path / "other.py").from_preset(image_size=32)
+    model.fit(store.batches("train", 8, steps=2), verbose=0)
+    models.save(model, tmp_path / "model.keras")
+    loaded = models.load(tmp_path / "model.keras")
+    for ours, theirs in zip(model.both, loaded.both, strict=True):
+        assert len(ours.variables) == len(theirs.variables) > 2
+        for one, other in zip(ours.variables, theirs.variables, strict=True):
+            np.testing.assert_array_equal(one, other)

@@ -17,6 +17,7 @@ from dwikit.models import GenerativeModel
 
 class Tiny(GenerativeModel):
     key, label = "tiny", "Tiny"
+    build_optimizers = training_step = None
 """
 
 
@@ -75,11 +76,11 @@ def test_a_file_is_run_once_and_again_when_it_has_changed(written):
         ("tiny", "x = 1", "it has no subclass of dwikit.models.GenerativeModel"),
         ("tiny", "from dwikit.models import VAE", "it has no subclass"),
         ("tiny", TINY + "\nclass Other(Tiny):\n    pass\n", "has 2 networks 'tiny': Other, Tiny"),
-        ("tiny", TINY + "\nclass Other(:\n    pass\n", "cannot be imported: SyntaxError in line 7"),
+        ("tiny", TINY + "\nclass Other(:\n    pass\n", "cannot be imported: SyntaxError in line 8"),
         (
             "tiny",
             TINY + "\nimport torchvison\n",
-            "cannot be imported: ModuleNotFoundError in line 7: No module named 'torchvison'",
+            "cannot be imported: ModuleNotFoundError in line 8: No module named 'torchvison'",
         ),
         ("tiny", "def f():\n    return 1 / 0\n\n\nf()\n", "cannot be imported: ZeroDivisionError in line 2"),
     ],

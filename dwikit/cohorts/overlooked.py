@@ -1,6 +1,7 @@
 """What of a BIDS dataset becomes no scan, though it may hold one: nearly right names, other formats, what was not fetched."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,10 @@ from dwikit.common import files
 
 ELSEWHERE = ("derivatives", "sourcedata", "code", "stimuli", "phenotype")
 """Folders of a dataset that BIDS keeps for other things than its raw scans."""
+OTHER_DATA = ("anat", "beh", "eeg", "fmap", "func", "ieeg", "meg", "micr", "motion", "mrs", "nirs", "perf", "pet")
+"""Folders of other kinds of data in BIDS."""
+PACKED = re.compile(r"\.(?:zip|7z|rar|tar|tgz|tar\.\w{1,3})$", re.IGNORECASE)
+"""Endings of archives, as scanners' consoles and archives export one person each."""
 DEPTH = 6
 """Levels of folders searched; scans lie on the third or fourth."""
 
@@ -23,8 +28,12 @@ def overlooked(root: Path, taken: set[Path]) -> list[LeftOut]:
     Returns:
         first what may be lost, one entry each, by name; then one entry for each type of files left out by rule.
     """
-    lost, types = [], {}
-    for path, reason, kind in _search(root, root, taken):
+    lost, types, seen = [], {}, {path.relative_to(root).parts[0] for path in taken}
+    for path, reason, kind in [*_search(root, root, taken), *_without_scan(root)]:
+        first = path.relative_to(root).parts[0]
+        if path.parent == root and first in seen:
+            continue
+        seen.add(first)
         name = printable(path.relative_to(root).as_posix())
         if kind:
             types.setdefault(reason, []).append(name)
@@ -35,6 +44,18 @@ def overlooked(root: Path, taken: set[Path]) -> list[LeftOut]:
         for reason, names in sorted(types.items())
     ]
     return sorted(lost) + by_type
+
+
+def _without_scan(root: Path) -> Iterator[tuple[Path, str, bool]]:
+    """The same for what is called as a subject is; it is said only where nothing else is said of that subject."""
+    for path in sorted(root.glob("sub-*")):
+        if not path.is_dir():
+            if PACKED.search(path.name) or IMAGE.search(path.name):
+                yield path, "it is a file, not the folder of a subject. Unpack it, or move its scan to sub-LABEL/dwi", False
+        elif any(folder.is_dir() and folder.name in OTHER_DATA for level in ("*", "ses-*/*") for folder in path.glob(level)):
+            yield path, "sub-*: people without diffusion-weighted images", True
+        else:
+            yield path, "it holds no volume. If it holds scans, convert DICOM with `dwikit cohort dicom`", False
 
 
 def _search(root: Path, folder: Path, taken: set[Path]) -> Iterator[tuple[Path, str, bool]]:

@@ -36,7 +36,36 @@ def test_a_dataset_in_order_leaves_nothing_out(dataset):
     touch(dataset / "sourcedata/sub-01/dwi/IM0001")
     touch(dataset / ".git/annex/dwi/a_dwi.nii.gz")
     touch(dataset / "participants.tsv", "participant_id\tage\tsex\nsub-01\t38\tF\nsub-02\tn/a\tO\nsub-03\t\tn/a\n")
-    assert of(dataset) == (["sub-01", "sub-02_ses-1_acq-x_run-2"], {})
+    found, left = of(dataset)
+    assert found == ["sub-01", "sub-02_ses-1_acq-x_run-2"] and list(left) == ["sub-*"] and not left["sub-*"].lost
+    assert left["sub-*"].reason == "sub-*: people without diffusion-weighted images (1): sub-03."
+
+
+@pytest.mark.parametrize(
+    ("name", "what", "reason"),
+    [
+        ("sub-02/IM0001", "sub-02", "it holds no volume. If it holds scans, convert DICOM"),
+        ("sub-02/dicom/1.dcm", "sub-02", "it holds no volume"),
+        ("sub-02/ses-1/scans/1/IM0001", "sub-02", "it holds no volume"),
+        ("sub-02.tar.gz", "sub-02.tar.gz", "it is a file, not the folder of a subject. Unpack it"),
+        ("sub-02.ZIP", "sub-02.ZIP", "it is a file"),
+        ("sub-02.nii.gz", "sub-02.nii.gz", "move its scan to sub-LABEL/dwi"),
+    ],
+)
+def test_a_subject_of_whom_nothing_is_used_is_named(dataset, name, what, reason):
+    touch(dataset / name)
+    touch(dataset / "participants.tsv", "participant_id\tage\tsex\nsub-01\t38\tF\nsub-02\t40\tM\n")
+    _, left = of(dataset)
+    assert left[what].lost and reason in left[what].reason
+
+
+def test_nothing_is_said_twice_of_a_subject(dataset):
+    touch(dataset / "sub-02/DWI/sub-02_dwi.nii.gz")
+    (dataset / "sub-03").mkdir()
+    (dataset / "sub-04").symlink_to(ANNEX)
+    touch(dataset / "sub-01_dwi.bval")
+    _, left = of(dataset)
+    assert sorted(left) == ["sub-02/DWI/sub-02_dwi.nii.gz", "sub-03", "sub-04"]
 
 
 @pytest.mark.parametrize(

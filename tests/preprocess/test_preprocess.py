@@ -365,7 +365,7 @@ def test_bad_cases_are_reported_and_the_rest_goes_on(cohort, tmp_path):
     bad = {
         "zero": (np.zeros_like(data), "0 1000 1000 1000", "every voxel is zero"),
         "count": (data[..., :2], "0 1000 1000 1000", "lists 4 b-values"),
-        "far": (data[..., :2], "0 3000", "b-values are 0, 3000"),
+        "far": (data[..., 1:3], "0 3000", "b-values are 0, 3000"),
     }
     for label, (content, bvals, _) in bad.items():
         folder = raw / f"sub-{label}/dwi"

@@ -100,8 +100,16 @@ def _nearly(root: Path) -> str:
 
 def _folders(parent: Path, prefix: str) -> list[Path]:
     """Folders with a prefix, sorted by name."""
-    with os.scandir(parent) as entries:
-        return sorted(Path(entry.path) for entry in entries if entry.name.startswith(prefix) and entry.is_dir())
+    return sorted(Path(entry.path) for entry in _entries(parent) if entry.name.startswith(prefix) and entry.is_dir())
+
+
+def _entries(folder: Path) -> list[os.DirEntry]:
+    """What is in a folder; nothing if it cannot be opened, which `overlooked` says."""
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError:
+        return []
 
 
 def _subject_cases(subject: Path, top: list[Path], people: dict[str, tuple[float, str | None]]) -> Iterator[Case]:
@@ -109,7 +117,7 @@ def _subject_cases(subject: Path, top: list[Path], people: dict[str, tuple[float
     age, sex = people.get(subject.name, (math.nan, None))
     for parent in [subject, *_folders(subject, "ses-")]:
         folder = parent / "dwi"
-        if not folder.is_dir():
+        if not os.path.isdir(folder):  # false, too, where it may not be looked at
             continue
         session = parent.name if parent != subject else None
         levels = [*(_listing(level) for level in dict.fromkeys([folder, parent, subject])), top]
@@ -132,13 +140,16 @@ def _entities_text(file: Path) -> str:
 
 def _listing(folder: Path) -> list[Path]:
     """Files of one folder, sorted by name; hidden ones left out."""
-    with os.scandir(folder) as entries:
-        names = sorted(entry.name for entry in entries if not entry.name.startswith(".") and not entry.is_dir())
+    names = sorted(entry.name for entry in _entries(folder) if not entry.name.startswith(".") and not entry.is_dir())
     return [folder / name for name in names]
 
 
 def _inherited(levels: list[list[Path]], entities: dict[str, str], suffix: str, ending: str) -> Path | None:
-    """Nearest file that applies: same suffix, no entity that the image lacks; the most specific one of its folder."""
+    """Nearest file that applies: same suffix, no entity that the image lacks; the most specific one of its folder.
+
+    Raises:
+        InputError: two tables apply equally.
+    """
     for level in levels:
         fitting = []
         for file in level:
@@ -148,7 +159,14 @@ def _inherited(levels: list[list[Path]], entities: dict[str, str], suffix: str, 
             if own_suffix == suffix and own_ending == ending and own.items() <= entities.items():
                 fitting.append((len(own), file))
         if fitting:
-            return max(fitting)[1]
+            most = max(fitting)[0]
+            first, *others = [file for count, file in fitting if count == most]
+            if others and ending != ".json":
+                raise InputError(
+                    f"{first} and {others[0].name} apply equally to an image with both their labels. Keep one of the two, or "
+                    "give each image a file of its own name."
+                )
+            return first
     return None
 
 

@@ -30,7 +30,7 @@ def overlooked(root: Path, taken: set[Path]) -> list[LeftOut]:
     """
     lost, types, seen = [], {}, {path.relative_to(root).parts[0] for path in taken}
     for path, reason, kind in [*_search(root, root, taken), *_without_scan(root)]:
-        first = path.relative_to(root).parts[0]
+        first = "".join(path.relative_to(root).parts[:1])
         if path.parent == root and first in seen:
             continue
         seen.add(first)

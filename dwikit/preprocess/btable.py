@@ -34,8 +34,17 @@ def read_b_values(case: Case, n_volumes: int) -> tuple[np.ndarray, str]:
         )
     if case.bvec is None:
         return bvals, str(case.bval)
-    true = _scaled(bvals, case, read_bvecs(case.bvec, n_volumes))
+    directions = read_bvecs(case.bvec, n_volumes)
+    if n_volumes == 3 and _are_units(directions.T, bvals) and not _are_units(directions, bvals):
+        directions = directions.T  # three columns, as for other numbers of volumes
+    true = _scaled(bvals, case, directions)
     return true, str(case.bval) if true is bvals else f"{case.bval}, scaled by the squared lengths in {case.bvec.name},"
+
+
+def _are_units(directions: np.ndarray, bvals: np.ndarray) -> bool:
+    """Whether the directions (3, N) of all weighted volumes have the length 1."""
+    squared = np.nan_to_num(directions**2).sum(axis=0)
+    return bool((np.abs(squared[bvals >= WEIGHTED] - 1) <= ROUNDING).all())
 
 
 def _scaled(bvals: np.ndarray, case: Case, directions: np.ndarray) -> np.ndarray:

@@ -1,11 +1,14 @@
 """The BIDS reader: layouts, inheritance, participants, and what it refuses."""
 
+import errno
 import math
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 
-from dwikit.cohorts.bids import find_cases
+from dwikit.cohorts.bids import find_cases, left_out
 from dwikit.cohorts.participants import parse_age, parse_sex
 from dwikit.common.errors import InputError
 
@@ -139,3 +142,32 @@ def test_indexing_many_subjects_is_quick(tmp_path):
     start = time.process_time()
     assert len(find_cases(tmp_path)) == 400
     assert time.process_time() - start < 2  # it takes 0.03 s: one listing a folder
+
+
+def test_two_tables_that_apply_equally_are_refused(tmp_path):
+    series(tmp_path, "sub-01_acq-a_run-1", "sub-01/dwi")
+    own = tmp_path / "sub-01/dwi/sub-01_acq-a_run-1_dwi.bval"
+    for name in ("sub-01_acq-a", "sub-01_run-1"):
+        touch(tmp_path / f"sub-01/dwi/{name}_dwi.bval")
+        touch(tmp_path / f"sub-01/dwi/{name}_dwi.json")
+    assert find_cases(tmp_path)[0].bval == own
+    own.unlink()
+    with pytest.raises(InputError, match="sub-01_acq-a_dwi.bval and sub-01_run-1_dwi.bval apply equally"):
+        find_cases(tmp_path)
+
+
+@pytest.mark.parametrize("shut", ["sub-02", "sub-02/dwi"])
+def test_a_folder_that_may_not_be_opened_is_left_out_by_name(tmp_path, monkeypatch, shut):
+    for label in ("01", "02"):
+        series(tmp_path, f"sub-{label}", f"sub-{label}/dwi")
+    scan = os.scandir
+
+    def scandir(folder="."):
+        if Path(folder).is_relative_to(tmp_path / shut):
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    cases = find_cases(tmp_path)
+    assert [case.name for case in cases] == ["sub-01"]
+    assert [(one.what, one.lost) for one in left_out(tmp_path, cases)] == [(shut, True)]

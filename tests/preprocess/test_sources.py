@@ -172,6 +172,15 @@ def test_columns_instead_of_rows_are_the_same_directions(put):
     assert read_trace(case).n_directions == 2
 
 
+@pytest.mark.parametrize("turn", [lambda table: table, np.transpose], ids=["rows", "columns"])
+def test_three_volumes_are_no_reason_to_take_columns_for_rows(put, turn):
+    """A table of 3 x 3 numbers reads either way; only one gives directions of length 1."""
+    half = np.sqrt(0.5)
+    directions = np.array([[0, half, 0], [0, half, half], [0, 0, half]])
+    case = put(values=(9, 4, 4), bvals=[0, 1000, 1000], bvecs=turn(directions))
+    assert read_trace(case).n_directions == 2 and read_trace(case).b_values == (0, 1000)
+
+
 def test_a_shell_that_the_lengths_leave_out_is_named_with_its_reason(put):
     case = put(bvals=[0, 2000, 2000, 2000, 2000], bvecs=scaled(1, 1, 0.3, 0.3))
     with pytest.raises(InputError, match="dwi.bval, scaled by the squared lengths in sub-01_dwi.bvec, has no volume with"):

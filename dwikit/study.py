@@ -20,7 +20,7 @@ from dwikit.backend.machines import ALONE, Alone
 from dwikit.cohorts import phantom
 from dwikit.common import doctor, files, paths
 from dwikit.common.errors import InputError, choose
-from dwikit.evaluation.brought import Brought
+from dwikit.evaluation.brought import Brought, require_own_labels
 from dwikit.models import features as networks_of_features
 from dwikit.models import presets, registry
 from dwikit.preprocess import open_current, preprocess, require_current
@@ -217,11 +217,13 @@ def networks(config: Profile) -> dict[str, type[models.GenerativeModel]]:
     """The classes of a profile's networks by key; after this call, files of your own networks can be read.
 
     Raises:
-        InputError: no network, an unknown one, or a file that holds none.
+        InputError: no network, an unknown one, a file that holds none, or two rows of a table with one label.
     """
     if not config.networks:
         raise InputError(f"Profile {config.name} has no network. Begin its file with extends: quick, or add one, such as vae:.")
-    return {key: registry.network(key, section.file) for key, section in config.networks.items()}
+    found = {key: registry.network(key, section.file) for key, section in config.networks.items()}
+    require_own_labels({key: network.label for key, network in found.items()}, config.brought)
+    return found
 
 
 def with_network(config: Profile, key: str, section: Training) -> Profile:
@@ -230,19 +232,24 @@ def with_network(config: Profile, key: str, section: Training) -> Profile:
 
 
 def trained(config: Profile, store: SliceStore) -> dict[str, training.Run]:
-    """Every network of the profile that was trained on these slices, by key.
+    """Every network of the profile that was trained on these slices, by key; what is left out, and why, is printed.
+
+    A network that was trained with other settings than the profile's stands as it was trained; a line names them.
 
     If there is none, the kit's own weights of this image size are used; if it has none either, the VAE is trained
     now; a printed line says so.
     """
-    runs = {}
+    runs, command = {}, f"dwikit train --profile {config.path or config.name}"
     for key, network in networks(config).items():
-        folder = paths.runs(config.name) / key
-        settings = files.read_json(folder / "settings.json")
-        if settings and settings["data"] == training.fingerprint(store) and (folder / "samples.npy").is_file():
-            runs[key] = training.Run(models.load(folder / "model.keras", key=key), folder)
-        elif folder.exists():
-            print(f"{network.label} is left out: it was trained on other slices, or is not fully trained.")
+        folder, section = paths.runs(config.name) / key, config.networks[key]
+        if not folder.exists():
+            continue
+        if reason := training.left_out(folder, section, store):
+            print(f"{network.label} is left out: {reason}. To train it: {command} {key}")
+            continue
+        runs[key] = training.Run(models.load(folder / "model.keras", key=key), folder)
+        if differences := training.differences(runs[key], section):
+            print(f"{network.label} stands here as it was trained: {differences}. To train it anew: {command} {key}")
     if not runs and (shipped := shipped_runs(config, store)):
         print("No network has been trained on these slices yet: using the weights that come with the kit.")
         return shipped

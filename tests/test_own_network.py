@@ -79,6 +79,47 @@ def test_other_code_starts_a_training_anew(trained, folder, capsys):
     np.testing.assert_array_equal(study.train("dcgan", trained, store).samples, before)
 
 
+def test_a_table_says_where_a_network_is_not_what_the_profile_says(trained, folder, capsys):
+    """Changed and not trained again: a weight is named, other code and samples of fewer epochs are left out."""
+    path, store = folder / "dcgan.py", study.slices(trained)
+    assert set(study.trained(trained, store)) == {"vae", "dcgan"} and "stands here" not in capsys.readouterr().out
+    other = profiles.resolve(str(folder / "mine.yaml"), dcgan={"epochs": 3, "model": {"beta_1": 0.9}})
+    assert "dcgan" in study.trained(other, store)
+    said = "DCGAN stands here as it was trained: beta_1 0.5 (profile: 0.9), epochs 2 (profile: 3). To train it anew: dwikit train"
+    assert said in capsys.readouterr().out
+    try:
+        path.write_text(NETWORK.replace("layers.ReLU()", 'layers.Activation("elu")'))
+        assert set(study.trained(trained, store)) == {"vae"}
+        assert "DCGAN is left out: dcgan.py has changed since it was trained" in capsys.readouterr().out
+    finally:
+        path.write_text(NETWORK)
+    stamp = folder / "runs/mine/dcgan/samples.json"
+    kept = stamp.read_text()
+    try:
+        stamp.write_text(kept.replace('"epochs": 2', '"epochs": 1'))
+        assert set(study.trained(trained, store)) == {"vae"}, "these samples are of another epoch than the model"
+        assert "DCGAN is left out: it is not fully trained" in capsys.readouterr().out
+    finally:
+        stamp.write_text(kept)
+
+
+@pytest.mark.parametrize(
+    ("brought", "message"),
+    [
+        ("a: {samples: theirs, label: VAE}", "vae and a both have the label 'VAE'"),
+        ("a: {samples: theirs, label: DCGAN}", "dcgan and a both have the label 'DCGAN'"),
+        ("a: {samples: theirs, label: Original}", "original and a both have the label 'Original'"),
+        ("a: {samples: theirs, label: X}\n  b: {samples: theirs, label: X}", "a and b both have the label 'X'"),
+        ("a: {samples: theirs, label: b}\n  b: {samples: theirs}", "a and b both have the label 'b'"),
+    ],
+)
+def test_two_rows_with_one_label_are_refused(folder, brought, message):
+    """Tables with a column for each label would lose one."""
+    (folder / "twins.yaml").write_text(f"extends: smoke\ndcgan: {{file: dcgan.py}}\nbrought:\n  {brought}\n")
+    with pytest.raises(InputError, match=message):
+        study.networks(profiles.resolve(str(folder / "twins.yaml")))
+
+
 def test_both_stand_in_every_table_of_the_study(trained, folder):
     assert cli.main(["run", "05_evaluate", "-p", f"profile={folder / 'mine.yaml'}"]) == 0
     text = {path.stem: path.read_text() for path in (folder / "runs" / "figures").glob("*.md")}

@@ -1,5 +1,6 @@
 """Samples without a network: brought along by a user, and shown in the same tables and figures as the others."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,8 +9,27 @@ import numpy as np
 from dwikit.common.errors import InputError
 from dwikit.evaluation import samples
 from dwikit.metrics import as_images
+from dwikit.paper import LABELS
 from dwikit.profiles import Brought as Section
 from dwikit.slices import to_uint8
+
+
+def require_own_labels(networks: Mapping[str, str], brought: Mapping[str, Section]) -> None:
+    """Refuse a label that two rows share: a table with a column for each label would lose one.
+
+    Args:
+        networks: key -> label.
+        brought: sections of the profile, by key.
+
+    Raises:
+        InputError: two rows have one label.
+    """
+    rows = {"original": LABELS["original"]} | dict(networks) | {key: one.label or key for key, one in brought.items()}
+    labels: dict[str, str] = {}
+    for key, label in rows.items():
+        if label in labels:
+            raise InputError(f"{labels[label]} and {key} both have the label {label!r}. Give {key} another.")
+        labels[label] = key
 
 
 @dataclass

@@ -2,6 +2,17 @@
 
 from dwikit.training.loop import fit
 from dwikit.training.outcome import SAMPLE_SEED, Run, draw_samples, held_out, read_log
-from dwikit.training.train import fingerprint, train
+from dwikit.training.train import differences, fingerprint, left_out, train
 
-__all__ = ["SAMPLE_SEED", "Run", "draw_samples", "fingerprint", "fit", "held_out", "read_log", "train"]
+__all__ = [
+    "SAMPLE_SEED",
+    "Run",
+    "differences",
+    "draw_samples",
+    "fingerprint",
+    "fit",
+    "held_out",
+    "left_out",
+    "read_log",
+    "train",
+]

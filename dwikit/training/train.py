@@ -57,7 +57,7 @@ def train(
     seed = profile.networks[key].seed if seed is None else seed
     folder = Path(folder or paths.runs(profile.name) / key)
     section: Training = profile.networks[key]
-    overrides = dict(section.model) | ({"batch_size": section.batch_size} if section.batch_size else {})
+    overrides = _overrides(section)
     data = fingerprint(store)
     asked = {"network": key, "seed": seed, "image_size": store.image_size, "data": data, **dataclasses.asdict(section)}
     machines.agree(json.dumps(asked | {"dwikit": __version__, "keras": keras.version()}))
@@ -108,6 +108,11 @@ def _precision(mixed: bool):
         keras.config.set_dtype_policy(before)
 
 
+def _overrides(section: Training) -> dict:
+    """What a section of a profile replaces in its preset."""
+    return dict(section.model) | ({"batch_size": section.batch_size} if section.batch_size else {})
+
+
 def _settings(model: models.GenerativeModel, section: Training, data: str) -> dict:
     """Everything that decides the result of a training but its length."""
     config = model.get_config()
@@ -116,13 +121,51 @@ def _settings(model: models.GenerativeModel, section: Training, data: str) -> di
     settings = {
         "model": model.key,
         "config": config,
-        **({"file": hashlib.sha256(Path(section.file).read_bytes()).hexdigest()} if section.file else {}),
+        **_code(section),
         "steps_per_epoch": section.steps_per_epoch,
         "flip": section.flip,
         "mixed_precision": section.mixed_precision,
         "data": data,
     }
     return json.loads(json.dumps(settings))
+
+
+def _code(section: Training) -> dict[str, str]:
+    """A hash of the file of your own network, for ``settings.json``."""
+    return {"file": hashlib.sha256(Path(section.file).read_bytes()).hexdigest()} if section.file else {}
+
+
+def left_out(folder: Path, section: Training, store: SliceStore) -> str | None:
+    """Why the training in a folder cannot stand in a table, in a few words; None if it can.
+
+    Args:
+        folder: of the results.
+        section: of the profile.
+        store: the slices that it is judged on.
+    """
+    settings = files.read_json(folder / "settings.json")
+    if not settings:
+        return "it is not trained yet"
+    if settings["data"] != fingerprint(store):
+        return "it was trained on other slices"
+    if section.file and settings.get("file") != _code(section)["file"]:
+        return f"{Path(section.file).name} has changed since it was trained"
+    drawn = files.read_json(folder / "samples.json").get("epochs")
+    if not (folder / "samples.npy").is_file() or drawn != len(read_log(folder)):
+        return "it is not fully trained"
+    return None
+
+
+def differences(run: Run, section: Training) -> str:
+    """The settings in which a training differs from a profile, as text, e.g. "epochs 2 (profile: 3)"; empty if in none."""
+    there, facts = run.model.config, run.facts()
+    wanted = presets.preset(type(run.model), section.preset, there["image_size"], overrides=_overrides(section))
+    wanted |= {name: getattr(section, name) for name in ("seed", "epochs", "steps_per_epoch", "flip", "mixed_precision")}
+    wanted = {name: tuple(value) if isinstance(value, list) else value for name, value in wanted.items() if name != "features"}
+    found = {**facts, **there, "seed": run.model.seed}
+    as_text = presets.as_text
+    different = [name for name, value in wanted.items() if found.get(name) != value]
+    return ", ".join(f"{name} {as_text(found.get(name))} (profile: {as_text(wanted[name])})" for name in different)
 
 
 def departures(network: type[models.GenerativeModel], section: Training, config: dict) -> pd.DataFrame:

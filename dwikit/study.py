@@ -197,10 +197,10 @@ def checked(config: Profile, keys: Sequence[str] = ()) -> list[str]:
     Raises:
         InputError: the profile lacks a network, or one cannot be built.
     """
-    keys = list(keys or networks(config))
+    known = networks(config)
+    keys = list(keys or known)
     for key in keys:
-        section = choose(config.networks, key, "network")
-        network = registry.network(key, section.file)
+        network, section = choose(known, key, "network"), config.networks[key]
         network(**presets.preset(network, section.preset, config.image_size, overrides=section.model))
     return keys
 

@@ -85,7 +85,7 @@ def test_a_table_says_where_a_network_is_not_what_the_profile_says(trained, fold
     assert set(study.trained(trained, store)) == {"vae", "dcgan"} and "stands here" not in capsys.readouterr().out
     other = profiles.resolve(str(folder / "mine.yaml"), dcgan={"epochs": 3, "model": {"beta_1": 0.9}})
     assert "dcgan" in study.trained(other, store)
-    said = "DCGAN stands here as it was trained: beta_1 0.5 (profile: 0.9), epochs 2 (profile: 3). To train it anew: dwikit train"
+    said = "DCGAN stands here as it was trained: beta_1 0.5 (profile: 0.9), epochs 2 (profile: 3). To train it anew: dwikit"
     assert said in capsys.readouterr().out
     try:
         path.write_text(NETWORK.replace("layers.ReLU()", 'layers.Activation("elu")'))

@@ -5,7 +5,7 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from dwikit.slices.settings import INTERPOLATORS, SCOPES, SliceSettings
+from dwikit.slices.settings import INTERPOLATORS, SCOPES, SEED, SliceSettings
 
 
 def add(commands) -> None:
@@ -26,7 +26,7 @@ def add(commands) -> None:
     _add_slice_settings(command)
     command.add_argument("--percentile", type=float, help=f"where to clip; default {SliceSettings.percentile:g}")
     command.add_argument("--scope", choices=SCOPES, help=f"scope of the percentile; default {SliceSettings.scope}")
-    command.add_argument("--seed", type=int, default=0, help="seed of the split by person; default %(default)s")
+    command.add_argument("--seed", type=int, default=SEED, help="seed of the split by person; default %(default)s")
     command.set_defaults(action=_slices)
 
 

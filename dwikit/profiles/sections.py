@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from dwikit.common.errors import InputError, choose
-from dwikit.slices.settings import SliceSettings
+from dwikit.slices.settings import SEED, SliceSettings
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,8 @@ class Slices:
     interpolator: str | None = None
     percentile: float | None = None
     scope: str | None = None
-    seed: int = 624
-    """Seed of the split by person. With this one, the first 6, 60 or 2,029 simulated people, as the profiles have them, split
-    close to 80:10:10."""
+    seed: int = SEED
+    """Seed of the split by person."""
 
 
 @dataclass(frozen=True)

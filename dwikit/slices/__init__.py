@@ -13,6 +13,7 @@ _HOMES = {
     "normalize": "normalization",
     "shrink": "normalization",
     "to_uint8": "normalization",
+    "SEED": "settings",
     "SPLITS": "split",
     "check_splits": "split",
     "split_by_patient": "split",

@@ -15,7 +15,7 @@ from dwikit.slices import grid, histogram
 from dwikit.slices.grid import Volume
 from dwikit.slices.normalization import normalize, shrink, to_uint8
 from dwikit.slices.registered import read_derivatives
-from dwikit.slices.settings import CALIBRATED, SliceSettings
+from dwikit.slices.settings import CALIBRATED, SEED, SliceSettings
 from dwikit.slices.split import refuse_twins, split_by_patient
 from dwikit.slices.store import COLUMNS, SliceStore, digest
 
@@ -24,7 +24,7 @@ def build(
     derivatives: str | Path | Iterable[Volume],
     out: str | Path,
     settings: SliceSettings = CALIBRATED,
-    seed: int = 0,
+    seed: int = SEED,
     provenance: dict | None = None,
 ) -> SliceStore:
     """Normalize registered volumes and write them as a store of slices.

@@ -16,6 +16,8 @@ from dwikit.slices.split import refuse_twins
 
 SPACE = "MNI152"
 FLAGS = ("partial_coverage", "implausible_affine", "low_overlap", "empty", "b_value")
+ALIKE = ("image_size", "fov_mm", "interpolator", "b_value", "tolerance")
+"""Settings that all scans of one set of slices share."""
 EXCLUDING = frozenset({"partial_coverage", "implausible_affine", "low_overlap", "empty"})
 """Flags that leave a scan out by default. `b_value` does not: whoever widened the tolerance wants the scan."""
 
@@ -109,21 +111,23 @@ def read_derivatives(
         `dwikit.slices.grid.Volume` with origin "registered", or "simulated, registered" for scans of nobody.
 
     Raises:
-        InputError: the folder holds no finished scan, scans of different grids or other settings, two subjects with the same
-            voxels, or a damaged file.
+        InputError: the folder holds no finished scan, scans of different or other settings, two subjects with the same voxels,
+            or a damaged file.
     """
     root = paths.home(path)
     sidecars = read_sidecars(root)
     if not sidecars:
         raise InputError(f"{root} holds no registered scan. Make some with dwikit.preprocess.preprocess first.")
     refuse_twins({one["Case"]: (one["Subject"], one["Voxels"]) for one in sidecars.values()}, root)
-    grids: set[tuple[int, float]] = set()
+    made = {tuple(sidecar["Settings"].get(name) for name in ALIKE) for sidecar in sidecars.values()}
+    if differing := [name for name, *values in zip(ALIKE, *made) if len(set(values)) > 1]:
+        raise InputError(
+            f"{root} holds scans that were registered with different {' and '.join(differing)}. Run the preprocessing again "
+            "for all of them."
+        )
     for file, sidecar in sidecars.items():
-        grids.add(grid_of(sidecar))
         if EXCLUDING & set(sidecar["Flags"]) and not include_flagged:
             continue
-        if len(grids) > 1:
-            raise InputError(f"{root} holds scans on different grids. Run the preprocessing again for all of them.")
         if settings is not None:
             _require_same(sidecar["Settings"], settings, file)
         image = read_image(file.with_suffix(".nii.gz"), sidecar["Settings"]["image_size"])

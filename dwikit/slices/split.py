@@ -8,11 +8,12 @@ from pathlib import Path
 import pandas as pd
 
 from dwikit.common.errors import InputError
+from dwikit.slices.settings import SEED
 
 SPLITS = {"train": 0.8, "validation": 0.1, "test": 0.1}
 
 
-def split_by_patient(subjects: Iterable[str], seed: int = 0) -> dict[str, str]:
+def split_by_patient(subjects: Iterable[str], seed: int = SEED) -> dict[str, str]:
     """Train, validation or test for every person, with probabilities of 80, 10 and 10 percent.
 
     A hash of seed and label decides, so nobody moves when others join or leave. The one exception keeps small sets usable: if

@@ -134,7 +134,7 @@ def test_a_card_has_the_numbers_of_the_tables(own, tmp_path, monkeypatch):
     monkeypatch.setattr(pretrained, "folder", lambda: tmp_path)
     store, run = own
     config = profiles.resolve("smoke", evaluation={"samples": 20})
-    with pytest.raises(InputError, match="simulated people only, and these slices from /data/scans"):
+    with pytest.raises(InputError, match="Weights of real people's scans do not become part of the kit"):
         study.publish(run, config, store)
     simulated = slices.SliceStore(store.images, store.table, {**store.settings, "cohort": {"bids": None, "cases": 12}})
     study.publish(run, config, simulated)

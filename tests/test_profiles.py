@@ -8,7 +8,7 @@ from dwikit import profiles, study
 from dwikit.common.errors import InputError
 from dwikit.models import registry
 from dwikit.models.presets import preset, settings
-from dwikit.slices import SliceSettings
+from dwikit.slices import SEED, SliceSettings
 
 
 def test_precedence_is_override_then_profile_then_environment_then_quick(monkeypatch):
@@ -207,7 +207,7 @@ def test_slices_are_made_as_calibrated(name):
     written = profiles.as_dict(config)
     assert {**written["slices"], "image_size": written["image_size"]} == {
         **dataclasses.asdict(config.slice_settings),
-        "seed": 0,
+        "seed": SEED,
     }
 
 

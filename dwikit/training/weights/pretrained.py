@@ -156,8 +156,9 @@ def people(store: SliceStore) -> dict:
     Raises:
         InputError: they are not simulated; labels of real people are not handed on.
     """
-    table, seed = store.table, store.settings.get("cohort", {}).get("seed")
-    if seed is None or not table["origin"].str.startswith("simulated").all():
+    table, cohort = store.table, store.settings.get("cohort", {})
+    seed = cohort.get("seed")
+    if seed is None or cohort.get("bids") or not table["origin"].str.startswith("simulated").all():
         raise InputError("Weights of real people's scans do not become part of the kit; dwikit pack carries them elsewhere.")
     return {"seed": seed, "train": sorted(table.loc[table["split"] == "train", "subject"].unique())}
 

@@ -32,7 +32,7 @@ def read(path: str | Path) -> np.ndarray:
 
     Raises:
         InputError: nothing to read, a damaged file, a pickle, pictures of other kinds, colour, transparency, sizes that
-            differ, or values outside the range.
+            differ, or values outside the range or below one grey level.
     """
     path = paths.home(path)
     _require(path)
@@ -46,7 +46,14 @@ def read(path: str | Path) -> np.ndarray:
         images = _nifti(path)
     else:
         raise InputError(f"{path} is none of .npy, .npz, .nii, .nii.gz, or a folder of PNG or NIfTI files.")
-    return _uint8(metrics.as_images(images, str(path)))
+    images = metrics.as_images(images, str(path))
+    found = _uint8(images)
+    if found.max() <= 1 and images.max() > 0:
+        raise InputError(
+            f"No pixel of {path} is brighter than 1 of 255. Write images in [0, 1] as floating point, or 255 times as large as "
+            "uint8."
+        )
+    return found
 
 
 def _require(path: Path) -> None:

@@ -94,8 +94,9 @@ def _number(value: float | str, decimals: int) -> str:
 def markdown(table: pd.DataFrame) -> str:
     """A table as Markdown."""
     text = cells(table)
-    lines = ["| " + " | ".join([text.index.name or "", *text.columns]) + " |", "|---" * (len(text.columns) + 1) + "|"]
-    lines += ["| " + " | ".join([str(label), *row]) + " |" for label, row in zip(text.index, text.to_numpy())]
+    rows = [[text.index.name or "", *text.columns], *([label, *row] for label, row in zip(text.index, text.to_numpy()))]
+    lines = ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows]
+    lines.insert(1, "|---" * (len(text.columns) + 1) + "|")
     return "\n".join(lines) + "\n"
 
 

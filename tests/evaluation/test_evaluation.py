@@ -106,6 +106,8 @@ BAD = {
     "nan.npy": (lambda p: np.save(p, np.full((3, 32, 32), np.nan)), "NaN"),
     "range.npy": (lambda p: np.save(p, np.full((3, 32, 32), 200.0)), "Divide 0-255 values by 255"),
     "signed.npy": (lambda p: np.save(p, np.full((3, 32, 32), -1.0)), "Values of -1 to 1"),
+    "ones.npy": (lambda p: np.save(p, np.ones((3, 32, 32), np.uint8)), "is brighter than 1 of 255"),
+    "twice.npy": (lambda p: np.save(p, np.full((3, 32, 32), 0.9 / 255)), "is brighter than 1 of 255"),
     "mask.npy": (lambda p: np.save(p, np.zeros((3, 32, 32), bool)), "True and False"),
     "counts.npy": (lambda p: np.save(p, np.zeros((3, 32, 32), np.int32)), "int32"),
     "small.npy": (lambda p: np.save(p, np.zeros((3, 16, 16), np.uint8)), "16 x 16 pixels and the store"),

@@ -178,6 +178,11 @@ def test_markdown_has_a_row_a_model_and_says_where_nothing_is():
     assert report.markdown(table).splitlines()[2:] == ["| Original | - | 1495 |", "| VAE | 0.0041 | 350 |"]
 
 
+def test_a_label_cannot_end_a_cell_of_markdown():
+    lines = report.markdown(pd.DataFrame({"a|b": [1.0]}, index=["c|d"])).splitlines()
+    assert [line.replace("\\|", "").count("|") for line in lines] == [3, 3, 3] and r"c\|d" in lines[2]
+
+
 def test_ratios_stand_in_parentheses_beside_their_values(store, samples):
     text = report.markdown(report.beside_paper(evaluation.table_1(store, samples), paper.TABLE_1))
     heading, _, original, held_out, vae = text.splitlines()

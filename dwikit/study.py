@@ -207,10 +207,11 @@ def checked(config: Profile, keys: Sequence[str] = ()) -> list[str]:
 
 def told(run: training.Run) -> str:
     """Where a training departs from the paper and its preset, as text for a terminal."""
-    departures = run.departures
+    departures, source = run.departures, "the paper" if run.model.section else "its preset"
     if departures.empty:
-        return f"{run.label} is trained as the paper says."
-    return f"{run.label} departs from the paper in {len(departures)} settings:\n{departures.to_string()}"
+        return f"{run.label} is trained as {source} says."
+    count = f"{len(departures)} setting{'s' if len(departures) > 1 else ''}"
+    return f"{run.label} departs from {source} in {count}:\n{departures.to_string()}"
 
 
 def networks(config: Profile) -> dict[str, type[models.GenerativeModel]]:

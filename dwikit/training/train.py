@@ -150,7 +150,7 @@ def left_out(folder: Path, section: Training, store: SliceStore) -> str | None:
         return "it was trained on other slices"
     if section.file and settings.get("file") != _code(section)["file"]:
         return f"{Path(section.file).name} has changed since it was trained"
-    drawn = files.read_json(folder / "samples.json").get("epochs")
+    drawn = files.read_object(folder / "samples.json").get("epochs")
     if not (folder / "samples.npy").is_file() or drawn != len(read_log(folder)):
         return "it is not fully trained"
     return None
@@ -184,7 +184,7 @@ def departures(network: type[models.GenerativeModel], section: Training, config:
     rows = {}
     for name, value in config.items():
         values = [said.get(preset, {}).get(name) for preset in ("paper", section.preset)] + [value]
-        if name not in ("preset", "image_size", "features") and len(set(map(str, values))) > 1:
+        if name not in ("preset", "image_size", "features") and any(one != values[0] for one in values):
             given = name in section.model or (name == "batch_size" and section.batch_size)
             reason = section.reasons.get(name, "given for this run" if given else f"preset {section.preset}")
             rows[name] = [*map(presets.as_text, values), reason]

@@ -9,7 +9,7 @@ import pydicom
 
 from dwikit.cohorts.bids import find_cases
 from dwikit.cohorts.dicom import import_dicom
-from tests.cohorts.dicom_writer import in_axes, write_series
+from tests.dicom_writer import in_axes, write_series
 
 N_SLICES = 8
 

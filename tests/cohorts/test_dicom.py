@@ -33,7 +33,7 @@ from dwikit.cohorts.dicom.check import gaps  # noqa: E402
 from dwikit.cohorts.dicom.diffusion import b_values  # noqa: E402
 from dwikit.cohorts.dicom.report import write_private_list  # noqa: E402
 from dwikit.cohorts.dicom.series import kind_of  # noqa: E402
-from tests.cohorts.dicom_writer import in_axes, patient_directions, write_enhanced, write_series  # noqa: E402
+from tests.dicom_writer import in_axes, patient_directions, write_enhanced, write_series  # noqa: E402
 
 KEY = bytes(range(32))
 

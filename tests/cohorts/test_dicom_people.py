@@ -11,7 +11,7 @@ from dwikit.common.errors import InputError
 pytest.importorskip("pydicom", reason="pip install -e '.[acquire]'")
 pytest.importorskip("dcm2niix", reason="pip install -e '.[acquire]'")
 from tests.cohorts.dicom_series import run
-from tests.cohorts.dicom_writer import write_series
+from tests.dicom_writer import write_series
 
 
 def write(folder, study, **tags):

@@ -13,7 +13,7 @@ pytest.importorskip("dcm2niix", reason="pip install -e '.[acquire]'")
 from dwikit.cohorts.bids import find_cases  # noqa: E402
 from dwikit.preprocess.trace import read_trace  # noqa: E402
 from tests.cohorts.dicom_series import N_SLICES, assert_same, run, scan, write  # noqa: E402
-from tests.cohorts.dicom_writer import patient_directions, write_enhanced, write_mosaics, write_series  # noqa: E402
+from tests.dicom_writer import patient_directions, write_enhanced, write_mosaics, write_series  # noqa: E402
 
 
 @pytest.mark.parametrize("flagged", [False, True])

@@ -30,7 +30,7 @@ from dwikit.cohorts import pacs  # noqa: E402
 from dwikit.cohorts.dicom import import_dicom  # noqa: E402
 from dwikit.cohorts.pacs import retrieve, store  # noqa: E402
 from dwikit.cohorts.pacs.archive import Pace  # noqa: E402
-from tests.cohorts.dicom_writer import uid, write_series  # noqa: E402
+from tests.dicom_writer import uid, write_series  # noqa: E402
 
 FAST = {"per_minute": 1e6, "progress": False}
 STUDIES = {  # name: date, description, report, images of the series

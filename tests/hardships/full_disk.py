@@ -241,9 +241,9 @@ def small_cohort(folder: Path, n: int) -> Path:
     """Simulated cases with a quarter of the voxels: one volume each, without a table, quick to register."""
     source = phantom.write_cohort(folder.with_name("whole"), min(n, 3), seed=5, workers=1, distortion=False, progress=False)
     images = [nib.load(path) for path in sorted(source.glob("sub-*/dwi/*_dwi.nii.gz"))]
-    for number in range(n):  # the same heads again, elsewhere in the scanner
+    for number in range(n):  # the same heads again, brighter and elsewhere in the scanner
         image = images[number % 3 % len(images)]
-        data, affine = np.asarray(image.dataobj[..., 1], np.float32), image.affine.copy()
+        data, affine = np.asarray(image.dataobj[..., 1], np.float32) * (1 + number / 50), image.affine.copy()
         step = max(1, data.shape[0] // 96)
         affine[:3, 3] += number
         affine[:3, :2] *= step

@@ -453,7 +453,7 @@ def test_a_full_disk_is_one_message_and_leaves_nothing_half_written(cohort, tmp_
 def test_a_killed_run_continues_to_the_same_bytes(cohort, tmp_path):
     raw = tmp_path / "bids"
     sources = sorted(cohort.glob("sub-*/dwi/*_dwi.nii.gz"))
-    for number in range(10):  # ten cases out of three: the others lie elsewhere in the scanner
+    for number in range(10):  # ten cases out of three: the others are brighter and lie elsewhere
         image = nib.load(sources[number % 3])
         affine = image.affine.copy()
         affine[:3, 3] += number
@@ -462,7 +462,8 @@ def test_a_killed_run_continues_to_the_same_bytes(cohort, tmp_path):
         data = np.asarray(image.dataobj[..., 1:2], np.float32)
         step = max(1, data.shape[0] // 96)  # a quarter of the voxels will do
         affine[:3, :2] *= step
-        nib.save(nib.Nifti1Image(data[::step, ::step], affine), folder / f"sub-{number:02d}_trace.nii.gz")
+        bright = data[::step, ::step] * (1 + number / 50)
+        nib.save(nib.Nifti1Image(bright, affine), folder / f"sub-{number:02d}_trace.nii.gz")
     undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
     preprocess(raw, undisturbed, workers=2, progress=False)
 

@@ -31,7 +31,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def raw(folder):
-    """Five small cases, each somewhere else in the scanner, and a broken one."""
+    """Five small cases, each somewhere else in the scanner and of its own brightness, and a broken one."""
     source = phantom.write_cohort(folder / "source", 1, seed=5, distortion=False, progress=False)
     image = nib.load(next(source.glob("sub-*/dwi/*_dwi.nii.gz")))
     step = max(1, image.shape[0] // 96)
@@ -42,7 +42,7 @@ def raw(folder):
         affine[:3, :2] *= step
         path = folder / f"bids/sub-{number:02d}/dwi/sub-{number:02d}_trace.nii.gz"
         path.parent.mkdir(parents=True)
-        nib.save(nib.Nifti1Image(data * (number < N_CASES), affine), path)
+        nib.save(nib.Nifti1Image(data * (1 + number / 50 if number < N_CASES else 0), affine), path)
     return folder / "bids"
 
 

@@ -18,6 +18,7 @@ from dwikit import cli, evaluation, metrics, profiles, slices, study
 from dwikit.common.errors import InputError
 from dwikit.evaluation import samples
 from dwikit.models import features
+from dwikit.slices.store import digest
 from dwikit.training import pretext
 
 
@@ -460,7 +461,7 @@ def test_constant_and_duplicate_samples_get_their_numbers(store):
 
 @pytest.mark.parametrize(
     ("split", "message"),
-    [("trian", "no slices in the split 'trian', only train"), ("train", "held-out people are needed")],
+    [("trian", "There is no split 'trian'. Did you mean 'train'?"), ("train", "held-out people are needed")],
 )
 def test_a_store_without_the_split_asked_for(split, message, folder, store_folder, tmp_path, volumes, capsys):
     if split == "train":
@@ -470,6 +471,8 @@ def test_a_store_without_the_split_asked_for(split, message, folder, store_folde
         for name in ("validation", "test"):
             table = table.replace(f"\t{name}\t", "\ttrain\t")
         (store_folder / "table.tsv").write_text(table)
+        settings = json.loads((store_folder / "settings.json").read_text()) | {"sha256": digest(store_folder)}
+        (store_folder / "settings.json").write_text(json.dumps(settings))
     arguments = ["evaluate", str(folder[0] / "samples.npy"), "--originals", str(store_folder), "--split", split]
     assert cli.main([*arguments, "--out", str(tmp_path / "out")]) == 2
     assert message in capsys.readouterr().err

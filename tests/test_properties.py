@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.spatial.transform import Rotation
@@ -345,9 +345,13 @@ def test_normalized_slices_lie_in_the_unit_interval_and_keep_their_order(image, 
 
 
 @rarely
-@given(images=st.lists(intensities, min_size=3, max_size=3), gain=st.sampled_from([0.01, 3.0, 1000.0]))
+@given(
+    images=st.lists(intensities, min_size=3, max_size=3, unique_by=lambda image: image.tobytes()),
+    gain=st.sampled_from([0.01, 3.0, 1000.0]),
+)
 def test_a_store_does_not_depend_on_the_unit_of_the_scanner(images, gain):
     """Intensities times a number make the same slices but for a grey level (the histogram's bins are 0.1 % wide)."""
+    assume(all(image[image > 0].min(initial=1) > 1e-30 for image in images))  # below, float32 keeps no digits
     stores = []
     for factor in (1.0, gain):
         volumes = [
@@ -387,8 +391,7 @@ def test_everybody_is_in_one_split_whoever_else_is_there(subjects, seed, data):
     split = slices.split_by_patient(subjects, seed)
     assert set(split) == set(subjects) and set(split.values()) <= set(slices.SPLITS)
     assert split == slices.split_by_patient(data.draw(st.permutations(subjects)), seed)
-    counts = Counter(split.values())
-    assert len(subjects) < 3 or (counts["validation"] == counts["test"] >= 1 and counts["train"] >= 1)
+    assert len(subjects) < 3 or set(split.values()) == set(slices.SPLITS)
 
 
 @often

@@ -234,12 +234,6 @@ def parse_yaml(text: str) -> Any:
         raise ValueError(str(error) or type(error).__name__) from error  # invalid numbers and tags raise many types
 
 
-_Plain.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
-"""1e-4 is a number, as in YAML 1.2; PyYAML by itself wants 1.0e-4."""
-
-
 def read_yaml(path: str | Path, like: str | Path) -> dict[str, Any]:
     """The names and values of a YAML file of plain values; nothing in it can run code.
 

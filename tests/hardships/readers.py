@@ -109,6 +109,7 @@ def _write_registered(folder: Path) -> None:
     image = np.linspace(0, 100, 16 * 16 * grid.N_SLICES, dtype=np.float32).reshape(16, 16, -1)
     sidecar = {"Case": "sub-a", "Subject": "sub-a", "Session": None, "Age": 40.0, "Sex": "F", "Flags": [], "BValue": 1000.0}
     sidecar |= {"NumberOfDirections": 3, "BValuesInFile": [0, 1000], "Affine": np.eye(4).tolist(), "Input": "0"}
+    sidecar |= {"Simulated": False, "Voxels": "0"}
     sidecar |= {"Quality": dict.fromkeys(registered.Quality._fields, 0.5), "Settings": derivative.method_settings(SETTINGS)}
     derivative.write(CASE, folder, SETTINGS, register.Registered(image, np.eye(4)), sidecar)
 
@@ -135,7 +136,7 @@ def _write_store(folder: Path) -> None:
     people = [(f"sub-{i}", 20.0 + i if i else None, "FM"[i % 2] if i else None) for i in range(4)]
     image = np.linspace(0, 1, grid.N_LEVELS * 16 * 16, dtype=np.float32).reshape(-1, 16, 16)
     build(
-        [grid.Volume(name, name, age, sex, "test", image) for name, age, sex in people],
+        [grid.Volume(name, name, age, sex, "test", image * (1 + i / 10)) for i, (name, age, sex) in enumerate(people)],
         folder / "store",
         SliceSettings(image_size=16),
     )

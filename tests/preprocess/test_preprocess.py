@@ -439,6 +439,7 @@ RUN = "import sys; from dwikit.preprocess import preprocess; preprocess(sys.argv
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
 
 
+@pytest.mark.hardship
 def test_a_full_disk_is_one_message_and_leaves_nothing_half_written(cohort, tmp_path):
     def no_large_files():
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))  # an image needs more
@@ -450,6 +451,7 @@ def test_a_full_disk_is_one_message_and_leaves_nothing_half_written(cohort, tmp_
     assert [name for name in contents(tmp_path / "out") if "sub-" in name] == []
 
 
+@pytest.mark.hardship
 def test_a_killed_run_continues_to_the_same_bytes(cohort, tmp_path):
     raw = tmp_path / "bids"
     sources = sorted(cohort.glob("sub-*/dwi/*_dwi.nii.gz"))

@@ -144,8 +144,10 @@ def test_machines_that_do_not_come(monkeypatch):
 def test_waiting_can_be_stopped():
     addresses = free_addresses()
     command = [sys.executable, "-m", "dwikit.cli", "train", "vae", "--machines", addresses, "--machine", "0"]
-    waiting = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
-    assert waiting.stdout.readline().startswith(f"{addresses.split(',')[0]} waits for")
-    waiting.send_signal(signal.SIGINT)
-    _, error = waiting.communicate(timeout=120)
+    with socket.socket() as taken:  # nobody else can open the port that is waited for
+        taken.bind(("127.0.0.1", int(addresses.rpartition(":")[2])))
+        waiting = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+        assert waiting.stdout.readline().startswith(f"{addresses.split(',')[0]} waits for")
+        waiting.send_signal(signal.SIGINT)
+        _, error = waiting.communicate(timeout=120)
     assert waiting.returncode == 130 and "dwikit: stopped" in error

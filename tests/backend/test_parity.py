@@ -50,10 +50,10 @@ def epochs(backend, folder, *arguments):
 
 
 @pytest.mark.parametrize("key", [key if key == "vae" else pytest.param(key, marks=pytest.mark.hardship) for key in EPOCHS])
-def test_an_epoch_of_quick_takes_every_step_on_every_backend_with_the_same_losses(key, folder):
+def test_an_epoch_of_quick_takes_every_step_on_every_backend_with_the_same_losses(key, tmp_path):
     """From the same weights, on the same batches, several steps per execution; only the noise differs."""
-    found = {"tensorflow": epochs("tensorflow", folder, key, "0", "1", "2")}
-    found |= {backend: epochs(backend, folder, key, "0") for backend in BACKENDS[1:] if not missing(backend)}
+    found = {"tensorflow": epochs("tensorflow", tmp_path, key, "0", "1", "2")}
+    found |= {backend: epochs(backend, tmp_path, key, "0") for backend in BACKENDS[1:] if not missing(backend)}
     losses = [name for name in found["tensorflow"][0]["log"] if name.endswith("loss")]
     middle = {name: np.mean([one["log"][name] for one in found["tensorflow"]]) for name in losses}
     for backend, runs in found.items():

@@ -6,10 +6,9 @@ missing is made.
 
 import dataclasses
 import hashlib
-import itertools
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -26,7 +25,8 @@ from dwikit.models import presets, registry
 from dwikit.preprocess import open_current, preprocess, require_current
 from dwikit.preprocess.losses import told as told_losses
 from dwikit.profiles import Profile, Training
-from dwikit.slices import SliceStore, build, is_made_of, read_derivatives
+from dwikit.slices import Repeatable, SliceStore, build, is_made_of, read_derivatives
+from dwikit.slices.grid import Volume
 from dwikit.training import pretext
 from dwikit.training.weights import pretrained
 
@@ -78,21 +78,27 @@ def slices(config: Profile, rebuild: bool = False) -> SliceStore:
         _tell_differences(there, dataclasses.asdict(settings), out)
         return store
     registered = derivatives(config) if config.cohort.registered or config.cohort.bids else None
-    volumes = [read_derivatives(registered)] if registered else []
-    if there and {**there, **wanted} == there and is_made_of(out, itertools.chain(*volumes)):
+
+    def volumes() -> Iterable[Volume]:
+        return read_derivatives(registered) if registered else []
+
+    if there and {**there, **wanted} == there and is_made_of(out, volumes()):
         return SliceStore.open(out)
-    volumes = [read_derivatives(registered)] if registered else []
-    direct = config.cohort.cases - config.cohort.registered
-    if direct > 0 and not config.cohort.bids:
-        simulated = phantom.simulate_volumes(
-            direct,
-            seed=config.cohort.seed,
-            first=config.cohort.registered,
-            workers=config.cohort.workers,
-            settings=settings,
-        )
-        volumes.append(tqdm(simulated, total=direct, desc="Direct path", unit="case", leave=False))
-    return build(itertools.chain(*volumes), out, settings, seed, provenance)
+    simulated = not config.cohort.bids and config.cohort.cases > config.cohort.registered
+    return build(volumes(), out, settings, seed, provenance, then=_direct_path(config) if simulated else None)
+
+
+def _direct_path(config: Profile) -> Repeatable:
+    """The simulated people whose scans do not go through files."""
+    first, count = config.cohort.registered, config.cohort.cases - config.cohort.registered
+    seed, settings = config.cohort.seed, config.slice_settings
+
+    def since(number: int) -> Iterable[Volume]:
+        rest = phantom.simulate_volumes(count - number, seed, first + number, config.cohort.workers, settings=settings)
+        return tqdm(rest, total=count, initial=number, desc="Direct path", unit="case", leave=False)
+
+    physics = dataclasses.asdict(phantom.Settings())
+    return Repeatable({"dwikit": dwikit.__version__, "cases": count, "first": first, "seed": seed, "physics": physics}, since)
 
 
 def _tell_differences(there: dict, wanted: dict, where: Path) -> None:

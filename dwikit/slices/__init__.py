@@ -9,6 +9,7 @@ _HOMES = {
     "COLUMNS": "store",
     "build": "building",
     "is_made_of": "building",
+    "Repeatable": "spool",
     "read_derivatives": "registered",
     "normalize": "normalization",
     "shrink": "normalization",

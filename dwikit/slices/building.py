@@ -1,7 +1,9 @@
 """From registered volumes to a store of slices: normalize, split by person, write."""
 
-import hashlib
+import itertools
 import json
+import shutil
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -13,10 +15,11 @@ from dwikit.common import files, lock, paths
 from dwikit.common.errors import InputError
 from dwikit.slices import grid, histogram
 from dwikit.slices.grid import Volume
-from dwikit.slices.normalization import normalize, shrink, to_uint8
+from dwikit.slices.normalization import normalize, to_uint8
 from dwikit.slices.registered import read_derivatives
 from dwikit.slices.settings import CALIBRATED, SEED, SliceSettings
 from dwikit.slices.split import refuse_twins, split_by_patient
+from dwikit.slices.spool import Repeatable, Spool, describe, resumed
 from dwikit.slices.store import COLUMNS, SliceStore, digest
 
 
@@ -26,12 +29,13 @@ def build(
     settings: SliceSettings = CALIBRATED,
     seed: int = SEED,
     provenance: dict | None = None,
+    then: Repeatable | None = None,
 ) -> SliceStore:
     """Normalize registered volumes and write them as a store of slices.
 
     Every intensity is clipped at the percentile and divided by it, so that slices range from 0 to 1 (sec. 3.1: clip at the
     95th percentile, divide by the remaining maximum). The percentile is over all voxels of the kept slices, air included, as
-    in the released code.
+    in the released code. One scan is in memory at a time.
 
     Args:
         derivatives: folder that ``preprocess`` wrote with the same field of view and interpolator, or volumes from anywhere
@@ -40,6 +44,8 @@ def build(
         settings: the image size divides the volumes' size, and smaller slices are means of blocks of pixels.
         seed: seed of the split.
         provenance: facts to keep in ``settings.json``.
+        then: scans that come after these and take long to make. They are kept beside ``out`` until the store is complete: if
+            the process is stopped, the same call goes on after the last of them, and the store is the same to the last byte.
 
     Raises:
         InputError: nothing to build from, volumes made with other settings, an image size that does not divide theirs, two
@@ -49,12 +55,23 @@ def build(
         source, volumes = str(derivatives), read_derivatives(derivatives, settings=settings)
     else:
         source, volumes = "the volumes given", derivatives
+    out = paths.home(out)
+    begun = out.with_name(f".{out.name}.begun")
 
     def write(folder: Path) -> None:
-        rows, caps = _spool(volumes, folder / "spool.bin", settings)
+        spools = [Spool(folder / "spool", settings)]
+        found = spools[0].fill(volumes)
+        if then:
+            spools.append(Spool(begun, settings, then.made_with))
+            found = itertools.chain(found, resumed(spools[1], then))
+        rows = _compatible(found)
         if not rows:
             raise InputError(f"There is no usable volume in {source}; see its quality.tsv for the reasons.")
-        _write_images(folder, caps, settings.image_size)
+        caps = [cap for spool in spools for cap in spool.caps]
+        if settings.scope == "cohort":
+            caps = [histogram.percentile(sum((spool.total for spool in spools), Counter()), settings.percentile)] * len(rows)
+        _write_images(folder, itertools.chain(*(spool.images() for spool in spools)), caps, settings.image_size)
+        shutil.rmtree(folder / "spool")
         cases = pd.DataFrame(rows)
         cases["split"] = cases["subject"].map(split_by_patient(cases["subject"].unique(), seed))
         cases.to_csv(folder / "cases.tsv", sep="\t", index=False, na_rep="n/a")
@@ -63,60 +80,38 @@ def build(
         facts |= {"clip": float(caps[0])} if settings.scope == "cohort" else {}
         (folder / "settings.json").write_text(json.dumps(facts | (provenance or {}), indent=1), encoding="utf-8")
 
-    out = paths.home(out)
     with lock.alone(out.with_name(f".{out.name}.lock"), f"builds slices in {out}"):
         files.write_folder(out, write)
+        shutil.rmtree(begun, ignore_errors=True)
     return SliceStore.open(out)
 
 
-def _spool(volumes: Iterable[Volume], path: Path, settings: SliceSettings) -> tuple[list[dict], np.ndarray]:
-    """Write all slices, not yet normalized, volume by volume.
+def _compatible(rows: Iterable[dict[str, str]]) -> list[dict[str, str]]:
+    """The rows of scans that may stand in one store.
 
-    Returns:
-        the volumes' rows, and the value at which to clip each.
+    Raises:
+        InputError: two volumes of one scan, two subjects with the same voxels, or simulated people among real ones.
     """
-    rows, total, caps, contents = [], None, [], {}
-    with open(path, "wb") as file:
-        for volume in volumes:
-            if volume.case in contents:
-                raise InputError(f"Scan {volume.case} occurs twice in the data. Give every scan its own name.")
-            counts = histogram.histogram(volume.image)
-            total = counts if total is None else total + counts
-            caps.append(histogram.percentile(counts, settings.percentile))
-            file.write(shrink(volume.image, settings.image_size).astype(np.float32).tobytes())
-            rows.append(_describe(volume))
-            contents[volume.case] = volume.subject, rows[-1]["content"]
-            if len({row["origin"].startswith("simulated") for row in (rows[0], rows[-1])}) > 1:
-                raise InputError(
-                    f"{rows[0]['case']} is {rows[0]['origin']} and {volume.case} is {volume.origin}: simulated and real people "
-                    "are never pooled. Give each their own data set."
-                )
-    refuse_twins(contents, "The data")
-    if rows and settings.scope == "cohort":
-        caps = np.full(len(rows), histogram.percentile(total, settings.percentile))
-    return rows, np.array(caps)
+    seen: dict[str, dict[str, str]] = {}
+    for row in rows:
+        first = next(iter(seen.values()), row)
+        if row["case"] in seen:
+            raise InputError(f"Scan {row['case']} occurs twice in the data. Give every scan its own name.")
+        if row["origin"].startswith("simulated") != first["origin"].startswith("simulated"):
+            raise InputError(
+                f"{first['case']} is {first['origin']} and {row['case']} is {row['origin']}: simulated and real people are "
+                "never pooled. Give each their own data set."
+            )
+        seen[row["case"]] = row
+    refuse_twins({name: (row["subject"], row["content"]) for name, row in seen.items()}, "The data")
+    return list(seen.values())
 
 
-def _write_images(folder: Path, caps: np.ndarray, image_size: int) -> None:
-    shape = (len(caps), grid.N_LEVELS, image_size, image_size)
-    spool = np.memmap(folder / "spool.bin", np.float32, "r", shape=shape)
+def _write_images(folder: Path, scans: Iterable[np.ndarray], caps: list[float], image_size: int) -> None:
     with open(folder / "images.npy", "wb") as file:  # no memory map: on a full disk it would end the process
         files.write_header(file, (len(caps) * grid.N_LEVELS, image_size, image_size), np.uint8)
-        for volume, cap in zip(spool, caps, strict=True):
-            file.write(to_uint8(normalize(volume, cap)).tobytes())
-    (folder / "spool.bin").unlink()
-
-
-def _describe(volume: Volume) -> dict[str, str]:
-    """Row of a scan in `cases.tsv`, as text; `content` is the SHA-256 of its voxels, float32."""
-    return {
-        "case": volume.case,
-        "subject": volume.subject,
-        "age": "n/a" if volume.age is None else str(float(volume.age)),
-        "sex": volume.sex or "n/a",
-        "origin": volume.origin,
-        "content": hashlib.sha256(np.ascontiguousarray(volume.image, "<f4").tobytes()).hexdigest(),
-    }
+        for scan, cap in zip(scans, caps, strict=True):
+            file.write(to_uint8(normalize(scan, cap)).tobytes())
 
 
 def is_made_of(path: str | Path, volumes: Iterable[Volume]) -> bool:
@@ -133,7 +128,7 @@ def is_made_of(path: str | Path, volumes: Iterable[Volume]) -> bool:
         return False
     except (OSError, ValueError, LookupError):
         return False
-    return known == [_describe(volume) for volume in volumes]
+    return known == [describe(volume) for volume in volumes]
 
 
 def _slice_table(cases: pd.DataFrame) -> pd.DataFrame:

@@ -53,8 +53,8 @@ def simulate_volumes(
         InputError: if a number is negative.
     """
     require_whole("seed", seed)
-    numbers = case_numbers(n_cases, first)
-    return map_cases(_volume, numbers, workers, seed, distortion, labels, settings, grid_size, physics)
+    cases = [(number, None) for number in case_numbers(n_cases, first)]
+    return map_cases(_volume, cases, workers, seed, distortion, labels, settings, grid_size, physics)
 
 
 def simulate_slices(
@@ -93,8 +93,8 @@ def simulate_slices(
     chosen = _chosen_levels(levels, numbers)
     images = np.zeros((*chosen.shape, grid_size, grid_size), np.float32)
     rows = []
-    per_case = dict(zip(numbers, chosen, strict=True))
-    volumes = map_cases(_volume, numbers, workers, seed, distortion, False, settings, grid_size, physics, per_case)
+    cases = list(zip(numbers, chosen, strict=True))
+    volumes = map_cases(_volume, cases, workers, seed, distortion, False, settings, grid_size, physics)
     for image, volume in zip(images, volumes, strict=True):
         image[:] = volume.image
         rows.append(volume[:5])
@@ -119,19 +119,19 @@ def case_numbers(n_cases: int, first: int) -> list[int]:
 
 
 def _volume(
-    number: int,
+    case: tuple[int, np.ndarray | None],
     seed: int,
     distortion: bool,
     labels: bool,
     settings: SliceSettings,
     grid_size: int,
     physics: Settings,
-    levels: dict[int, np.ndarray] | None = None,
 ) -> grid.Volume:
-    """One case of the direct path; with `levels` (case number to levels), only these."""
+    """One case of the direct path: its number, and the levels wanted (None: all)."""
+    number, levels = case
     person, order = draw_person(number, seed, physics), settings.spline_order
     to_native = _target_to_native(person, physics) @ grid.affine(grid_size, settings.fov_mm)
-    chosen = np.arange(grid.N_LEVELS) if levels is None else levels[number]
+    chosen = np.arange(grid.N_LEVELS) if levels is None else levels
     to_voxel = np.linalg.inv(reconstructed_affine(person)) @ to_native
     needed = None if order > 1 else _needed(to_voxel, chosen, grid_size, person.protocol.n_slices)  # splines see every slice
     scan = make_scan(person, physics, distortion, needed)

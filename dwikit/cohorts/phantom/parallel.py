@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -18,32 +19,35 @@ _THREADS = (
     "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
 )
 
+_SPAWN = multiprocessing.get_context("spawn")
 
-def map_cases(function: Callable, numbers: list[int], workers: int | None, *arguments) -> Iterator:
-    """Yields function(number, *arguments) for each number, in order.
 
-    At most two results per worker wait in memory. Numerical libraries use one thread per worker.
+def map_cases(function: Callable, cases: list, workers: int | None, *arguments) -> Iterator:
+    """Yields function(case, *arguments) for each case, in order.
+
+    At most two results per worker wait in memory. Numerical libraries use one thread per worker. The workers end with this
+    process, however it ends.
 
     Args:
         function: a module's function; it runs in spawned processes if workers is more than 1. A script that
             asks for several workers must guard its main part by `if __name__ == "__main__":`.
-        numbers: case numbers.
+        cases: numbers, or whatever says which case it is; each goes to one worker alone.
         workers: processes; 1 stays in this one; None uses one per core, but at most one for every 8 cases.
         *arguments: passed on to the function.
     """
     if workers is None:
-        workers = min(os.cpu_count() or 1, len(numbers) // _CASES_A_WORKER)
+        workers = min(os.cpu_count() or 1, len(cases) // _CASES_A_WORKER)
     if workers <= 1:
-        for number in numbers:
-            yield _single_threaded(function, number, *arguments)
+        for case in cases:
+            yield _single_threaded(function, case, *arguments)
         return
-    with _one_thread_each(), ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+    with _one_thread_each(), ProcessPoolExecutor(workers, _SPAWN, _end_with_parent) as pool:
         waiting = deque()
         try:
-            for number in numbers:
+            for case in cases:
                 if len(waiting) >= 2 * workers:
                     yield waiting.popleft().result()
-                waiting.append(pool.submit(_single_threaded, function, number, *arguments))
+                waiting.append(pool.submit(_single_threaded, function, case, *arguments))
             while waiting:
                 yield waiting.popleft().result()
         finally:
@@ -51,10 +55,20 @@ def map_cases(function: Callable, numbers: list[int], workers: int | None, *argu
                 future.cancel()
 
 
-def _single_threaded(function: Callable, number: int, *arguments):
+def _end_with_parent() -> None:
+    """Ends this worker when its parent is gone; killed, the parent cannot tell it, and it would wait for work for ever."""
+
+    def watch() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _single_threaded(function: Callable, case, *arguments):
     """Calls the function with one BLAS thread: the last bit of a sum depends on the number of threads."""
     with threadpool_limits(1):
-        return function(number, *arguments)
+        return function(case, *arguments)
 
 
 @contextmanager

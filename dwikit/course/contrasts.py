@@ -102,7 +102,8 @@ def chosen_noise(weight: np.ndarray, exponent: float) -> np.ndarray:
 
 def small(store: SliceStore) -> SliceStore:
     """The store's slices at 32 x 32 pixels, in memory."""
-    images = np.round(shrink(store.images.astype(np.float32), SIZE)).astype(np.uint8)
+    parts = np.array_split(store.images, max(len(store.images) // 1024, 1))
+    images = np.concatenate([np.round(shrink(part.astype(np.float32), SIZE)).astype(np.uint8) for part in parts])
     return SliceStore(images, store.table, {**store.settings, "image_size": SIZE})
 
 

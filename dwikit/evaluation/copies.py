@@ -27,11 +27,11 @@ def nearest(store: SliceStore, images: np.ndarray, split: str = "train") -> Near
         InputError: no such split, a split with a single person, or images of another size.
     """
     rows = store.indices(split)
-    train, patients = store.images[rows], pd.factorize(store.table["subject"])[0][rows]
-    distances, index = metrics.nearest_distances(images, train)
+    patients = pd.factorize(store.table["subject"])[0]
+    distances, index = metrics.nearest_distances(images, store.images, rows=rows)
     found, back = np.unique(index, return_inverse=True)
-    radii, _ = metrics.nearest_distances(train[found], train, patients[found], patients)
-    return Nearest(distances, rows[index], radii[back])
+    radii, _ = metrics.nearest_distances(store.images[found], store.images, patients[found], patients, rows)
+    return Nearest(distances, index, radii[back])
 
 
 def most_copied(store: SliceStore, images: np.ndarray, n: int = 6, split: str = "train") -> pd.DataFrame:

@@ -144,9 +144,10 @@ def reconstruction_table(store: SliceStore, reconstructions: Mapping[str, np.nda
     from dwikit import training  # imports Keras
 
     shown = training.held_out(store)[: min(len(images) for images in reconstructions.values())]
-    originals, train, n = store.images[shown], store.split("train"), len(shown)
+    originals, train, n = store.images[shown], store.indices("train"), len(shown)
     weights = intervals.resamples(n, store.table["subject"].to_numpy()[shown], seed=seed)
-    groups = {"original": originals, "nearest": train[metrics.nearest_distances(originals, train)[1]]}
+    nearest = metrics.nearest_distances(originals, store.images, rows=train)[1]
+    groups = {"original": originals, "nearest": store.images[nearest]}
     groups |= {key: images[:n] for key, images in reconstructions.items()}
     rows = {}
     for key, images in groups.items():

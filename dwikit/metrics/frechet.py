@@ -40,10 +40,13 @@ class PixelSpace:
     comparable between data sets or image sizes.
     """
 
-    def __init__(self, originals: np.ndarray, components: int = 32, at_most: int = 1000, seed: int = 0):
-        """Fit to originals (N, H, W), at most ``at_most`` of them, drawn at random."""
+    def __init__(
+        self, originals: np.ndarray, components: int = 32, at_most: int = 1000, seed: int = 0, rows: np.ndarray | None = None
+    ):
+        """Fit to originals (N, H, W), or those at the positions ``rows``: at most ``at_most`` of them, drawn at random."""
         originals = as_images(originals, "originals", at_least=2)
-        chosen = np.sort(np.random.default_rng(seed).permutation(len(originals))[:at_most])
+        rows = np.arange(len(originals)) if rows is None else rows
+        chosen = np.sort(np.random.default_rng(seed).permutation(rows)[:at_most])
         vectors = np.concatenate(list(blocks(originals[chosen], dtype=np.float32)))
         if np.all(vectors == vectors[0]):  # their variance may be a rounding error instead of 0, as the processor sums
             raise InputError("The originals are all identical: there is no variance to compare samples with.")

@@ -3,7 +3,7 @@
 import numpy as np
 
 from dwikit.common.errors import InputError
-from dwikit.metrics.images import as_images, blocks, same_size, squared_norms, unit
+from dwikit.metrics.images import BLOCK, as_images, same_size, squared_norms, unit
 
 CANDIDATES = 8
 """Most candidates that single precision proposes; their distances are then computed exactly."""
@@ -18,6 +18,7 @@ def nearest_distances(
     references: np.ndarray | None = None,
     groups: np.ndarray | None = None,
     reference_groups: np.ndarray | None = None,
+    rows: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean squared pixel distance of each sample to its nearest reference, and that reference's index.
 
@@ -29,9 +30,10 @@ def nearest_distances(
         references: (M, H, W) images; None means the other samples.
         groups: (N,) label of each sample, such as its person; references with the same label are skipped.
         reference_groups: (M,) label of each reference.
+        rows: positions of the references to search; None means all. A memory map is read block by block, never as a whole.
 
     Returns:
-        Distances (N,) float64 and indices (N,) int64.
+        Distances (N,) float64 and indices (N,) int64 among all references.
 
     Raises:
         InputError: images that no metric takes, sizes that differ, or a sample without a reference of another group.
@@ -42,15 +44,17 @@ def nearest_distances(
     same_size(samples, references, ("samples", "references"))
     if alone:
         groups = reference_groups = np.arange(len(samples)) if groups is None else np.asarray(groups)
-    centre = next(blocks(references)).mean(axis=0).astype(np.float32)  # centred, single precision loses little
+    every, rows = np.arange(len(samples)), np.arange(len(references)) if rows is None else np.asarray(rows)
+    centre = unit(references[rows[:BLOCK]]).mean(axis=0).ravel().astype(np.float32)  # centred, single precision loses little
     distances, indices = [], []
-    for start, queries in _centred(samples, QUERY_BLOCK, centre):
-        own = None if groups is None else groups[start : start + len(queries)]
-        every = [(0, queries)] if alone and len(queries) == len(samples) else _centred(references, REFERENCE_BLOCK, centre)
-        proposed, index = _propose(queries, every, own, reference_groups)
+    for chosen, queries in _centred(samples, every, QUERY_BLOCK, centre):
+        own = None if groups is None else np.asarray(groups)[chosen]
+        once = alone and len(queries) == len(samples)
+        parts = [(chosen, queries)] if once else _centred(references, rows, REFERENCE_BLOCK, centre)
+        proposed, index = _propose(queries, parts, own, reference_groups)
         pairs = _in_question(proposed, index, queries)
         exact = np.full(proposed.shape, np.inf)
-        exact[pairs] = _exact(samples[start : start + len(queries)], references, pairs[0], index[pairs])
+        exact[pairs] = _exact(samples, references, chosen[pairs[0]], index[pairs])
         best = exact.argmin(axis=1)[:, None]
         distances.append(np.take_along_axis(exact, best, axis=1)[:, 0])
         indices.append(np.take_along_axis(index, best, axis=1)[:, 0])
@@ -60,28 +64,29 @@ def nearest_distances(
     return distances, np.concatenate(indices)
 
 
-def _centred(images: np.ndarray, size: int, centre: np.ndarray):
-    start = 0
-    for block in blocks(images, size, np.float32):
+def _centred(images: np.ndarray, rows: np.ndarray, size: int, centre: np.ndarray):
+    """Some images as centred vectors (n, D) in single precision, with their positions (n,), ``size`` of them at a time."""
+    for start in range(0, len(rows), size):
+        chosen = rows[start : start + size]
+        block = unit(images[chosen], np.float32).reshape(len(chosen), -1)
         block -= centre
-        yield start, block
-        start += len(block)
+        yield chosen, block
 
 
 def _propose(queries, reference_blocks, groups, reference_groups) -> tuple[np.ndarray, np.ndarray]:
     """Squared distances (n, k) in single precision to the k nearest references, unordered, and their indices (n, k)."""
     best, index = np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
     norms = np.einsum("ij,ij->i", queries, queries)[:, None]
-    for start, block in reference_blocks:
+    for rows, block in reference_blocks:
         distance = queries @ block.T
         distance *= -2
         distance += norms
         distance += np.einsum("ij,ij->i", block, block)
         if groups is not None:
-            distance[groups[:, None] == reference_groups[None, start : start + len(block)]] = np.inf
+            distance[groups[:, None] == np.asarray(reference_groups)[None, rows]] = np.inf
         here = np.argpartition(distance, min(CANDIDATES, len(block)) - 1, axis=1)[:, :CANDIDATES]
         best = np.concatenate([best, np.take_along_axis(distance, here, axis=1)], axis=1)
-        index = np.concatenate([index, here + start], axis=1)
+        index = np.concatenate([index, rows[here]], axis=1)
         keep = np.argpartition(best, min(CANDIDATES, best.shape[1]) - 1, axis=1)[:, :CANDIDATES]
         best, index = np.take_along_axis(best, keep, axis=1), np.take_along_axis(index, keep, axis=1)
     return best, index

@@ -80,16 +80,18 @@ def dataset_similarity(samples: np.ndarray, originals: np.ndarray | Moments) -> 
     return max(0.0, float(ours.square + originals.square - 2 * ours.mean @ originals.mean) / ours.mean.size)
 
 
-def intra_sample_diversity(samples: np.ndarray) -> float:
+def intra_sample_diversity(samples: np.ndarray | Moments) -> float:
     """Mean squared pixel distance over all pairs of two different samples (ISD, sec. 2.6).
 
     Args:
-        samples: (N, H, W) images, N at least 2.
+        samples: (N, H, W) images, N at least 2, or their ``moments``.
 
     Returns:
         ISD >= 0, on the scale of squared intensities in [0, 1]; higher is more diverse.
     """
-    n, mean, square = moments(as_images(samples, "samples", at_least=2))
+    if not isinstance(samples, Moments):
+        samples = moments(as_images(samples, "samples", at_least=2))
+    n, mean, square = samples
     return max(0.0, 2 * n / (n - 1) * float(square - mean @ mean) / mean.size)
 
 

@@ -128,6 +128,7 @@ def train_pretext(
     batch_size: int = 16,
     widths: tuple[int, int, int] = (16, 32, 64),
     feature_layers: tuple[str, ...] = ("block1_conv1", "block2_conv1", "block3_conv1"),
+    rows: np.ndarray | None = None,
 ) -> dict[str, float]:
     """Train VGG16's first three blocks to tell how a slice was rotated and mirrored, and which level it comes from.
 
@@ -137,7 +138,7 @@ def train_pretext(
     starts at the same ratio to the KL divergence.
 
     Args:
-        images: training slices (N, H, W) uint8.
+        images: slices (N, H, W) uint8; a memory map is read batch by batch, never as a whole.
         levels: (N,) level of each slice in the stack.
         path: where the network is written (.keras).
         seed: of the initial weights and the order.
@@ -145,6 +146,7 @@ def train_pretext(
         batch_size: slices per step.
         widths: channels of the three blocks (VGG16 has 64, 128, 256).
         feature_layers: names of the layers to keep.
+        rows: positions of the training slices; None means all.
 
     Returns:
         Its results on the last tenth of the slices: ``orientation`` (share correct; chance is 0.125) and ``level`` (mean
@@ -153,10 +155,11 @@ def train_pretext(
     Raises:
         InputError: fewer than 20 slices, levels of another length, or an unknown layer.
     """
-    if len(images) < 20 or len(images) != len(levels):
-        raise InputError(f"The pretext task needs 20 slices or more and a level for each, not {len(images)} and {len(levels)}.")
+    rows = np.arange(len(images)) if rows is None else rows
+    if len(rows) < 20 or len(images) != len(levels):
+        raise InputError(f"The pretext task needs 20 slices or more and a level for each, not {len(rows)} and {len(levels)}.")
     keras.utils.set_random_seed(seed)
-    lowest, highest = int(np.min(levels)), int(np.max(levels))
+    lowest, highest = int(np.min(levels[rows])), int(np.max(levels[rows]))
     heights = (np.asarray(levels, np.float32) - lowest) / max(highest - lowest, 1)
     backbone, taps = _blocks(widths)
     chosen = [choose(taps, name, "feature layer") for name in feature_layers]
@@ -167,14 +170,19 @@ def train_pretext(
     cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     network.compile(keras.optimizers.Adam(1e-3), [cross_entropy, "mse"], loss_weights=[1.0, 10.0])
     # Neighbouring slices belong to one person: hold out the end, not a random draw
-    held_out = max(len(images) // 10, 1)
-    network.fit(Orientations(images[:-held_out], heights[:-held_out], batch_size, steps, seed), shuffle=False, verbose=0)
-    turned, (answers, tops) = _oriented(images[-held_out:], heights[-held_out:], np.random.default_rng(seed))
-    guesses, guessed_tops = network.predict(turned, batch_size=64, verbose=0)
-    files.write(path, _scaled(keras.Model(backbone.input, chosen), images, feature_layers, seed).save)
+    train, held_out = np.split(rows, [-max(len(rows) // 10, 1)])
+    network.fit(Orientations(images, heights, train, batch_size, steps, seed), shuffle=False, verbose=0)
+    right, off = [], []
+    answers = np.random.default_rng(seed).integers(8, size=len(held_out))
+    for start in range(0, len(held_out), 64):
+        some = held_out[start : start + 64]
+        guesses, tops = network.predict_on_batch(_turned(images[some], answers[start : start + 64]))
+        right.append(np.argmax(guesses, axis=-1) == answers[start : start + 64])
+        off.append(np.abs(tops[:, 0] - heights[some]))
+    files.write(path, _scaled(keras.Model(backbone.input, chosen), images, rows, feature_layers, seed).save)
     return {
-        "orientation": float(np.mean(np.argmax(guesses, axis=-1) == answers)),
-        "level": float(np.mean(np.abs(guessed_tops[:, 0] - tops)) * (highest - lowest)),
+        "orientation": float(np.mean(np.concatenate(right))),
+        "level": float(np.mean(np.concatenate(off)) * (highest - lowest)),
     }
 
 
@@ -191,33 +199,34 @@ def _blocks(widths: tuple[int, int, int]) -> tuple[keras.Model, dict]:
     return keras.Model(images, x), taps
 
 
-def _oriented(images: np.ndarray, heights: np.ndarray, rng: np.random.Generator) -> tuple:
-    """Slices in one of 8 orientations each, as (n, H, W, 1) in [0, 1]; the orientations; and the heights in the stack."""
-    answers = rng.integers(8, size=len(images))
+def _turned(images: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    """Slices in one of 8 orientations each, as (n, H, W, 1) in [0, 1]."""
     turned = [np.rot90(image, k % 4) for image, k in zip(images, answers)]
     turned = [image[:, ::-1] if k >= 4 else image for image, k in zip(turned, answers)]
-    return np.stack(turned)[..., None].astype(np.float32) / 255, (answers, heights)
+    return np.stack(turned)[..., None].astype(np.float32) / 255
 
 
 class Orientations(keras.utils.PyDataset):
     """Batches of the pretext task; batch i is a pure function of (seed, i)."""
 
-    def __init__(self, images: np.ndarray, heights: np.ndarray, batch_size: int, steps: int, seed: int):
+    def __init__(self, images: np.ndarray, heights: np.ndarray, rows: np.ndarray, batch_size: int, steps: int, seed: int):
         super().__init__()
-        self.images, self.heights, self.batch_size, self.steps, self.seed = images, heights, batch_size, steps, seed
+        self.images, self.heights, self.rows = images, heights, rows
+        self.batch_size, self.steps, self.seed = batch_size, steps, seed
 
     def __len__(self) -> int:
         return self.steps
 
     def __getitem__(self, index: int) -> tuple:
         rng = np.random.default_rng((self.seed, index))
-        chosen = rng.integers(len(self.images), size=self.batch_size)
-        return _oriented(self.images[chosen], self.heights[chosen], rng)
+        chosen = self.rows[rng.integers(len(self.rows), size=self.batch_size)]
+        answers = rng.integers(8, size=self.batch_size)
+        return _turned(self.images[chosen], answers), (answers, self.heights[chosen])
 
 
-def _scaled(network: keras.Model, images: np.ndarray, names: tuple[str, ...], seed: int) -> keras.Model:
+def _scaled(network: keras.Model, images: np.ndarray, rows: np.ndarray, names: tuple[str, ...], seed: int) -> keras.Model:
     """The network with features scaled to unit variance over the slices, then to the pixels' units (``train_pretext``)."""
-    chosen = np.random.default_rng(seed).permutation(len(images))[:256]
+    chosen = np.random.default_rng(seed).permutation(rows)[:256]
     batch = images[chosen, ..., None].astype(np.float32) / 255
     features = [ops.convert_to_numpy(output) for output in network(batch)]
     grey = [ops.convert_to_numpy(output) for output in network(np.full_like(batch[:1], 0.5))]

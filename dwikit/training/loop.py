@@ -131,8 +131,9 @@ class Keeper(keras.callbacks.Callback):
         self.batches, self.folder, self.checks, self.machines, self.rows = batches, folder, checks, machines, []
         self.deadline = time.perf_counter() + 60 * minutes if minutes is not None else math.inf
         self.grid_epochs = {math.ceil(epochs * (i + 1) / GRID_ROWS) for i in range(GRID_ROWS)}
-        originals = store.split("train")
-        self.space, self.diversity = metrics.PixelSpace(originals), metrics.intra_sample_diversity(originals)
+        train = store.indices("train")
+        self.space = metrics.PixelSpace(store.images, rows=train)
+        self.diversity = metrics.intra_sample_diversity(metrics.moments(store.images, train))
         if model.epochs_done:
             self.rows = read_log(folder).head(model.epochs_done).to_dict("records")
 

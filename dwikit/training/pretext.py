@@ -26,9 +26,8 @@ def network(store: SliceStore, folder: Path, deterministic: bool = True) -> Path
     if not file.is_file():
         if deterministic:
             gradients.make_deterministic()
-        train = store.indices("train")
         print("Training a feature network on a task for which the slices supply the labels.")
-        scores = features.train_pretext(store.images[train], store.table["level"].to_numpy()[train], file)
+        scores = features.train_pretext(store.images, store.table["level"].to_numpy(), file, rows=store.indices("train"))
         files.write_json(file.with_suffix(".json"), scores)
     return file
 

@@ -329,11 +329,11 @@ def test_a_readable_table_names_the_network_beside_every_number(table):
 def test_feature_networks_are_means_of_channels(store, tmp_path, monkeypatch):
     monkeypatch.setattr(features, "imagenet_weights", lambda *_: (_ for _ in ()).throw(InputError("not here")))
 
-    def untrained(images, levels, path):
+    def untrained(images, levels, path, rows):
         names = evaluation.networks.PRETEXT_LAYERS
         backbone, taps = features._blocks((4, 4, 8))
         network = features.keras.Model(backbone.input, [taps[name] for name in names])
-        features.files.write(path, features._scaled(network, images, names, 0).save)
+        features.files.write(path, features._scaled(network, images, rows, names, 0).save)
         return {}
 
     monkeypatch.setattr(features, "train_pretext", untrained)

@@ -21,7 +21,7 @@ from dwikit.slices import grid
 from dwikit.slices.histogram import histogram, to_text
 from dwikit.slices.registered import SPACE, read_sidecar
 
-VERSION = 1
+VERSION = 2
 """Version of the method. Raise it when results change, so that older ones are recomputed."""
 
 
@@ -75,6 +75,7 @@ def method_settings(settings: Settings) -> dict[str, Any]:
         "ants": {key: list(v) if isinstance(v, tuple) else v for key, v in register.ANTS_SETTINGS.items()},
         "ants_voxel_mm": register.ANTS_VOXEL_MM,
         "ants_mask_mm": register.ANTS_MASK_MM,
+        "coarse_mm": [register.ANTS_COARSE_MM, register.REFINE_COARSE_MM],
         "refine_lattice_mm": refine.LATTICE_MM,
         "refine_cosines": list(refine.COSINES),
         "refine_penalty": refine.PENALTY,
@@ -111,8 +112,13 @@ def about(case: Case) -> dict[str, Any]:
     }
 
 
-def compute(case: Case, settings: Settings) -> tuple[register.Registered, dict[str, Any]]:
+def compute(case: Case, settings: Settings, content: str | None) -> tuple[register.Registered, dict[str, Any]]:
     """Registers and measures one scan; writes nothing.
+
+    Args:
+        case: the scan.
+        settings: what a user chose.
+        content: `identity.content` from before this call: should the file have changed since, the next run sees it.
 
     Returns:
         the registered scan, and its sidecar.
@@ -120,7 +126,6 @@ def compute(case: Case, settings: Settings) -> tuple[register.Registered, dict[s
     Raises:
         InputError: the scan cannot be used.
     """
-    content = identity.content(case)  # before the voxels: should the file change now, the next run sees it
     trace = read_trace(case, settings.b_value, settings.tolerance)
     if content is None:
         raise unreadable(case.image, "its end is missing, or its checksum is wrong")

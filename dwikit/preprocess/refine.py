@@ -158,14 +158,11 @@ def _gauss_newton(
     lattice: _Lattice, residual: np.ndarray, slope: np.ndarray, weight: np.ndarray, scale: float, moved: np.ndarray
 ) -> np.ndarray:
     """One step (J, 3) of the deformation's weights."""
-    basis, n = lattice.basis, lattice.basis.shape[1]
-    hessian = np.empty((3, n, 3, n))
-    for a in range(3):
-        for b in range(a, 3):
-            block = (basis * (weight * slope[:, a] * slope[:, b])[:, None]).T @ basis
-            hessian[a, :, b], hessian[b, :, a] = block, block.T
+    root = np.sqrt(weight)
+    jacobian = np.concatenate([lattice.basis * (root * along)[:, None] for along in slope.T], axis=1)
+    hessian = (jacobian.T @ jacobian).astype(float)  # of a matrix and itself: BLAS computes one half
     penalty = np.tile(lattice.curvature * PENALTY * scale**2 * len(residual), 3)
-    gradient = (basis.T @ (slope * (weight * residual)[:, None])).T.ravel() + penalty * moved.T.ravel()
-    ridge = 1e-6 * np.trace(hessian.reshape(3 * n, 3 * n)) / (3 * n)
-    step = np.linalg.solve(hessian.reshape(3 * n, 3 * n) + np.diag(penalty + ridge), -gradient)
-    return step.reshape(3, n).T.astype(np.float32)
+    gradient = jacobian.T @ (root * residual) + penalty * moved.T.ravel()
+    ridge = 1e-6 * np.trace(hessian) / len(hessian)
+    step = np.linalg.solve(hessian + np.diag(penalty + ridge), -gradient)
+    return step.reshape(3, -1).T.astype(np.float32)

@@ -31,22 +31,24 @@ SEED = 1
 
 # Measured on 6 to 8 simulated scans, mean of the scans' median error and processor time per scan:
 # default `type_of_transform="Affine"`, with the 2 mm template, 3.6 s; the same with template and metric cut to the
-# brain and half the samples 0.9 s, error no larger (a mask drops the air's samples); 4 mm voxels as here 0.5 s, error 0.1
-# mm larger, which `refine` makes up for. Matching a template of DWI contrast by correlation or squared differences was
-# slower and no better than mutual information with T1.
+# brain and half the samples 0.9 s, error no larger (a mask drops the air's samples); 4 mm voxels 0.5 s, error 0.1 mm larger,
+# which `refine` makes up for; blocks of 3.2 mm of the scan and half of these samples, as here, two fifths of that again.
+# Matching a template of DWI contrast by correlation or squared differences was slower and no better than mutual information
+# with T1.
 ANTS_VOXEL_MM = 4
 ANTS_MASK_MM = 8.0
 """The metric counts voxels up to this far from the brain."""
 ANTS_SETTINGS = {
     "aff_metric": "mattes",
     "aff_sampling": 32,
-    "aff_random_sampling_rate": 0.2,
+    "aff_random_sampling_rate": 0.1,
     "aff_shrink_factors": (3, 2, 1),
     "aff_smoothing_sigmas": (2, 1, 0),
     "aff_iterations": (500, 300, 100),
 }
-COARSE_MM = 1.6
-"""Finer voxels are averaged in blocks of about this size for registration; the final image comes from the full matrix."""
+ANTS_COARSE_MM, REFINE_COARSE_MM = 3.2, 1.6
+"""Finer voxels are averaged in blocks of about this size for ANTs and for `refine`; the final image comes from the full
+matrix."""
 
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # ITK's world axes seen from NIfTI's, and back
 
@@ -75,10 +77,15 @@ def register(trace: Trace, interpolator: str, image_size: int, fov_mm: float) ->
     Raises:
         InputError: ANTs could not register the image.
     """
-    factors = tuple(max(1, round(COARSE_MM / size)) for size in np.linalg.norm(trace.affine[:3, :3], axis=0))
-    coarse, affine = block_mean(trace.image, factors), block_affine(trace.affine, factors)
-    matrix = np.round(refine(coarse, affine, ants_affine(coarse, affine)), 6)
+    start = ants_affine(*_coarse(trace, ANTS_COARSE_MM))
+    matrix = np.round(refine(*_coarse(trace, REFINE_COARSE_MM), start), 6)
     return Registered(resample(trace, matrix, interpolator, image_size, fov_mm), matrix)
+
+
+def _coarse(trace: Trace, size_mm: float) -> tuple[np.ndarray, np.ndarray]:
+    """The image in blocks of about this size, and their affine."""
+    factors = tuple(max(1, round(size_mm / size)) for size in np.linalg.norm(trace.affine[:3, :3], axis=0))
+    return block_mean(trace.image, factors), block_affine(trace.affine, factors)
 
 
 def ants_affine(image: np.ndarray, affine: np.ndarray) -> np.ndarray:

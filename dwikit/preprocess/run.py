@@ -103,7 +103,7 @@ def preprocess(
         bar = tqdm(total=len(chosen), initial=len(chosen) - len(todo), desc="Registering", unit="case", disable=not progress)
         try:
             shared = {"out": str(out.absolute()), "settings": method._asdict()}
-            jobs = [{"case": derivative.to_plain(case), **shared} for case in todo]
+            jobs = [{"case": derivative.to_plain(case), "content": contents[case.name], **shared} for case in todo]
             answers = run_jobs(jobs, workers) if scheduler is None else cluster.run_jobs(jobs, scheduler, raw, out)
             with contextlib.closing(answers):  # left open, it would wait for its threads while Python exits, in 3.13 for ever
                 for number, answer in answers:

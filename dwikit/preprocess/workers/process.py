@@ -1,9 +1,9 @@
 """A worker process: `python -m dwikit.preprocess.workers.process`. Reads jobs from stdin and answers on stdout, one JSON line
 each.
 
-First it says {"ready": true}. A job holds "case", "out" and "settings"; an answer holds "status": "done" (with the
-"sidecar"), "failed" (this scan cannot be used: "message", "flag") or "stop" (no scan could be written: "message"). When
-its parent ends for any reason, stdin closes and the process stops at once.
+First it says {"ready": true}. A job holds "case", its "content", "out" and "settings"; an answer holds "status": "done" (with
+the "sidecar"), "failed" (this scan cannot be used: "message", "flag") or "stop" (no scan could be written: "message").
+When its parent ends for any reason, stdin closes and the process stops at once.
 """
 
 import json
@@ -47,7 +47,7 @@ def work(job: dict[str, Any]) -> dict[str, Any]:
     case, out = derivative.from_plain(job["case"]), Path(job["out"])
     settings = derivative.Settings(**job["settings"])
     try:
-        registered, sidecar = derivative.compute(case, settings)
+        registered, sidecar = derivative.compute(case, settings, job["content"])
     except InputError as error:
         return {"status": "failed", "message": str(error), "flag": getattr(error, "flag", "")}
     except MemoryError:

@@ -14,12 +14,12 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from machine import Memory
 
 from dwikit import evaluation, metrics, paper, profiles, report
 
@@ -59,26 +59,9 @@ def simulated_slices() -> np.ndarray:
 # ==== Table 1 in its own process ====
 
 
-class Memory(threading.Thread):
-    """The largest private memory of this process while it runs, from /proc/self/smaps_rollup."""
-
-    def __init__(self):
-        super().__init__(daemon=True)
-        self.own = self.with_file = 0
-        self.stop = threading.Event()
-
-    def run(self) -> None:
-        while not self.stop.wait(0.02):
-            lines = (line.split() for line in Path("/proc/self/smaps_rollup").read_text().splitlines()[1:])
-            kib = {fields[0]: int(fields[1]) for fields in lines}
-            self.own = max(self.own, kib["Private_Dirty:"])
-            self.with_file = max(self.with_file, kib["Private_Dirty:"] + kib["Private_Clean:"])
-
-
 def table_1(folder: Path) -> dict:
     """Table 1 of the arrays in a folder: one pass over the originals, then five rows."""
     memory = Memory()
-    memory.start()
     originals = np.load(folder / "originals.npy", mmap_mode="r")
     n = min(paper.N_SAMPLES, len(originals))
     start = time.perf_counter()
@@ -89,9 +72,8 @@ def table_1(folder: Path) -> dict:
     for key in paper.MODELS:
         rows[key] = evaluation.measure(np.load(folder / f"{key}.npy", mmap_mode="r"), data)
     seconds["all of Table 1"] = time.perf_counter() - start
-    memory.stop.set()
-    memory.join()
-    return {"seconds": seconds, "own": memory.own / 2**20, "with_file": memory.with_file / 2**20, "rows": rows}
+    own, with_file = memory.peaks()
+    return {"seconds": seconds, "own": own / 2**30, "with_file": with_file / 2**30, "rows": rows}
 
 
 # ==== Side by side ====

@@ -18,7 +18,7 @@ reproduce: .venv/.ready
 test: .venv/.ready-test
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	DWIKIT_PROFILE=smoke DWIKIT_RUNS=$$folder/runs DWIKIT_FIGURES=$$folder/figures \
-	$(BIN)/python -m pytest tests notebooks --ignore notebooks/exercises --nbval-lax --nbval-current-env --nbval-cell-timeout 600 --durations 15
+	$(BIN)/python -m pytest tests notebooks -n 2 --ignore notebooks/exercises --nbval-lax --nbval-current-env --nbval-cell-timeout 600 --durations 15
 
 lab: .venv/.ready
 	$(BIN)/jupyter lab notebooks

@@ -16,6 +16,19 @@ SMALL = slices.SliceSettings(image_size=32, fov_mm=233.0, interpolator="linear",
 """A head that fills the few pixels, and the paper's percentile."""
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Each worker gets whole files, and the notebooks as one: each of them goes on from what those before it made."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class WholeFiles(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return "notebooks" if file.endswith(".ipynb") else file
+
+    return WholeFiles(config, log)
+
+
 @pytest.fixture(autouse=True)
 def figures_beside_runs(monkeypatch):
     """A test that sets ``DWIKIT_RUNS`` has its figures there too, instead of in a folder that all tests share."""

@@ -87,6 +87,7 @@ print(run.model.epochs_done, len(run.samples))
 SECTION = {"epochs": 12, "steps_per_epoch": 10, "health": False, "model": {"channels": [8, 16]}}
 
 
+@pytest.mark.hardship
 def test_a_machine_that_is_lost(tmp_path):
     """The other says so; started again, they go on and end where one machine does."""
     one, other = start("-c", TRAIN, str(tmp_path / "together"))

@@ -49,7 +49,8 @@ def epochs(backend, folder, *arguments):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("key", [key if key == "vae" else pytest.param(key, marks=pytest.mark.hardship) for key in EPOCHS])
+@pytest.mark.hardship
+@pytest.mark.parametrize("key", EPOCHS)
 def test_an_epoch_of_quick_takes_every_step_on_every_backend_with_the_same_losses(key, tmp_path):
     """From the same weights, on the same batches, several steps per execution; only the noise differs."""
     found = {"tensorflow": epochs("tensorflow", tmp_path, key, "0", "1", "2")}

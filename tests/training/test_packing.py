@@ -35,7 +35,7 @@ sys.meta_path[sys.meta_path.index(PathFinder)] = Finder
 """What Python runs first in a process, so that some packages are not installed as far as it can tell."""
 
 
-@pytest.mark.parametrize("backend", ["jax", "torch"])
+@pytest.mark.parametrize("backend", [pytest.param("jax", marks=pytest.mark.hardship), "torch"])
 def test_the_study_runs_without_tensorflow_and_comes_home(backend, tmp_path):
     if missing(backend):
         pytest.skip(f"{backend} is not installed (pip install dwikit[backends])")

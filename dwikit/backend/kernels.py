@@ -83,6 +83,9 @@ class Conv2D(layers.Conv2D):
 
 # ==== Batch normalization ====
 
+HALF_VECTOR = 16
+"""Channels that oneDNN normalizes at once in bfloat16."""
+
 
 @register
 class BatchNormalization(layers.BatchNormalization):
@@ -92,7 +95,9 @@ class BatchNormalization(layers.BatchNormalization):
         """Normalize (B, H, W, C), and update the statistics."""
         if BACKEND != "tensorflow" or not (training and self.trainable):
             return super().call(inputs, training=training)
-        outputs, mean, variance = _normalize(ops.cast(inputs, "float32"), self.gamma, self.beta, self.epsilon)
+        vectors = inputs.shape[-1] % HALF_VECTOR == 0  # else the kernel has only a slow form for 16 bits
+        x = ops.cast(inputs, self.compute_dtype if vectors else "float32")
+        outputs, mean, variance = _normalize(x, self.gamma, self.beta, self.epsilon)
         for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(moving * self.momentum + value * (1.0 - self.momentum))
         return ops.cast(outputs, self.compute_dtype)
@@ -108,6 +113,7 @@ if BACKEND == "tensorflow":
     def _normalize(x, scale, offset, epsilon: float):
         """Normalized x, mean and variance over all axes but the last, and over all devices."""
         if distribution.replicas() > 1:
+            x = tf.cast(x, tf.float32)
             axes = list(range(len(x.shape) - 1))
             mean = distribution.average(tf.reduce_mean(x, axes))
             variance = distribution.average(tf.reduce_mean(tf.square(x - mean), axes))

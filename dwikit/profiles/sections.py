@@ -60,7 +60,7 @@ class Training:
     jit_compile: bool = False
     """Compile the step with XLA: faster on GPUs, slower on CPUs, and not repeatable bit for bit."""
     mixed_precision: bool = False
-    """Compute in bfloat16, keep weights in float32: faster on GPUs that have it, slower on most CPUs."""
+    """Compute in bfloat16, keep weights in float32: faster where the GPU or the processor has it, slower elsewhere."""
     steps_per_execution: int = 1
     """Steps per call of the compiled function: the same arithmetic, less overhead."""
     health: bool = True

@@ -88,6 +88,23 @@ def test_batch_normalization(shape):
     assert np.array_equal(before, np.array(quick.moving_mean))
 
 
+@pytest.mark.parametrize("channels", [8, 16])
+def test_batch_normalization_in_bfloat16_is_that_in_float32(channels):
+    """Within the rounding of 8 bits; the statistics are kept in float32."""
+    x, layers = 3 + 2 * draw(4, 8, 8, channels), []
+    for policy in ("float32", "mixed_bfloat16"):
+        layer = kernels.BatchNormalization(dtype=policy)
+        layer.build(x.shape)
+        layer.set_weights([draw(channels, seed=i) ** 2 for i in range(4)])
+        layers.append(layer)
+    whole, half = (ops.cast(layer(x, training=True), "float32") for layer in layers)
+    assert layers[1](x, training=True).dtype == tf.bfloat16
+    assert_close([np.array(half)], [np.array(whole)], tolerance=0.02)
+    assert {str(v.dtype) for v in layers[1].weights} == {"float32"}
+    layers[0](x, training=True)
+    assert_close([np.array(v) for v in layers[1].weights], [np.array(v) for v in layers[0].weights], tolerance=1e-2)
+
+
 def test_adam():
     ends = []
     for optimizer in (kernels.Adam, keras.optimizers.Adam):

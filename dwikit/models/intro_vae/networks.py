@@ -18,6 +18,10 @@ def _convolve(x, channels: int, size: int, bias: bool = True, initializer: str =
     return layers.Conv2D(channels, size, padding="same", use_bias=bias, kernel_initializer=initializer)(x)
 
 
+def _activate(x, slope: float):
+    return layers.LeakyReLU(negative_slope=slope)(x) if slope else layers.ReLU()(x)
+
+
 def _double(x, up: bool):
     return layers.UpSampling2D()(x) if up else x
 
@@ -30,20 +34,20 @@ def _double_and_convolve(x, channels: int, up: bool, bias: bool = True):
 
 def _released_block(x, channels: int, norm: str | None, slope: float, last: bool = False, up: bool = False):
     def normalized(x):
-        return layers.LeakyReLU(negative_slope=slope)(normalize(x, norm))
+        return _activate(normalize(x, norm), slope)
 
     shortcut = normalized(_convolve(x, channels, 1, initializer="glorot_normal"))
     x = normalized(_double_and_convolve(shortcut, channels, up))
     x = layers.Add()([normalized(_convolve(x, channels, 3)), _double(shortcut, up)])
-    return x if last else layers.LeakyReLU(negative_slope=slope)(x)
+    return x if last else _activate(x, slope)
 
 
 def _canonical_block(x, channels: int, norm: str | None, slope: float, last: bool = False, up: bool = False):
     shortcut = _double(x, up)
     shortcut = shortcut if x.shape[-1] == channels else _convolve(shortcut, channels, 1, bias=False)
-    x = layers.LeakyReLU(negative_slope=slope)(normalize(_double_and_convolve(x, channels, up, bias=False), norm))
+    x = _activate(normalize(_double_and_convolve(x, channels, up, bias=False), norm), slope)
     x = layers.Add()([_convolve(x, channels, 3, bias=False), shortcut])
-    return layers.LeakyReLU(negative_slope=slope)(normalize(x, norm))
+    return _activate(normalize(x, norm), slope)
 
 
 BLOCKS = {"released": _released_block, "canonical": _canonical_block}
@@ -65,7 +69,7 @@ def intro_encoder(
     base_size(image_size, len(others))
     images = keras.Input((image_size, image_size, 1), name="images")
     x = normalize(_convolve(images, first, 5, bias=block != "canonical"), norm)
-    x = layers.LeakyReLU(negative_slope=slope)(x)
+    x = _activate(x, slope)
     for i, n in enumerate(others):
         x = residual(layers.AveragePooling2D(2)(x), n, norm, slope, last=i == len(others) - 1)
     x = layers.Flatten()(x)

@@ -229,7 +229,8 @@ def simulated_slices(folder: str) -> str:
     from dwikit import slices
     from dwikit.cohorts import phantom
 
-    slices.build(phantom.simulate_volumes(5, seed=0, workers=1), folder, image_size=SIZE)
+    settings = slices.SliceSettings.for_size(SIZE)
+    slices.build(phantom.simulate_volumes(5, seed=0, workers=1, settings=settings), folder, settings)
     return folder
 
 

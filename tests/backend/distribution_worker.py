@@ -138,15 +138,15 @@ def prepare(folder: Path, key: str) -> Path:
 
 
 def main() -> None:
-    """Compare every case and print the table; with ``--json``, two devices only, as JSON."""
+    """Compare the cases that are named, or all, and print the table; with ``--json`` first, two devices only, as JSON."""
     two_devices()
-    results, brief = {}, sys.argv[1:] == ["--json"]
+    results, brief = {}, sys.argv[1:2] == ["--json"]
+    keys = sys.argv[1 + brief :] or list(CASES)
     with tempfile.TemporaryDirectory() as folder:
         if not brief:
             print(f"{'model':10} {'':22} {'losses':>8} {'weights':>8} {'worst':>8}   (relative deviation from one device)")
-        for key, (epsilon, _) in CASES.items():
-            if len(sys.argv) > 1 and not brief and key not in sys.argv:
-                continue
+        for key in keys:
+            epsilon = CASES[key][0]
             path = prepare(Path(folder), key)
             one, two = train(path, 1, epsilon), train(path, 2, epsilon)
             results[key] = compare(one, two)

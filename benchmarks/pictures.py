@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from dwikit import evaluation, report, study
+from dwikit.evaluation import kit_weights
 from dwikit.profiles import resolve
 from dwikit.report import plots
 
@@ -19,7 +20,7 @@ def main() -> None:
     options.add_argument("--profile", default="quick")
     config = resolve(options.parse_args().profile)
     store = study.slices(config)
-    sources = {"from scratch": study.trained(config, store), "kit's weights": study.shipped_runs(config, store)}
+    sources = {"from scratch": study.trained(config, store), "kit's weights": kit_weights.shipped_runs(config, store)}
     source = report.provenance(config, report.command("python", "benchmarks/pictures.py", "--profile", config.reference))
     tables, reconstructions, rows = {}, {}, {"Simulated slices": store.split("test")[::13]}
     for name, runs in sources.items():

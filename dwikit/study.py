@@ -6,7 +6,6 @@ missing is made.
 
 import dataclasses
 import hashlib
-import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,11 +13,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 import dwikit
-from dwikit import evaluation, metrics, models, report, training
+from dwikit import models, training
 from dwikit.backend.machines import ALONE, Alone
 from dwikit.cohorts import phantom
-from dwikit.common import doctor, files, paths
+from dwikit.common import files, paths
 from dwikit.common.errors import InputError, choose
+from dwikit.evaluation import kit_weights
 from dwikit.evaluation.brought import Brought, require_own_labels
 from dwikit.models import features as networks_of_features
 from dwikit.models import presets, registry
@@ -28,7 +28,6 @@ from dwikit.profiles import Profile, Training
 from dwikit.slices import Repeatable, SliceStore, build, is_made_of, read_derivatives
 from dwikit.slices.grid import Volume
 from dwikit.training import pretext
-from dwikit.training.weights import pretrained
 
 
 def data_folder(config: Profile) -> Path:
@@ -257,7 +256,7 @@ def trained(config: Profile, store: SliceStore) -> dict[str, training.Run]:
         runs[key] = training.Run(models.load(folder / "model.keras", key=key), folder)
         if differences := training.differences(runs[key], section):
             print(f"{network.label} stands here as it was trained: {differences}. To train it anew: {command} {key}")
-    if not runs and (shipped := shipped_runs(config, store)):
+    if not runs and (shipped := kit_weights.shipped_runs(config, store)):
         print("No network has been trained on these slices yet: using the weights that come with the kit.")
         return shipped
     if not runs:
@@ -331,52 +330,3 @@ def _section(run: training.Run, config: Profile) -> Training:
         seed=run.model.seed,
         **{name: facts[name] for name in ("flip", "mixed_precision") if name in facts},
     )
-
-
-# ==== The weights that come with the kit ====
-
-
-def shipped_runs(config: Profile, store: SliceStore) -> dict[str, training.Run]:
-    """Every network with kit weights of this image size, with samples (and reconstructions of these slices).
-
-    Weights that were trained on a person who is held out here are left out: they would be judged on what they have seen.
-    """
-    runs = {}
-    for key in (key for key in config.networks if config.image_size in pretrained.available().get(key, [])):
-        if seen := pretrained.seen(pretrained.card(key, config.image_size), store):
-            print(f"The kit's {key} is left out: it was trained on {len(seen)} people held out here, such as {seen[0]}.")
-            continue
-        model, folder = pretrained.load(key, config.image_size), paths.runs(config.name) / "pretrained" / key
-        training.draw_samples(model, store, folder, config.evaluation.samples)
-        runs[key] = training.Run(model, folder, pretrained.card(key, config.image_size))
-    return runs
-
-
-def publish(run: training.Run, config: Profile, store: SliceStore) -> Path:
-    """Make a trained network's weights, log and card part of the kit; returns the path of the weights.
-
-    Raises:
-        InputError: slices of real people, or a weight that float16 cannot hold.
-    """
-    cohort, people = used(config, store).cohort, pretrained.people(store)
-    key, log, steps = run.model.key, run.log, run.steps(store)
-    if key == "dfc_vae":
-        shutil.copyfile(run.model.config["features"], pretrained.folder() / pretrained.FEATURES)
-    row = evaluation.table_1(store, {key: run.samples}, config.evaluation.samples).loc[key]
-    found = {name: float(row[name]) for name in metrics.table_1_metrics()}
-    if run.reconstructs:
-        rebuilt = evaluation.reconstruction_table(store, {key: run.reconstructions}).loc[key]
-        found |= {"reconstruction MSE": float(rebuilt["mse"]), "reconstruction Laplace": float(rebuilt["laplace"])}
-    facts = {
-        "data": f"{len(people['train'])} of {cohort.cases} simulated people (seed {cohort.seed}), profile {config.name}",
-        "people": people,
-        "steps": steps,
-        "images": steps * run.model.config["batch_size"],
-        "hours": float(log["seconds"].sum()) / 3600,
-        "machine": doctor.machine(),
-        "command": report.command("dwikit", "weights", key, "--profile", config.reference),
-        "samples": int(row["n"]),
-        "metrics": found,
-        "versions": doctor.versions(),
-    }
-    return pretrained.publish(run.model, run.folder / "log.csv", facts)

@@ -10,7 +10,7 @@ import pytest
 from dwikit import cli, profiles, study, training
 from dwikit.common.errors import InputError
 from dwikit.course import start
-from dwikit.evaluation import evaluate
+from dwikit.evaluation import evaluate, kit_weights
 from dwikit.reader_study.folders import read_images
 from dwikit.slices import SliceStore, to_uint8
 from dwikit.training import fingerprint
@@ -184,7 +184,7 @@ def test_the_kits_reconstructions_are_those_of_the_slices_of_today(runs, raw, re
     config = dataclasses.replace(of(raw), image_size=64, networks={"vae": of(raw).networks["vae"]})
     for _ in range(2):
         store = study.slices(config, rebuild=True)
-        vae = study.shipped_runs(config, store)["vae"]
+        vae = kit_weights.shipped_runs(config, store)["vae"]
         assert np.array_equal(vae.originals, store.images[training.held_out(store, config.evaluation.samples)])
         assert np.array_equal(vae.reconstructions, to_uint8(vae.model.reconstruct(vae.originals / np.float32(255))[..., 0]))
         shutil.rmtree(raw / store.table["subject"].iloc[store.indices("test")[0]])

@@ -98,12 +98,13 @@ def _unpack(options) -> None:
 
 def _weights(options) -> None:
     from dwikit import profiles, study
+    from dwikit.evaluation import kit_weights
 
     config = profiles.resolve(options.profile)
     keys = study.checked(config, options.networks)
     store = study.slices(config)
     for key in keys:
-        print(study.publish(study.train(key, config, store), config, store))
+        print(kit_weights.publish(study.train(key, config, store), study.used(config, store), store))
 
 
 def _export(options) -> None:

@@ -11,6 +11,7 @@ from dwikit import cli, evaluation, models, profiles, report, slices, study, tra
 from dwikit.common import files
 from dwikit.common.errors import InputError
 from dwikit.course import notebook, run
+from dwikit.evaluation import kit_weights
 from dwikit.training.weights import pretrained
 
 
@@ -136,11 +137,11 @@ def test_a_card_has_the_numbers_of_the_tables(own, tmp_path, monkeypatch):
     store, run = own
     config = profiles.resolve("smoke", evaluation={"samples": 20})
     with pytest.raises(InputError, match="Weights of real people's scans do not become part of the kit"):
-        study.publish(run, config, store)
+        kit_weights.publish(run, study.used(config, store), store)
     simulated = slices.SliceStore(
         store.images, store.table, {**store.settings, "cohort": {"bids": None, "cases": 12, "seed": 0}}
     )
-    study.publish(run, config, simulated)
+    kit_weights.publish(run, study.used(config, simulated), simulated)
     card = json.loads((tmp_path / "vae-32.json").read_text())
     row = evaluation.table_1(store, {"vae": run.samples}, 20).loc["vae"]
     rebuilt = evaluation.reconstruction_table(store, {"vae": run.reconstructions}).loc["vae"]

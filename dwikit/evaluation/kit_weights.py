@@ -1,0 +1,62 @@
+"""The weights that come with the kit: as rows of the tables, and published from a training with what was measured of it."""
+
+import shutil
+from pathlib import Path
+
+from dwikit import metrics, report, training
+from dwikit.common import doctor, paths
+from dwikit.evaluation.tables import reconstruction_table, table_1
+from dwikit.profiles import Profile
+from dwikit.slices import SliceStore
+from dwikit.training.weights import pretrained
+
+
+def shipped_runs(config: Profile, store: SliceStore) -> dict[str, training.Run]:
+    """Every network with kit weights of this image size, with samples (and reconstructions of these slices).
+
+    Weights that were trained on a person who is held out here are left out: they would be judged on what they have seen.
+    """
+    runs = {}
+    for key in (key for key in config.networks if config.image_size in pretrained.available().get(key, [])):
+        if seen := pretrained.seen(pretrained.card(key, config.image_size), store):
+            print(f"The kit's {key} is left out: it was trained on {len(seen)} people held out here, such as {seen[0]}.")
+            continue
+        model, folder = pretrained.load(key, config.image_size), paths.runs(config.name) / "pretrained" / key
+        training.draw_samples(model, store, folder, config.evaluation.samples)
+        runs[key] = training.Run(model, folder, pretrained.card(key, config.image_size))
+    return runs
+
+
+def publish(run: training.Run, config: Profile, store: SliceStore) -> Path:
+    """Make a trained network's weights, log and card part of the kit; returns the path of the weights.
+
+    Args:
+        run: the training.
+        config: profile, as a record of what was used (``study.used``).
+        store: the slices it was trained on.
+
+    Raises:
+        InputError: slices of real people, or a weight that float16 cannot hold.
+    """
+    cohort, people = config.cohort, pretrained.people(store)
+    key, log, steps = run.model.key, run.log, run.steps(store)
+    if key == "dfc_vae":
+        shutil.copyfile(run.model.config["features"], pretrained.folder() / pretrained.FEATURES)
+    row = table_1(store, {key: run.samples}, config.evaluation.samples).loc[key]
+    found = {name: float(row[name]) for name in metrics.table_1_metrics()}
+    if run.reconstructs:
+        rebuilt = reconstruction_table(store, {key: run.reconstructions}).loc[key]
+        found |= {"reconstruction MSE": float(rebuilt["mse"]), "reconstruction Laplace": float(rebuilt["laplace"])}
+    facts = {
+        "data": f"{len(people['train'])} of {cohort.cases} simulated people (seed {cohort.seed}), profile {config.name}",
+        "people": people,
+        "steps": steps,
+        "images": steps * run.model.config["batch_size"],
+        "hours": float(log["seconds"].sum()) / 3600,
+        "machine": doctor.machine(),
+        "command": report.command("dwikit", "weights", key, "--profile", config.reference),
+        "samples": int(row["n"]),
+        "metrics": found,
+        "versions": doctor.versions(),
+    }
+    return pretrained.publish(run.model, run.folder / "log.csv", facts)

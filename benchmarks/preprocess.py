@@ -10,8 +10,6 @@ Both are run twice, in turn, and the faster run of each counts; processor second
 
 import argparse
 import json
-import os
-import platform
 import resource
 import subprocess
 import sys
@@ -20,6 +18,8 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+from machine import show, source
 
 from dwikit.cohorts import phantom
 from dwikit.cohorts.bids import find_cases
@@ -89,13 +89,21 @@ def same_bytes(first: Path, second: Path) -> bool:
     return names[0] == names[1] and all((first / name).read_bytes() == (second / name).read_bytes() for name in names[0])
 
 
-def describe(name: str, errors: np.ndarray) -> str:
-    """One line of figures."""
-    return f"{name:34s} median {np.median(errors):.2f} mm, worst case {errors.max():.2f} mm"
+def row(runs: list[tuple], count: int, plain: list[tuple], errors: dict[str, np.ndarray], same: str = "") -> dict[str, str]:
+    """One row of the table: the fastest of some runs beside the plain loop's, and errors by column."""
+    seconds = min(run[0] for run in runs)
+    ratios = [one[0] / other[0] for one in plain for other in runs]
+    cells = {
+        "scans a minute": f"{60 * count / seconds:.1f}",
+        "processor s a scan": f"{min(run[1] for run in runs) / count:.2f}",
+        "times the plain loop": f"{min(run[0] for run in plain) / seconds:.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
+    }
+    cells |= {f"{name}, mm": f"{np.median(found):.3f} (worst {found.max():.2f})" for name, found in errors.items()}
+    return cells | {"same bytes as": same}
 
 
 def main() -> None:
-    """Runs everything and prints it."""
+    """Runs everything and saves the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cases", type=int, default=12)
     parser.add_argument("--plain", type=Path, help=argparse.SUPPRESS)
@@ -104,11 +112,7 @@ def main() -> None:
         seconds, processor, maps = plain_loop(arguments.plain)
         print(json.dumps({"seconds": seconds, "processor": processor, "maps": [matrix.tolist() for matrix in maps]}))
         return
-    count = arguments.cases
-    print(
-        f"{platform.machine()}, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}; Python {platform.python_version()}"
-    )
-    print(", ".join(f"{name} {version}" for name, version in versions().items()))
+    count, facts = arguments.cases, source(f"python benchmarks/preprocess.py --cases {arguments.cases}")
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         straight = phantom.write_cohort(root / "straight", count, SEED, distortion=False, progress=False)
@@ -119,21 +123,18 @@ def main() -> None:
             two.append(timed(straight, root / f"two-{turn}", 2))
         one = timed(straight, root / "one", 1)
         timed(bent, root / "bent-out", 2)
-        print(f"\n{count} cases, fastest of two runs      cases a minute    processor s a case")
-        for name, runs in (
-            ("plain loop, default threads", plain),
-            ("preprocess, 2 workers", two),
-            ("preprocess, 1 worker", [one]),
-        ):
-            print(f"{name:34s} {60 * count / min(run[0] for run in runs):5.1f} {min(run[1] for run in runs) / count:20.2f}")
-        print(f"{'2 workers over the plain loop':34s} {min(run[0] for run in plain) / min(run[0] for run in two):5.2f} times")
-        print("\nregistration error against the known map")
-        print(describe("plain loop, undistorted", median_errors(plain[0][2], False)))
-        print(describe("preprocess, undistorted", median_errors(affines(root / "one"), False)))
-        print(describe("preprocess, distorted", median_errors(affines(root / "bent-out"), True)))
-        print("\nsame bytes")
-        print(f"1 worker and 2 workers             {same_bytes(root / 'one', root / 'two-0')}")
-        print(f"2 workers, twice                   {same_bytes(root / 'two-0', root / 'two-1')}")
+        same = {name: same_bytes(root / "two-0", root / name) for name in ("one", "two-1")}
+        errors = {
+            "error, undistorted": median_errors(affines(root / "one"), False),
+            "error, distorted": median_errors(affines(root / "bent-out"), True),
+        }
+        rows = {
+            "plain loop, default threads": row(plain, count, plain, {"error, undistorted": median_errors(plain[0][2], False)}),
+            "preprocess, 2 workers": row(two, count, plain, errors, "itself again" if same["two-1"] else "NOTHING"),
+            "preprocess, 1 worker": row([one], count, plain, errors, "2 workers" if same["one"] else "NOTHING"),
+        }
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis(f"{count} scans").fillna("")
+    show(table, "preprocessing", facts | {"versions": facts["versions"] | versions()})
 
 
 if __name__ == "__main__":

@@ -1,17 +1,17 @@
-"""Time and memory of the simulated cohort, for n scans and extrapolated to the paper's 2,029.
+"""Time and memory of the simulated cohort: ``python benchmarks/simulation.py [--direct 2029] [--written 40]``.
 
-    python benchmarks/simulation.py --cases 40
-
-The start of the processes (each builds the atlas once) is timed on two scans per worker and counted once, the rest per scan.
-Memory is the peak of this process plus that of each worker.
+The direct path simulates volumes in memory; the other writes them as a BIDS dataset. The start of the processes (each builds
+the atlas once) is timed on two scans per worker and counted once, the rest per scan; minutes of the paper's 2,029 people are
+measured where that many are simulated, else extrapolated. Memory is the peak of this process plus that of each worker.
 """
 
 import argparse
-import os
-import platform
 import resource
 import tempfile
 import time
+
+import pandas as pd
+from machine import show, source
 
 from dwikit import paper
 from dwikit.cohorts import phantom
@@ -37,35 +37,41 @@ def timed(function, count: int, workers: int) -> tuple[float, float]:
     return time.perf_counter() - start, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def peak_mb(workers: int) -> float:
-    """Largest memory of this process and `workers` times that of its largest child, MB."""
-    own, child = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return (own + workers * child) / 1024
+def peaks_mb() -> tuple[float, float]:
+    """Largest memory of this process so far, and of its largest child, MB."""
+    return tuple(resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+
+
+def measured(function, count: int, workers: int) -> dict[str, str]:
+    """One row of the table."""
+    few = 2 * workers
+    start, start_processor = timed(function, few, workers)
+    whole, processor = timed(function, count, workers)
+    each, each_processor = (whole - start) / (count - few), (processor - start_processor) / (count - few)
+    total, how = (whole, "measured") if count == paper.N_CASES else (start + each * (paper.N_CASES - few), "extrapolated")
+    own, child = peaks_mb()
+    return {
+        "people": f"{count:,}",
+        "s a person": f"{each:.2f}",
+        "processor s a person": f"{each_processor:.2f}",
+        f"{paper.N_CASES:,} people": f"{total / 60:.1f} minutes ({how})",
+        "peak, this process": f"{own:.0f} MB",
+        "peak, a worker": f"{child:.0f} MB",
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cases", type=int, default=40)
+    parser.add_argument("--direct", type=int, default=paper.N_CASES, help="people by the direct path; default %(default)s")
+    parser.add_argument("--written", type=int, default=40, help="people written as BIDS; default %(default)s")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--only", choices=["direct", "written"], help="one of the two paths")
-    arguments = parser.parse_args()
-    count, workers, few = arguments.cases, arguments.workers, 2 * arguments.workers
-    machine = f"{platform.machine()}, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}"
-    print(f"{machine}; Python {platform.python_version()}; {count} cases, {workers} workers")
-    for name, function, goal in (("direct path", direct, 15), ("written as BIDS", written, 40)):
-        if arguments.only and function.__name__ != arguments.only:
-            continue
-        start, start_processor = timed(function, few, workers)
-        whole, processor = timed(function, count, workers)
-        each, each_processor = (whole - start) / (count - few), (processor - start_processor) / (count - few)
-        total = (start + each * (paper.N_CASES - few)) / 60
-        busy = (start_processor + each_processor * (paper.N_CASES - few)) / 60 / workers
-        print(f"{name}: {each:.2f} s a case, {each_processor:.2f} processor s a case, peak {peak_mb(workers):.0f} MB")
-        if count == paper.N_CASES:
-            print(f"  all {count} cases: {whole / 60:.1f} minutes")
-        else:
-            print(f"  extrapolated to {paper.N_CASES} cases: {total:.1f} minutes as loaded now, {busy:.1f} on idle processors")
-        print(f"  goal: {goal} minutes")
+    options = parser.parse_args()
+    facts = source("python benchmarks/simulation.py")  # before there is any load of our own
+    rows = {
+        "direct path": measured(direct, options.direct, options.workers),
+        "written as BIDS": measured(written, options.written, options.workers),
+    }
+    show(pd.DataFrame.from_dict(rows, orient="index").rename_axis(f"path, {options.workers} workers"), "simulation", facts)
 
 
 if __name__ == "__main__":

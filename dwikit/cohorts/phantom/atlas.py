@@ -1,5 +1,6 @@
 """What does not depend on the person: tissue maps, surroundings of the brain, fields of the sinuses."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -32,10 +33,12 @@ class Atlas(NamedTuple):
     Attributes:
         affine: (4, 4) voxel to MNI152 mm.
         shape: of the lattice.
-        index: (N,) flat indices of the voxels in the brain and the fluid around it.
+        column, level: (N,) the voxels in the brain and the fluid around it: x * 233 + y, and z. They are sorted by z, so that
+            a slab of levels is a slice of them.
         fluid, white: (N,) float32 shares in [0, 1]; fluid is what is neither grey nor white, white is white
             minus grey.
         iron: (N,) float32 in [0, 1], relative to the pallidum.
+        limbic: (N,) float32 in [0, 1]: cortex that is brighter in diffusion-weighted images.
         fibre: (N, 3) float32 unit vectors: rough main direction of white matter.
         around: uint8 lattice, kind of tissue outside the brain: 1 scalp, 2 muscle, 3 eye, else 0.
         brain: bool lattice, the template's brain mask.
@@ -46,10 +49,12 @@ class Atlas(NamedTuple):
 
     affine: np.ndarray
     shape: tuple[int, int, int]
-    index: np.ndarray
+    column: np.ndarray
+    level: np.ndarray
     fluid: np.ndarray
     white: np.ndarray
     iron: np.ndarray
+    limbic: np.ndarray
     fibre: np.ndarray
     around: np.ndarray
     brain: np.ndarray
@@ -57,37 +62,60 @@ class Atlas(NamedTuple):
     ventricle_pull: np.ndarray
     field_ppm: np.ndarray
 
+    def rows(self, slab: slice) -> slice:
+        """Places of a slab's voxels among all."""
+        return slice(*(int(end) for end in np.searchsorted(self.level, (slab.start, slab.stop))))
+
+    def rows_of(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+        """Places of some of the voxels among all."""
+        plane = self.shape[0] * self.shape[1]
+        return np.searchsorted(self.level.astype(np.int64) * plane + self.column, z * plane + x * self.shape[1] + y)
+
+    def lattice(self, slab: slice, values: np.ndarray, background: np.ndarray | None = None) -> np.ndarray:
+        """Values of a slab's voxels on its lattice (x, y, levels), float32, over a background of that shape or 0."""
+        shape = (*self.shape[:2], slab.stop - slab.start)
+        lattice = np.zeros(shape, np.float32) if background is None else background
+        rows = self.rows(slab)
+        lattice.reshape(-1, shape[2])[self.column[rows], self.level[rows] - slab.start] = values
+        return lattice
+
 
 @lru_cache(maxsize=1)
 def load_atlas() -> Atlas:
     """Builds the atlas from the MNI152 maps that nilearn ships: offline, a few seconds, once per process."""
-    from nilearn.datasets import load_mni152_brain_mask, load_mni152_gm_template, load_mni152_wm_template
-
-    grey_image = load_mni152_gm_template(resolution=1)
-    affine = grey_image.affine
-    grey = grey_image.get_fdata(dtype=np.float32)
-    white = load_mni152_wm_template(resolution=1).get_fdata(dtype=np.float32)
-    brain = load_mni152_brain_mask(resolution=1).get_fdata(dtype=np.float32) > 0
+    grey, white, brain, affine = tissue_maps()
     distance = _distance(brain[::2, ::2, ::2], brain.shape)
     around = _surroundings(brain, distance, affine)
     wet = brain | (distance <= 3)  # subarachnoid fluid around the brain
-    index = np.flatnonzero(wet)
-    inside = np.unravel_index(index, brain.shape)
-    fluid = 1 - (grey + white).ravel()[index]
+    level, x, y = (place.astype(np.int16) for place in np.nonzero(np.moveaxis(wet, 2, 0)))
+    places = x, y, level
+    share = {"fluid": 1 - grey[places] - white[places], "white": white[places] - grey[places]}
+    tissue = np.add(grey, white, out=grey)
+    del grey, white
     return Atlas(
         affine=affine,
         shape=brain.shape,
-        index=index,
-        fluid=fluid,
-        white=(white - grey).ravel()[index],
-        iron=_iron(brain.shape, affine).ravel()[index],
-        fibre=_fibres(inside, affine),
+        column=x.astype(np.int32) * brain.shape[1] + y,
+        level=level,
+        **share,
+        iron=_iron(places, affine),
+        limbic=_limbic(places, affine),
+        fibre=_fibres(places, affine),
         around=around,
         brain=brain,
         head=wet | (around > 0),
-        ventricle_pull=_ventricle_pull(grey + white, brain, affine),
+        ventricle_pull=_ventricle_pull(tissue, brain, affine),
         field_ppm=_air_fields(brain, affine),
     )
+
+
+def tissue_maps() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """MNI152 shares of grey and white matter (float32) and brain mask (bool) on the 1 mm lattice, and its affine (4, 4)."""
+    from nilearn.datasets import load_mni152_brain_mask, load_mni152_gm_template, load_mni152_wm_template
+
+    images = [load(resolution=1) for load in (load_mni152_gm_template, load_mni152_wm_template, load_mni152_brain_mask)]
+    grey, white, brain = (image.get_fdata(dtype=np.float32, caching="unchanged") for image in images)
+    return grey, white, brain > 0, images[0].affine
 
 
 def _distance(mask: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
@@ -105,31 +133,32 @@ def _surroundings(brain: np.ndarray, distance: np.ndarray, affine: np.ndarray) -
     low = np.arange(brain.shape[2]) + affine[2, 3] < -8
     around[(smooth < 6) & (distance > 7) & low] = 2
     around[(smooth >= 9) & (smooth < 14)] = 1
-    around[_ellipsoids(_EYES, brain.shape, affine) & (distance > 3)] = 3
+    around[ellipsoids(_EYES, brain.shape, affine) & (distance > 3)] = 3
     return around
 
 
-def _iron(shape: tuple[int, int, int], affine: np.ndarray) -> np.ndarray:
-    """Iron of the deep nuclei on the lattice, float32 in [0, 1], with soft edges."""
-    iron = np.zeros(shape, np.float32)
+def _iron(places: tuple[np.ndarray, ...], affine: np.ndarray) -> np.ndarray:
+    """Iron of the deep nuclei at lattice places, float32 in [0, 1], with soft edges."""
+    axes = [(place + affine[i, 3]).astype(np.float32) for i, place in enumerate(places)]
+    iron = np.zeros(len(places[0]), np.float32)
     for amount, (x, y, z), half in _IRON:
-        radius = np.sqrt(_squared_radius((((x, y, z), half), ((-x, y, z), half)), shape, affine))
+        radius = np.sqrt(_squared_radius((((x, y, z), half), ((-x, y, z), half)), axes))
         iron = np.maximum(iron, amount * np.clip((1.2 - radius) / 0.4, 0, 1))
     return iron
 
 
-def _ellipsoids(shapes, shape: tuple[int, int, int], affine: np.ndarray) -> np.ndarray:
+def ellipsoids(shapes, shape: tuple[int, int, int], affine: np.ndarray) -> np.ndarray:
     """Union of ellipsoids, pairs of centre and half-axes in millimetres, on a lattice, bool."""
-    return _squared_radius(shapes, shape, affine) < 1
+    x, y, z = (np.arange(n) * affine[i, i] + affine[i, 3] for i, n in enumerate(shape))
+    return _squared_radius(shapes, (x[:, None, None], y[:, None], z)) < 1
 
 
-def _squared_radius(shapes, shape: tuple[int, int, int], affine: np.ndarray) -> np.ndarray:
-    """Squared distance from the nearest ellipsoid's centre, 1 on its surface, float32 lattice."""
-    axes = [np.arange(n) * affine[i, i] + affine[i, 3] for i, n in enumerate(shape)]
-    nearest = np.full(shape, np.inf, np.float32)
+def _squared_radius(shapes, axes: Sequence[np.ndarray]) -> np.ndarray:
+    """Squared distance from the nearest ellipsoid's centre, 1 on its surface, at places with the axes x, y, z, float32."""
+    nearest = np.float32(np.inf)
     for centre, half in shapes:
-        x, y, z = [((a - c) / h) ** 2 for a, c, h in zip(axes, centre, half, strict=True)]
-        nearest = np.minimum(nearest, (x[:, None, None] + y[:, None] + z).astype(np.float32))
+        x, y, z = (np.float32(((axis - c) / h) ** 2) for axis, c, h in zip(axes, centre, half, strict=True))
+        nearest = np.minimum(nearest, x + y + z)
     return nearest
 
 
@@ -139,6 +168,16 @@ def _fibres(inside: tuple[np.ndarray, ...], affine: np.ndarray) -> np.ndarray:
     across, up, along = np.exp(-((x / 14) ** 2)), np.exp(-(((x - 24) / 8) ** 2)), np.clip((x - 20) / 25, 0, 1)
     fibre = np.stack([across, along, up], -1).astype(np.float32) + np.float32(1e-3)
     return fibre / np.linalg.norm(fibre, axis=-1, keepdims=True)
+
+
+def _limbic(places: tuple[np.ndarray, ...], affine: np.ndarray) -> np.ndarray:
+    """Cingulate gyrus (a band around the callosum), insula and medial temporal cortex, with soft edges."""
+    x, y, z = ((place * affine[i, i] + affine[i, 3]).astype(np.float32) for i, place in enumerate(places))
+    radius = np.hypot((y + 6) / 42, (z - 3) / 28)
+    cingulate = np.exp(-(((radius - 1.2) / 0.2) ** 2) - (x / 12) ** 4) / (1 + np.exp(-z / 3))
+    insula = np.exp(-(((np.abs(x) - 40) / 8) ** 2) - ((y - 2) / 20) ** 2 - ((z - 2) / 14) ** 2)
+    temporal = np.exp(-(((np.abs(x) - 26) / 14) ** 2) - ((y + 8) / 22) ** 2 - ((z + 20) / 14) ** 2)
+    return np.maximum(np.maximum(cingulate, insula), temporal)
 
 
 def _ventricle_pull(tissue: np.ndarray, brain: np.ndarray, affine: np.ndarray) -> np.ndarray:
@@ -169,7 +208,7 @@ def _air_fields(brain: np.ndarray, affine: np.ndarray) -> np.ndarray:
     kernel[0, 0, 0] = 0
     fields = []
     for cell in _AIR:
-        air = _ellipsoids((cell,), mask.shape, coarse) & ~mask
+        air = ellipsoids((cell,), mask.shape, coarse) & ~mask
         source = np.pad(ndimage.gaussian_filter(air.astype(np.float32), 0.7), padding)
         field = np.fft.ifftn(np.fft.fftn(-_AIR_PPM * source) * kernel).real
         fields.append(field[padding:-padding, padding:-padding, padding:-padding])

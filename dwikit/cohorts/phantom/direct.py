@@ -195,8 +195,7 @@ def _resample(image: np.ndarray, matrix: np.ndarray, grid_size: int, levels: np.
 def _labels(scan: Scan, matrix: np.ndarray, grid_size: int, levels: np.ndarray) -> np.ndarray:
     """Tissue with the largest share of each target voxel, 0 where the head has less than half of it."""
     shares = []
-    lattice = np.zeros(scan.atlas.shape, np.float32)
-    for part in scan.anatomy:
-        lattice.ravel()[scan.atlas.index] = part
+    for part in (scan.anatomy.grey, scan.anatomy.white, scan.anatomy.fluid):
+        lattice = scan.atlas.lattice(scan.slab, part)
         shares.append(_resample(_whole(sample(scan, lattice), scan), matrix, grid_size, levels))
     return np.where(np.sum(shares, 0) >= 0.5, np.argmax(shares, 0) + 1, 0).astype(np.uint8)

@@ -13,10 +13,12 @@ import numpy as np
 from scipy import ndimage
 
 from dwikit.cohorts.phantom.atlas import COARSE_MM, Atlas
-from dwikit.cohorts.phantom.person import Person
+from dwikit.cohorts.phantom.person import CENTRE, Person
 from dwikit.cohorts.phantom.settings import Settings
 
 _MARGIN = 2  # control points beyond the field of view on each side
+_EXTENT_MM = 256, 288, 256
+"""Of the box in the template, symmetric about the midline, where the random warp lives."""
 # sd of a cubic B-spline of independent unit weights: its squared weights add up to 0.48 an axis
 _SPLINE_SD = 0.48**1.5
 
@@ -32,9 +34,9 @@ class Warp(NamedTuple):
     weights: np.ndarray
     spacing: np.ndarray
 
-    def dense(self, axes: list[np.ndarray]) -> np.ndarray:
-        """Values on the lattice of three axes of voxel coordinates x, y, z: (3, x, y, z) float32."""
-        return _tensor_product(self.weights, axes, self.spacing)
+    def dense(self, axes: list[np.ndarray], part: slice = slice(None)) -> np.ndarray:
+        """Values on the lattice of three axes of voxel coordinates x, y and a part of z: (3, x, y, part) float32."""
+        return _tensor_product(self.weights, axes, self.spacing, part)
 
 
 def smooth_field(
@@ -44,8 +46,9 @@ def smooth_field(
     voxel_mm: np.ndarray,
     spacing_mm: float,
     sd: float,
+    part: slice = slice(None),
 ) -> np.ndarray:
-    """Random smooth scalar field on the lattice of three axes of voxel coordinates, float32.
+    """Random smooth scalar field on the lattice of three axes of voxel coordinates, float32 (x, y, part of z).
 
     Args:
         rng: source of the control points.
@@ -54,11 +57,12 @@ def smooth_field(
         voxel_mm: (3,) voxel size.
         spacing_mm: distance of the control points: the field's scale.
         sd: of the values, about.
+        part: of the axis z; the values there are the same as in the whole.
     """
     spacing = spacing_mm / voxel_mm
     counts = [int(np.ceil((n - 1) / step)) + 1 + 2 * _MARGIN for n, step in zip(shape, spacing, strict=True)]
     weights = rng.standard_normal((1, *counts), dtype=np.float32) * np.float32(sd / _SPLINE_SD)
-    return _tensor_product(weights, axes, spacing)[0]
+    return _tensor_product(weights, axes, spacing, part)[0]
 
 
 def make_warp(person: Person, atlas: Atlas, settings: Settings) -> Warp:
@@ -67,19 +71,34 @@ def make_warp(person: Person, atlas: Atlas, settings: Settings) -> Warp:
     voxel_mm = np.linalg.norm(person.voxel_to_world[:3, :3], axis=0)
     spacing = settings.control_mm / voxel_mm
     counts = np.ceil((shape - 1) / spacing).astype(int) + 1 + 2 * _MARGIN
+    places = (np.stack(np.indices(counts), -1).reshape(-1, 3) - _MARGIN) * spacing
+    points = voxels_to_template(person, places)
+    shift = (_random_shift(person, settings, points) + _ventricle_shift(person, atlas, points)).T.reshape(3, *counts)
+    weights = np.stack([ndimage.spline_filter(part) for part in shift])  # the spline passes through these
+    return Warp(weights.astype(np.float32), spacing)
+
+
+def _random_shift(person: Person, settings: Settings, points: np.ndarray) -> np.ndarray:
+    """Random smooth shift (N, 3) in mm at template points (N, 3): a coarse part and a fine one, the sides alike.
+
+    With n a random field and m its mirror image, [sqrt(1 + a) (n + m) + sqrt(1 - a) (n - m)] / 2 has a correlation of a
+    between the sides.
+    """
     rng = person.stream(1)
-    weights = np.zeros((3, *counts))
+    counts = [int(extent / settings.control_mm) + 1 for extent in _EXTENT_MM]
+    total = np.zeros((3, *counts))
     for amplitude, scale_mm in (
         (settings.warp_mm, settings.warp_scale_mm),
         (settings.ripple_mm, settings.ripple_scale_mm),
     ):
         noise = rng.standard_normal((3, *counts))
         noise = ndimage.gaussian_filter(noise, (0, *[scale_mm / settings.control_mm] * 3), mode="reflect")
-        weights += noise * (amplitude / noise.std())
-    places = (np.stack(np.indices(counts), -1).reshape(-1, 3) - _MARGIN) * spacing
-    pull = _ventricle_shift(person, atlas, voxels_to_template(person, places)).T.reshape(3, *counts)
-    weights += np.stack([ndimage.spline_filter(part) for part in pull])  # the spline passes through these
-    return Warp(weights.astype(np.float32), spacing)
+        total += noise * (amplitude / noise.std())
+    mirrored = total[:, ::-1] * np.array([-1, 1, 1])[:, None, None, None]
+    like, unlike = np.sqrt([1 + settings.warp_symmetry, 1 - settings.warp_symmetry]) / 2
+    total = like * (total + mirrored) + unlike * (total - mirrored)
+    where = ((points - CENTRE * (0, 1, 1)) / settings.control_mm + (np.array(counts) - 1) / 2).T
+    return np.stack([ndimage.map_coordinates(part, where, order=1, mode="nearest") for part in total], -1)
 
 
 def _ventricle_shift(person: Person, atlas: Atlas, points: np.ndarray) -> np.ndarray:
@@ -95,13 +114,13 @@ def voxels_to_template(person: Person, voxels: np.ndarray) -> np.ndarray:
     return voxels @ matrix[:3, :3].T + matrix[:3, 3]
 
 
-def template_lattice(person: Person, warp: Warp, axes: list[np.ndarray]) -> np.ndarray:
-    """Undistorted known map on the lattice of three axes of voxel coordinates: (3, x, y, z) float32 mm."""
+def template_lattice(person: Person, warp: Warp, axes: list[np.ndarray], part: slice = slice(None)) -> np.ndarray:
+    """Undistorted known map on the lattice of three axes of voxel coordinates: (3, x, y, part of z) float32 mm."""
     matrix = person.world_to_template @ person.voxel_to_world
-    field = warp.dense(axes)
-    x, y, z = (axis.astype(np.float32) for axis in axes)
-    for part, row in zip(field, matrix[:3].astype(np.float32), strict=True):
-        part += (row[0] * x + row[3])[:, None, None] + (row[1] * y)[:, None] + row[2] * z
+    field = warp.dense(axes, part)
+    x, y, z = (axis.astype(np.float32) for axis in (*axes[:2], axes[2][part]))
+    for component, row in zip(field, matrix[:3].astype(np.float32), strict=True):
+        component += (row[0] * x + row[3])[:, None, None] + (row[1] * y)[:, None] + row[2] * z
     return field
 
 
@@ -122,12 +141,13 @@ def _spline_matrix(places: np.ndarray, count: int) -> np.ndarray:
     return np.where(distance < 1, near, far).astype(np.float32)
 
 
-def _tensor_product(weights: np.ndarray, axes: list[np.ndarray], spacing: np.ndarray) -> np.ndarray:
-    """B-spline of (C, X, Y, Z) weights on a lattice: (C, x, y, z) float32; one matrix product per axis."""
-    bases = [
+def _tensor_product(weights: np.ndarray, axes: list[np.ndarray], spacing: np.ndarray, part: slice) -> np.ndarray:
+    """B-spline of (C, X, Y, Z) weights on a lattice: (C, x, y, part of z) float32.
+
+    Each level is a product of its own, because the last bit of a larger product depends on its size.
+    """
+    x, y, z = (
         _spline_matrix(axis / step + _MARGIN, count) for axis, step, count in zip(axes, spacing, weights.shape[1:], strict=True)
-    ]
-    values = weights @ bases[2].T
-    values = np.matmul(bases[1], values)
-    shape = values.shape
-    return np.matmul(bases[0], values.reshape(shape[0], shape[1], -1)).reshape(shape[0], -1, *shape[2:])
+    )
+    levels = np.moveaxis((weights @ z.T)[..., part], 3, 1)
+    return np.ascontiguousarray(np.moveaxis(x @ levels @ y.T, 1, 3))

@@ -26,6 +26,7 @@ class Person:
     ventricle_mm: float
     sulcus_level: float
     iron: float
+    limbic: float  # how much brighter the limbic cortex is
     sinuses: np.ndarray  # (4,) factors of the fields of the air cells
     voxel_to_world: np.ndarray  # (4, 4) of the acquired matrix, voxel axes (x, y, z)
     world_to_template: np.ndarray  # (4, 4) affine part of the known map
@@ -63,12 +64,13 @@ def draw_person(number: int, seed: int, settings: Settings) -> Person:
         tissues=_draw_tissues(rng, protocol, settings),
         gain=settings.gain * float(np.exp(rng.normal(0, settings.gain_sd))),
         sigma=1 / (settings.snr * float(np.exp(rng.normal(0, settings.snr_sd)))),
-        ventricle_mm=_by_age(age, settings.ventricle_mm)
+        ventricle_mm=by_age(age, settings.ventricle_mm)
         + rng.normal(0, settings.ventricle_sd_mm)
         + settings.ventricle_male_mm * (sex == "M"),
-        sulcus_level=_by_age(age, settings.sulcus_level) + rng.normal(0, settings.sulcus_sd),
-        iron=_by_age(age, settings.iron),
+        sulcus_level=by_age(age, settings.sulcus_level) + rng.normal(0, settings.sulcus_sd),
+        iron=by_age(age, settings.iron),
         sinuses=np.exp(rng.normal(0, settings.field_sd, 4)),
+        limbic=settings.limbic * float(np.exp(rng.normal(0, settings.limbic_sd))),
         voxel_to_world=voxel_to_world,
         world_to_template=world_to_template,
     )
@@ -89,7 +91,7 @@ def _draw_age(rng: np.random.Generator, settings: Settings) -> float:
     return round(float(age), 1)
 
 
-def _by_age(age: float, ends: tuple[float, float]) -> float:
+def by_age(age: float, ends: tuple[float, float]) -> float:
     """Value between those at 20 and 90 years; the power makes atrophy slow at first and faster later."""
     share = np.clip((age - 20) / 70, 0, 1) ** 1.5
     return float(ends[0] + share * (ends[1] - ends[0]))

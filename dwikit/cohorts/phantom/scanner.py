@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import fft, ndimage
-from scipy.special import expit
 
+from dwikit.cohorts.phantom.anatomy import Anatomy, make_anatomy
 from dwikit.cohorts.phantom.atlas import COARSE_MM, Atlas, load_atlas
 from dwikit.cohorts.phantom.geometry import Warp, make_warp, smooth_field, template_lattice
 from dwikit.cohorts.phantom.person import CENTRE, Person
@@ -19,20 +19,13 @@ _TO_TEMPLATE = np.array([-1, 1, 1])
 GYROMAGNETIC = 42.577  # MHz per tesla
 
 
-class Anatomy(NamedTuple):
-    """Shares of grey, white and fluid of one person at the atlas's voxels, (N,) float32; their sum is 1."""
-
-    grey: np.ndarray
-    white: np.ndarray
-    fluid: np.ndarray
-
-
 class Scan(NamedTuple):
     """Where the acquired voxels' signal comes from.
 
     Attributes:
         person, atlas, settings, anatomy: what is imaged.
-        where: (3, M) float32 atlas voxel coordinates of the samples that hit the head.
+        slab: levels z of the atlas's lattice that the samples need; the anatomy is that of this slab.
+        where: (3, M) float32 voxel coordinates in the slab of the samples that hit the head.
         hit: (x, y, z, subslices) bool: which samples those are.
         weight: (x, y, z) float32: coil sensitivity, texture, compression and dephasing; no unit.
         slices: which acquired slices z stands for.
@@ -42,6 +35,7 @@ class Scan(NamedTuple):
     atlas: Atlas
     settings: Settings
     anatomy: Anatomy
+    slab: slice
     where: np.ndarray
     hit: np.ndarray
     weight: np.ndarray
@@ -61,10 +55,9 @@ def make_scan(person: Person, settings: Settings, distortion: bool = True, slice
     warp = make_warp(person, atlas, settings)
     slices = slices or slice(0, person.protocol.n_slices)
     axes, subslices = _axes(person, settings)
-    # Sums of splines, to the last bit, depend on how many there are: made whole, then cut.
     fine = slice(slices.start * settings.subslices, slices.stop * settings.subslices)
-    places = template_lattice(person, warp, [axes[0], axes[1], subslices])[..., fine]
-    weight = _sensitivity(person, axes, settings)[..., slices]
+    places = template_lattice(person, warp, [axes[0], axes[1], subslices], fine)
+    weight = _sensitivity(person, axes, settings, slices)
     if distortion:
         shift, brightness = epi_shift(person, atlas, warp, settings, slices)
         column = (person.world_to_template @ person.voxel_to_world)[:3, 1].astype(np.float32)
@@ -73,8 +66,18 @@ def make_scan(person: Person, settings: Settings, distortion: bool = True, slice
     places -= atlas.affine[:3, 3].astype(np.float32)[:, None, None, None]
     hit = _in_head(places, atlas)
     shape = (*weight.shape, settings.subslices)
-    anatomy = _anatomy(person, atlas, settings)
-    return Scan(person, atlas, settings, anatomy, places[:, hit], hit.reshape(shape), weight, slices)
+    where = places[:, hit]
+    slab = _slab(where[2], atlas.shape[2])
+    where[2] -= slab.start
+    anatomy = make_anatomy(person, atlas, settings, slab)
+    return Scan(person, atlas, settings, anatomy, slab, where, hit.reshape(shape), weight, slices)
+
+
+def _slab(z: np.ndarray, n_levels: int) -> slice:
+    """Levels of the lattice between which samples are interpolated."""
+    if not z.size:
+        return slice(0, 1)
+    return slice(max(int(np.floor(z.min())), 0), min(int(np.floor(z.max())) + 2, n_levels))
 
 
 def _axes(person: Person, settings: Settings) -> tuple[list[np.ndarray], np.ndarray]:
@@ -98,13 +101,6 @@ def _in_head(places: np.ndarray, atlas: Atlas) -> np.ndarray:
     return inside & atlas.head.ravel()[flat]
 
 
-def _anatomy(person: Person, atlas: Atlas, settings: Settings) -> Anatomy:
-    """Sharpens the atlas's smooth maps into one person's tissues; the fluid's threshold depends on age."""
-    fluid = expit((atlas.fluid - np.float32(person.sulcus_level)) / np.float32(settings.sulcus_width))
-    white = (1 - fluid) * expit(atlas.white / np.float32(settings.white_width))
-    return Anatomy(1 - fluid - white, white, fluid)
-
-
 def epi_shift(person: Person, atlas: Atlas, warp: Warp, settings: Settings, slices: slice) -> tuple[np.ndarray, np.ndarray]:
     """EPI distortion of some slices on the acquired matrix.
 
@@ -116,7 +112,7 @@ def epi_shift(person: Person, atlas: Atlas, warp: Warp, settings: Settings, slic
     wider = slice(max(slices.start - 1, 0), slices.stop + 1)  # gradients need neighbours
     fine = [np.arange(protocol.matrix), np.arange(protocol.matrix), np.arange(protocol.n_slices)]
     half = [axis[::2] for axis in fine[:2]]
-    places = template_lattice(person, warp, [*half, fine[2]])[..., wider]
+    places = template_lattice(person, warp, [*half, fine[2]], wider)
     places = (places - atlas.affine[:3, 3].astype(np.float32)[:, None, None, None]) / COARSE_MM
     field = np.tensordot(person.sinuses.astype(np.float32), atlas.field_ppm, 1)
     hertz = ndimage.map_coordinates(field, places, order=1, mode="constant")
@@ -138,19 +134,19 @@ def _double(values: np.ndarray, axis: int) -> np.ndarray:
     return pairs.reshape(*values.shape[:axis], -1, *values.shape[axis + 1 :])
 
 
-def _sensitivity(person: Person, axes: list[np.ndarray], settings: Settings) -> np.ndarray:
-    """Receive coil and tissue texture on the acquired matrix, float32 around 1."""
+def _sensitivity(person: Person, axes: list[np.ndarray], settings: Settings, slices: slice) -> np.ndarray:
+    """Receive coil and tissue texture in some slices of the acquired matrix, float32 around 1."""
     rng = person.stream(2)
     voxel_mm = np.linalg.norm(person.voxel_to_world[:3, :3], axis=0)
     shape = (person.protocol.matrix, person.protocol.matrix, person.protocol.n_slices)
-    logarithm = smooth_field(rng, axes, shape, voxel_mm, 70.0, settings.bias)
-    logarithm += smooth_field(rng, axes, shape, voxel_mm, settings.texture_mm, settings.texture)
+    logarithm = smooth_field(rng, axes, shape, voxel_mm, 70.0, settings.bias, slices)
+    logarithm += smooth_field(rng, axes, shape, voxel_mm, settings.texture_mm, settings.texture, slices)
     inverse = np.linalg.inv(person.world_to_template @ person.voxel_to_world)
     centre = inverse[:3, :3] @ CENTRE + inverse[:3, 3]
     x, y, z = [
         (((axis - c) * size / 100) ** 2).astype(np.float32) for axis, c, size in zip(axes, centre, voxel_mm, strict=True)
     ]
-    logarithm += np.float32(settings.bias_rim) * (x[:, None, None] + y[:, None] + z - np.float32(0.4))
+    logarithm += np.float32(settings.bias_rim) * (x[:, None, None] + y[:, None] + z[slices] - np.float32(0.4))
     return np.exp(logarithm)
 
 
@@ -175,28 +171,27 @@ def clean_image(scan: Scan, b_value: float, direction: np.ndarray | None = None)
 
 
 def _paint(scan: Scan, b_value: float, direction: np.ndarray | None) -> np.ndarray:
-    """Signal of every atlas voxel for one person and one gradient, on the atlas's lattice, float32."""
+    """Signal of the slab's voxels for one person and one gradient, on its lattice, float32."""
     person, atlas, settings, anatomy = scan.person, scan.atlas, scan.settings, scan.anatomy
     echo = person.protocol.echo_time_ms
     grey, white, fluid = (np.float32(decay(person.tissues[name], echo, b_value)) for name in ("grey", "white", "fluid"))
     iron = np.exp(-echo / person.tissues["white"].t2_ms * person.iron / (1 - person.iron))
-    solid = grey * anatomy.grey
+    rows = atlas.rows(scan.slab)
+    solid = grey * anatomy.grey * anatomy.brightness
     if direction is None or b_value == 0:
         solid += white * anatomy.white
     else:
-        along = (atlas.fibre @ (direction * _TO_TEMPLATE).astype(np.float32)) ** 2
+        along = (atlas.fibre[rows] @ (direction * _TO_TEMPLATE).astype(np.float32)) ** 2
         exponent = np.float32(-b_value * person.tissues["white"].adc * settings.anisotropy) * (along - 1 / 3)
         solid += white * anatomy.white * np.exp(exponent.astype(np.float32))
-    solid *= 1 - np.float32(1 - iron) * atlas.iron
+    solid *= 1 - np.float32(1 - iron) * atlas.iron[rows]
     reference = decay(person.tissues["grey"], echo, settings.b_value)
     kinds = np.array([0, settings.scalp * reference, settings.muscle * reference, fluid], np.float32)
-    painted = kinds[atlas.around]
-    painted.ravel()[atlas.index] = solid + fluid * anatomy.fluid
-    return painted
+    return atlas.lattice(scan.slab, solid + fluid * anatomy.fluid, kinds[atlas.around[..., scan.slab]])
 
 
 def sample(scan: Scan, lattice: np.ndarray) -> np.ndarray:
-    """Means of an atlas lattice over the samples of each acquired voxel: (x, y, z) float32."""
+    """Means of a slab's lattice over the samples of each acquired voxel: (x, y, z) float32."""
     values = np.zeros(scan.hit.shape, np.float32)
     values[scan.hit] = ndimage.map_coordinates(lattice, scan.where, order=1, mode="constant")
     return values.mean(-1)

@@ -80,6 +80,7 @@ class Settings:
     warp_scale_mm: float = 13.0  # sd of the Gaussian that smooths it
     ripple_mm: float = 1.0  # sd of the fine warp that makes sulci individual
     ripple_scale_mm: float = 8.0
+    warp_symmetry: float = 0.8  # correlation of the warp between the sides
     control_mm: float = 8.0  # spacing of the cubic B-spline's control points
     # Pairs are values at 20 and at 90 years.
     ventricle_mm: tuple[float, float] = (-0.5, 5.0)  # outward shift of the wall; folds inside from 7 mm on
@@ -89,6 +90,32 @@ class Settings:
     sulcus_sd: float = 0.03
     sulcus_width: float = 0.05  # sharpness of the fluid's edge in the tissue maps
     white_width: float = 0.11  # sharpness of the grey-white edge; wide enough to leave the thalamus between
+    # --- individual cortex (folds.py)
+    fold_mm: float = 25.0  # wavelength of the folding field: about two gyri in 25 mm of the hull
+    fold_band: float = 0.16  # relative sd of its band
+    fold_symmetry: float = 0.6  # correlation of the hemispheres' folding fields
+    # Scales of the slow fields that vary a sulcus's depth, whether it keeps off the template's, its opening, and shade.
+    fold_slow_mm: tuple[float, float, float, float] = (38.0, 60.0, 30.0, 22.0)
+    sulcus_depth_mm: float = 18.0  # below the hull
+    sulcus_depth_sd_mm: float = 6.0
+    sulcus_deepest_mm: float = 27.0
+    keep_off: float = 1.8  # how strongly individual sulci avoid, or branch off, the template's, in sd of the folding field
+    # The template's sulci that a person has, by the curvature of the fluid share.
+    shared_strength: float = 0.085
+    shared_strength_sd: float = 0.025
+    shared_fade_mm: float = 120.0  # an unit of missing curvature closes a sulcus like so many mm of distance
+    sulcus_half_mm: tuple[float, float] = (0.70, 1.35)  # half width of the fluid in a sulcus
+    sulcus_half_sd: float = 0.08  # of the logarithm, between people
+    sulcus_half_spread: float = 0.3  # of the logarithm, between places
+    gyrus_retreat_mm: tuple[float, float] = (0.2, 1.2)  # of the gyri from the hull
+    crown_mm: float = 3.0  # rounding of the gyri
+    ribbon_mm: tuple[float, float] = (2.3, 2.1)  # thickness of the cortex
+    ribbon_sd: float = 0.10  # relative, between places
+    pial_width_mm: float = 0.3  # softness of the fluid's edge
+    inner_width_mm: float = 0.3  # softness of the grey-white edge
+    cortex_shade: float = 0.04  # relative sd of the cortex's brightness between regions
+    limbic: float = 0.16  # the limbic cortex is brighter
+    limbic_sd: float = 0.3  # of the logarithm, between people
     iron: tuple[float, float] = (0.24, 0.42)  # share of T2 that the pallidum loses to iron
 
     # --- signal

@@ -1,0 +1,278 @@
+"""One person's own cortex: secondary sulci from a random field, the template's strong sulci, ribbon and fluid by age.
+
+A sulcus is a sheet on which a band-passed Gaussian field F is zero. F is read at q, a voxel's nearest point on the hull moved a
+little towards the voxel, so that sheets hang from the hull. Smooth quantities are computed on every second voxel of the lattice
+and interpolated; the distance to a sheet keeps its sign until then, because it passes through zero without a kink.
+"""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from scipy import ndimage, sparse
+
+from dwikit.cohorts.phantom import hull
+from dwikit.cohorts.phantom.atlas import Atlas, load_atlas
+from dwikit.cohorts.phantom.person import Person, by_age
+from dwikit.cohorts.phantom.settings import Settings
+
+_NOISE_MM, _NOISE_START, _NOISE_SHAPE = 3, (92, 24, 24), (28, 64, 46)
+"""Spacing, first point (voxels of the atlas's lattice) and shape of the grid on which the random fields are made. It covers the
+right hemisphere; the left one is read at mirrored places."""
+_TORUS_GAP_MM = 30
+"""Between one end of the grid and the other, so that the two are independent."""
+_STREAM = 4
+
+
+class Hemisphere(NamedTuple):
+    """The geometry of one hemisphere, ready for use; rows and voxels are sorted by their level z.
+
+    Attributes:
+        shape: (3,) of the box of coarse voxels.
+        column, level: (N,) place of each row in the box's x-y plane, and coarse z on the atlas's lattice.
+        depth, axis, core, strength: (N,) float32 mm, as in `hull.RANGES`.
+        jacobian: (N, 3, 3) float32: [i, j] is the change of q's coordinate j along i.
+        read: sparse (N, grid) matrix that reads a noise grid at q, mirrored in the left hemisphere.
+        near: (N,) float32 in [0, 1]: how near a strong sulcus of the template is; near_slope (N, 3) its gradient an mm.
+        voxel_column, voxel_level: (M,) the same of voxels, in the box at full resolution.
+        rows: (M,) places of the voxels in the atlas's index.
+        sheet: (M,) float32 mm to the template's sulci.
+    """
+
+    shape: tuple[int, int, int]
+    column: np.ndarray
+    level: np.ndarray
+    depth: np.ndarray
+    axis: np.ndarray
+    core: np.ndarray
+    strength: np.ndarray
+    jacobian: np.ndarray
+    read: sparse.csr_matrix
+    near: np.ndarray
+    near_slope: np.ndarray
+    voxel_column: np.ndarray
+    voxel_level: np.ndarray
+    rows: np.ndarray
+    sheet: np.ndarray
+
+
+class Cortex(NamedTuple):
+    """A part of the individual cortex.
+
+    Attributes:
+        rows: (M,) places in the atlas's index.
+        share: (M,) of the individual cortex, in [0, 1].
+        pial: (M,) mm below the pial surface, negative in the fluid.
+        inner: (M,) mm below the border of grey and white matter.
+        shade: (M,) standard normal: regional brightness.
+    """
+
+    rows: np.ndarray
+    share: np.ndarray
+    pial: np.ndarray
+    inner: np.ndarray
+    shade: np.ndarray
+
+
+def fold(person: Person, settings: Settings, slab: slice) -> list[Cortex]:
+    """The person's cortex in some levels z of the atlas's lattice, one part for each hemisphere."""
+    rng = person.stream(_STREAM)
+    fields = _random_fields(rng, settings)
+    width = by_age(person.age, settings.sulcus_half_mm) * float(np.exp(rng.normal(0, settings.sulcus_half_sd)))
+    return [_fold_side(side, field, width, person, settings, slab) for side, field in zip(load_hemispheres(), fields)]
+
+
+def _fold_side(side: Hemisphere, fields: np.ndarray, width: float, person: Person, settings: Settings, slab: slice) -> Cortex:
+    """One hemisphere's cortex from its random fields (grid, 8)."""
+    low = slab.start // hull.STEP
+    rows = slice(*np.searchsorted(side.level, (low, -(-(slab.stop - 1) // hull.STEP) + 1)))
+    smooth = _smooth_quantities(side, rows, side.read[rows] @ fields, width, person, settings)
+    levels = int(side.level[rows].max(initial=low)) - low + 1
+    box = np.zeros((len(smooth), side.shape[0] * side.shape[1], levels), np.float32)
+    box[:, side.column[rows], side.level[rows] - low] = smooth
+    box = _doubled(box.reshape(len(smooth), *side.shape[:2], levels))
+    voxels = slice(*np.searchsorted(side.voxel_level, (slab.start, slab.stop)))
+    flat = side.voxel_column[voxels] * box.shape[3] + side.voxel_level[voxels] - hull.STEP * low
+    sheet, ends, missing, half, depth, core, ribbon = box.reshape(len(box), -1)[:, flat]
+    own = np.hypot(sheet, np.maximum(ends, 0))
+    shared = np.hypot(side.sheet[voxels], np.maximum(missing, 0))
+    retreat = np.float32(by_age(person.age, settings.gyrus_retreat_mm))
+    pial = _smooth_minimum(depth - retreat, np.minimum(own, shared) - half, np.float32(settings.crown_mm))
+    thickness = np.float32(by_age(person.age, settings.ribbon_mm)) * (1 + np.float32(settings.ribbon_sd) * ribbon)
+    return Cortex(side.rows[voxels], hull.folded_share(core, depth), pial, pial - thickness, ribbon)
+
+
+def _smooth_quantities(
+    side: Hemisphere, rows: slice, values: np.ndarray, width: float, person: Person, settings: Settings
+) -> np.ndarray:
+    """What can be interpolated, (7, rows): signed distance to the nearest own sheet, distance beyond the sheet's ends, distance
+    by which a shared sulcus is missing, half width of the fluid, depth, distance to the core, regional shade."""
+    field, slope, (reach, keep_off, opening, shade) = values[:, 0], values[:, 1:4], values[:, 4:].T
+    depth, core = side.depth[rows], side.core[rows]
+    push = np.float32(settings.keep_off) * np.tanh(keep_off / np.float32(0.3))
+    here = np.einsum("nij,nj->ni", side.jacobian[rows], slope) + push[:, None] * side.near_slope[rows]
+    sheet = _sheet_distance(
+        field + push * side.near[rows],
+        np.linalg.norm(here, axis=1),
+        np.linalg.norm(slope, axis=1),
+        np.float32(2 * np.pi / settings.fold_mm),
+    )
+    deepest = np.clip(settings.sulcus_depth_mm + settings.sulcus_depth_sd_mm * reach, -3, settings.sulcus_deepest_mm)
+    ends = np.maximum(np.maximum(depth - deepest, 7 - core), 4.5 - side.axis[rows])
+    threshold = settings.shared_strength + settings.shared_strength_sd * opening
+    missing = settings.shared_fade_mm * (threshold - side.strength[rows])
+    half = width * np.exp(settings.sulcus_half_spread * np.clip(opening, -2, 1.5)) * np.clip(1.35 - 0.05 * depth, 0.5, 1.35)
+    return np.stack([sheet, ends, missing, half, depth, core, shade]).astype(np.float32)
+
+
+def _sheet_distance(field: np.ndarray, slope: np.ndarray, slope_on_hull: np.ndarray, wave: np.float32) -> np.ndarray:
+    """Signed distance to the nearest zero of the field, mm.
+
+    F is nearly a sine along its gradient: atan(k F / |grad F|) / k, without division by small slopes. Depth squeezes the
+    pattern by |grad F| at the voxel over that on the hull.
+    """
+    squeeze = np.clip(slope / (slope_on_hull + np.float32(0.02)), 0.5, 2.5)
+    return np.arctan2(wave * field, np.maximum(slope, np.float32(1e-3)) / squeeze) / (wave * squeeze)
+
+
+def _smooth_minimum(a: np.ndarray, b: np.ndarray, over: np.float32) -> np.ndarray:
+    """Smaller of two distances, the corner between two surfaces rounded over some mm."""
+    overlap = np.maximum(over - np.abs(a - b), 0) / over
+    return np.minimum(a, b) - overlap * overlap * over / 4
+
+
+def _doubled(values: np.ndarray) -> np.ndarray:
+    """Linear interpolation at every half voxel of the last three axes: n voxels become 2 n - 1."""
+    for axis in (3, 2, 1):
+        values = np.moveaxis(values, axis, 0)
+        finer = np.empty((2 * len(values) - 1, *values.shape[1:]), np.float32)
+        finer[::2] = values
+        np.add(values[:-1], values[1:], out=finer[1::2])
+        finer[1::2] *= np.float32(0.5)
+        values = np.moveaxis(finer, 0, axis)
+    return np.ascontiguousarray(values)
+
+
+# ==== Random fields ====
+
+
+@lru_cache(maxsize=2)
+def _waves(shortest_mm: float) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Wave numbers (rad/mm, three axes) on a torus around the noise grid down to a wavelength, and the waves on the grid."""
+    numbers, waves = [], []
+    for count in _NOISE_SHAPE:
+        torus_mm = count * _NOISE_MM + _TORUS_GAP_MM
+        most = int(torus_mm / shortest_mm)
+        numbers.append(np.arange(-most, most + 1) * (2 * np.pi / torus_mm))
+        waves.append(np.exp(1j * numbers[-1][:, None] * np.arange(count) * _NOISE_MM).astype(np.complex64))
+    return numbers, waves
+
+
+def _random_fields(rng: np.random.Generator, settings: Settings) -> np.ndarray:
+    """Gaussian fields of sd 1 for the right and the left hemisphere, (2, grid, 8) float32.
+
+    The folding field, its gradient (3), and slow fields that vary depth, keeping off, opening and shade. One complex field
+    holds two independent ones; the left hemisphere's is a mixture of both, on the mirrored grid.
+    """
+    centre, spread = 2 * np.pi / settings.fold_mm, settings.fold_band
+    (kx, ky, kz), waves = _waves(settings.fold_mm / (1 + 3 * spread))
+    size = np.sqrt(kx[:, None, None] ** 2 + ky[:, None] ** 2 + kz**2)
+    amplitudes = [np.exp(-(((size - centre) / (spread * centre)) ** 2) / 2)]
+    amplitudes += [np.exp(-((size * scale / 5) ** 2) / 2) for scale in settings.fold_slow_mm]
+    noise = rng.standard_normal((len(amplitudes), *size.shape, 2), dtype=np.float32).view(np.complex64)[..., 0]
+    noise *= np.stack([part / np.sqrt((part**2).sum()) for part in amplitudes]).astype(np.float32)
+    folding = noise[0]
+    slopes = [1j * k.astype(np.float32) * folding for k in (kx[:, None, None], ky[:, None], kz)]
+    values = np.stack([folding, *slopes, *noise[1:]]) @ waves[2]
+    values = np.matmul(waves[1].T, values)
+    values = np.matmul(waves[0].T, values.reshape(*values.shape[:2], -1)).reshape(len(values), -1).T
+    alike = np.float32(settings.fold_symmetry)
+    return np.stack([values.real, alike * values.real + np.sqrt(1 - alike * alike) * values.imag])
+
+
+# ==== The geometry, made ready ====
+
+
+@lru_cache(maxsize=1)
+def load_hemispheres() -> tuple[Hemisphere, Hemisphere]:
+    """The right and the left hemisphere from the shipped file, once a process."""
+    geometry, atlas = hull.read(), load_atlas()
+    count = np.count_nonzero(geometry.inside[0]), np.count_nonzero(geometry.folded[0])
+    fields = np.split(geometry.fields, [count[0]], axis=1)
+    sheets = np.split(geometry.sheet, [count[1]])
+    return tuple(
+        _hemisphere(atlas, side, geometry.inside[side], fields[side], geometry.folded[side], sheets[side]) for side in (0, 1)
+    )
+
+
+def _hemisphere(
+    atlas: Atlas, side: int, inside: np.ndarray, codes: np.ndarray, folded: np.ndarray, sheet_codes: np.ndarray
+) -> Hemisphere:
+    """One hemisphere's geometry from its bytes."""
+    places, order = _by_level(inside)
+    start, stop = places.min(0), places.max(0) + 1
+    shape = tuple(int(n) for n in stop - start)
+    values = {name: hull.decode(row, ends)[order] for (name, ends), row in zip(hull.RANGES.items(), codes, strict=True)}
+    lattice = np.float32(hull.STEP) * places
+    shift = np.stack([values[name] for name in "xyz"], 1)
+    q = lattice + np.float32(1 - hull.TILT) * shift
+    if side == 1:
+        q[:, 0] = atlas.shape[0] - 1 - q[:, 0]
+    at = tuple((places - start).T)
+    voxels, voxel_order = _by_level(folded)
+    sheet = hull.decode(sheet_codes, hull.SHEET_RANGE, hull.SHEET_STEPS)[voxel_order]
+    distance = np.full(tuple(hull.STEP * n - 1 for n in shape), hull.SHEET_RANGE[1], np.float32)
+    distance[tuple((voxels - hull.STEP * start).T)] = sheet
+    strong = np.zeros(shape, np.float32)
+    strong[at] = hull.smoothstep(values["strength"], 0.05, 0.09)
+    near = ndimage.gaussian_filter(strong * np.exp(-((distance[:: hull.STEP, :: hull.STEP, :: hull.STEP] / 6) ** 2)), 0.5)
+    fine_width = hull.STEP * shape[1] - 1
+    return Hemisphere(
+        shape=shape,
+        column=at[0] * shape[1] + at[1],
+        level=places[:, 2].copy(),
+        depth=values["depth"],
+        axis=values["axis"],
+        core=values["core"],
+        strength=values["strength"],
+        jacobian=np.stack([_gradient(q[:, j], at, shape) for j in range(3)], 2),
+        read=_reading((q - _NOISE_START) / _NOISE_MM, _NOISE_SHAPE),
+        near=near[at],
+        near_slope=np.stack([part[at] for part in np.gradient(near, hull.STEP)], 1),
+        voxel_column=(voxels[:, 0] - hull.STEP * start[0]) * fine_width + voxels[:, 1] - hull.STEP * start[1],
+        voxel_level=voxels[:, 2].copy(),
+        rows=atlas.rows_of(*voxels.T),
+        sheet=sheet,
+    )
+
+
+def _by_level(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Places (N, 3) of a mask's voxels by their level, and their order among the voxels as the mask holds them."""
+    places = np.argwhere(mask).astype(np.int32)
+    order = np.argsort(places[:, 2], kind="stable")
+    return places[order], order
+
+
+def _gradient(values: np.ndarray, at: tuple[np.ndarray, ...], shape: tuple[int, int, int]) -> np.ndarray:
+    """Gradient (N, 3) an mm of values known at some voxels of a box, one-sided where a neighbour is missing."""
+    box = np.full(shape, np.nan, np.float32)
+    box[at] = values
+    slopes = []
+    for axis in range(3):
+        ahead = np.diff(box, axis=axis, append=np.nan) / hull.STEP
+        behind = np.diff(box, axis=axis, prepend=np.nan) / hull.STEP
+        both = np.stack([ahead[at], behind[at]])
+        known = np.isfinite(both)
+        slopes.append(np.where(known, both, 0).sum(0) / np.maximum(known.sum(0), 1))
+    return np.stack(slopes, 1)
+
+
+def _reading(places: np.ndarray, shape: tuple[int, ...]) -> sparse.csr_matrix:
+    """Matrix (N, grid) of linear interpolation at places (N, 3) of a grid."""
+    base = np.clip(np.floor(places).astype(np.int32), 0, np.array(shape) - 2)
+    part = (places - base).astype(np.float32)
+    corners = np.array(list(np.ndindex(2, 2, 2)))
+    columns = np.ravel_multi_index(tuple(np.moveaxis(base[:, None] + corners, 2, 0)), shape).astype(np.int32)
+    weights = np.where(corners, part[:, None], 1 - part[:, None]).prod(2, dtype=np.float32)
+    ends = np.arange(0, columns.size + 1, 8, dtype=np.int32)
+    return sparse.csr_matrix((weights.ravel(), columns.ravel(), ends), (len(places), int(np.prod(shape))))

@@ -3,6 +3,8 @@
     python benchmarks/calibration.py                          1,000 slices of 1,000 scans -> figures/calibration.*
     python benchmarks/calibration.py --explain --cases 100    each choice alone and together -> figures/calibration-explained.*
     python benchmarks/calibration.py --registered 200         also for scans through BIDS and ANTs
+    python benchmarks/calibration.py --choose --cases 240     fields of view, interpolators, percentiles and noise side by side
+        --physics '{"warp_mm": 2.2}'                          with other settings of the simulation
 
 Slices are kept under runs/paper/calibration, so a run that was stopped resumes. DS is the mean distance of the
 slices of even scans to those of odd ones; ISD, minimum ISD and the Laplace variance are those of all slices.
@@ -10,6 +12,7 @@ slices of even scans to those of odd ones; ISD, minimum ISD and the Laplace vari
 
 import argparse
 import hashlib
+import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -26,12 +29,27 @@ from dwikit.cohorts.phantom.person import draw_person
 from dwikit.cohorts.phantom.scanner import make_scan, reconstructed_affine
 from dwikit.common import paths
 from dwikit.slices import CALIBRATED, SliceSettings, grid
+from dwikit.slices.settings import INTERPOLATORS
 
 PLAIN = SliceSettings(fov_mm=233.0, interpolator="linear", percentile=95.0)
 """The paper's words, with a field of view that fits the template."""
 SEED, CHUNK, PER_CASE = 0, 125, 3
 HELD_OUT_SEED = 1
 """Seed of people on whom no setting was tuned."""
+TUNING_SEED = 2
+"""Seed of the people on whom settings are compared."""
+CANDIDATES = [  # field of view in mm, order of the interpolator, signal to noise, percentiles
+    (233.0, 1, 20.0, (95.0,)),
+    (300.0, 1, 24.0, (99.0,)),
+    (300.0, 3, 20.0, (97.0,)),
+    (310.0, 3, 20.0, (95.0, 97.0, 99.0)),
+    (320.0, 3, 20.0, (95.0, 97.0, 99.0)),
+    (320.0, 3, 24.0, (97.0,)),
+    (340.0, 3, 20.0, (95.0,)),
+    (280.0, 0, 24.0, (99.0,)),
+    (300.0, 0, 24.0, (97.0, 99.0)),
+    (300.0, 0, 20.0, (99.0,)),
+]
 BASE = replace(phantom.Settings(), gain_sd=0.0)  # the gain is only a factor: multiplied afterwards
 GAIN_SD = phantom.Settings().gain_sd
 FINER = {128: 192, 160: 224, 192: 256}
@@ -172,13 +190,61 @@ def explanation_table(cases: list[dict]) -> pd.DataFrame:
     return table[["n", "ds", "isd", "min_isd", "laplace", "laplace_sd"]].rename_axis("choice")
 
 
+# ==== Candidates side by side ====
+
+
+def one_choice(number: int, physics: phantom.Settings) -> dict[tuple, np.ndarray]:
+    """One slice of one person for each field of view, interpolator and signal to noise; the scan is made once."""
+    person = draw_person(number, TUNING_SEED, physics)
+    level = np.random.default_rng([TUNING_SEED, number, 99]).integers(grid.N_LEVELS)
+    scan = make_scan(person, physics)
+    to_voxel = np.linalg.inv(reconstructed_affine(person)) @ direct._target_to_native(person, physics)
+    images = {}
+    for snr in {snr for _, _, snr, _ in CANDIDATES}:
+        trace = direct._trace(scan._replace(person=replace(person, sigma=person.sigma * physics.snr / snr)))
+        for fov_mm, order, at_snr, _ in CANDIDATES:
+            if at_snr == snr:
+                matrix = to_voxel @ grid.affine(grid.IMAGE_SIZE, fov_mm)
+                images[fov_mm, order, snr] = direct._resample(trace, matrix, grid.IMAGE_SIZE, [level], order)[0]
+    return images
+
+
+def minimum_at(images: np.ndarray, count: int) -> float:
+    """Minimum diversity that `count` slices would have: it falls as a power of their number, fitted to halves of the slices."""
+    counts = [len(images) // 4, len(images) // 2, len(images)]
+    found = [np.mean([metrics.minimum_intra_sample_diversity(images[i :: len(images) // n]) for i in range(2)]) for n in counts]
+    slope, start = np.polyfit(np.log(counts), np.log(found), 1)
+    return float(np.exp(start + slope * np.log(count)))
+
+
+def choice_table(cases: list[dict[tuple, np.ndarray]]) -> pd.DataFrame:
+    """One row for each candidate, with the verdicts that its minimum diversity has at the paper's 1,000 slices."""
+    names, rows = {order: name for name, order in INTERPOLATORS.items()}, {"paper, Original": paper.TABLE_1.loc["original"]}
+    for fov_mm, order, snr, percentiles in CANDIDATES:
+        images = np.stack([case[fov_mm, order, snr] for case in cases])
+        for percentile in percentiles:
+            ours = row(pooled(images, percentile))
+            ours["min_isd"] = minimum_at(pooled(images, percentile), 1000)
+            missed = ", ".join(key for key, met in verdicts(ours).items() if not met)
+            rows[f"{fov_mm:g} mm, {names[order]}, {percentile:g}th, SNR {snr:g}"] = ours | {"missed": missed or "none"}
+    table = pd.DataFrame.from_dict({name: dict(values) for name, values in rows.items()}, orient="index")
+    return table[["n", "ds", "isd", "min_isd", "laplace", "laplace_sd", "missed"]].rename_axis("choice").fillna("")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cases", type=int, default=1000)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--explain", action="store_true")
+    parser.add_argument("--choose", action="store_true", help="prints candidates side by side")
+    parser.add_argument("--physics", type=json.loads, default={}, help="other settings of the simulation, for --choose")
     parser.add_argument("--registered", type=int, default=0, help="cases through BIDS and ANTs")
     arguments = parser.parse_args()
+    if arguments.choose:
+        physics = replace(phantom.Settings(), **arguments.physics)
+        done = map_cases(one_choice, list(range(arguments.cases)), arguments.workers, physics)
+        print(report.markdown(choice_table(list(tqdm(done, total=arguments.cases, unit="case")))))
+        return
     chosen = asdict(CALIBRATED)
     config, count = profiles.resolve("paper", image_size=chosen.pop("image_size"), slices=chosen), arguments.cases
     facts = {"cases": count, "seed": SEED, "plain": asdict(PLAIN), "calibrated": asdict(CALIBRATED)}

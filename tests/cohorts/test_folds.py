@@ -34,7 +34,7 @@ def share():
     """Share of the individual cortex at the atlas's voxels."""
     share = np.zeros(len(load_atlas().level), bool)
     for side in load_hemispheres():
-        share[side.rows] = True
+        share[side.atlas_rows] = True
     return share
 
 

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from scipy import ndimage
+from scipy import fft, ndimage
 
 COARSE_MM = 3
 """Spacing of the atlas's smooth fields."""
@@ -83,15 +83,19 @@ class Atlas(NamedTuple):
 @lru_cache(maxsize=1)
 def load_atlas() -> Atlas:
     """Builds the atlas from the MNI152 maps that nilearn ships: offline, a few seconds, once per process."""
-    grey, white, brain, affine = tissue_maps()
+    brain, affine = brain_mask()
     distance = _distance(brain[::2, ::2, ::2], brain.shape)
     around = _surroundings(brain, distance, affine)
     wet = brain | (distance <= 3)  # subarachnoid fluid around the brain
+    del distance
     level, x, y = (place.astype(np.int16) for place in np.nonzero(np.moveaxis(wet, 2, 0)))
     places = x, y, level
+    grey, white = tissue_maps()
     share = {"fluid": 1 - grey[places] - white[places], "white": white[places] - grey[places]}
     tissue = np.add(grey, white, out=grey)
     del grey, white
+    pull = _ventricle_pull(tissue, brain, affine)
+    del tissue
     return Atlas(
         affine=affine,
         shape=brain.shape,
@@ -104,18 +108,25 @@ def load_atlas() -> Atlas:
         around=around,
         brain=brain,
         head=wet | (around > 0),
-        ventricle_pull=_ventricle_pull(tissue, brain, affine),
+        ventricle_pull=pull,
         field_ppm=_air_fields(brain, affine),
     )
 
 
-def tissue_maps() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """MNI152 shares of grey and white matter (float32) and brain mask (bool) on the 1 mm lattice, and its affine (4, 4)."""
-    from nilearn.datasets import load_mni152_brain_mask, load_mni152_gm_template, load_mni152_wm_template
+def brain_mask() -> tuple[np.ndarray, np.ndarray]:
+    """The MNI152 brain mask, bool on the 1 mm lattice, and its affine (4, 4)."""
+    from nilearn.datasets import load_mni152_brain_mask
 
-    images = [load(resolution=1) for load in (load_mni152_gm_template, load_mni152_wm_template, load_mni152_brain_mask)]
-    grey, white, brain = (image.get_fdata(dtype=np.float32, caching="unchanged") for image in images)
-    return grey, white, brain > 0, images[0].affine
+    image = load_mni152_brain_mask(resolution=1)
+    return np.asarray(image.dataobj) > 0, image.affine
+
+
+def tissue_maps() -> list[np.ndarray]:
+    """MNI152 shares of grey and of white matter, float32 on the 1 mm lattice."""
+    from nilearn.datasets import load_mni152_gm_template, load_mni152_wm_template
+
+    loads = load_mni152_gm_template, load_mni152_wm_template
+    return [load(resolution=1).get_fdata(dtype=np.float32, caching="unchanged") for load in loads]
 
 
 def _distance(mask: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
@@ -164,9 +175,9 @@ def _squared_radius(shapes, axes: Sequence[np.ndarray]) -> np.ndarray:
 
 def _fibres(inside: tuple[np.ndarray, ...], affine: np.ndarray) -> np.ndarray:
     """Unit vectors: left-right in the commissures, foot-head in the capsules, front-back further out."""
-    x = np.abs(inside[0] * affine[0, 0] + affine[0, 3])
+    x = np.abs(inside[0] * np.float32(affine[0, 0]) + np.float32(affine[0, 3]))
     across, up, along = np.exp(-((x / 14) ** 2)), np.exp(-(((x - 24) / 8) ** 2)), np.clip((x - 20) / 25, 0, 1)
-    fibre = np.stack([across, along, up], -1).astype(np.float32) + np.float32(1e-3)
+    fibre = np.stack([across, along, up], -1) + np.float32(1e-3)
     return fibre / np.linalg.norm(fibre, axis=-1, keepdims=True)
 
 
@@ -201,8 +212,9 @@ def _air_fields(brain: np.ndarray, affine: np.ndarray) -> np.ndarray:
     coarse[:3, :3] *= step
     padding = 24
     shape = tuple(n + 2 * padding for n in mask.shape)
-    kx, ky, kz = np.meshgrid(*[np.fft.fftfreq(n) for n in shape], indexing="ij", sparse=True)
-    square = kx**2 + ky**2 + kz**2
+    kx, ky, kz = (fft.fftfreq(n).astype(np.float32) for n in shape)
+    kz = np.abs(kz[: shape[2] // 2 + 1])
+    square = kx[:, None, None] ** 2 + ky[:, None] ** 2 + kz**2
     square[0, 0, 0] = 1
     kernel = 1 / 3 - kz**2 / square
     kernel[0, 0, 0] = 0
@@ -210,6 +222,6 @@ def _air_fields(brain: np.ndarray, affine: np.ndarray) -> np.ndarray:
     for cell in _AIR:
         air = ellipsoids((cell,), mask.shape, coarse) & ~mask
         source = np.pad(ndimage.gaussian_filter(air.astype(np.float32), 0.7), padding)
-        field = np.fft.ifftn(np.fft.fftn(-_AIR_PPM * source) * kernel).real
+        field = fft.irfftn(fft.rfftn(-np.float32(_AIR_PPM) * source) * kernel, shape)
         fields.append(field[padding:-padding, padding:-padding, padding:-padding])
     return np.stack(fields).astype(np.float32)

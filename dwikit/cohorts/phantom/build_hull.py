@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from dwikit.cohorts.phantom import hull
-from dwikit.cohorts.phantom.atlas import ellipsoids, tissue_maps
+from dwikit.cohorts.phantom.atlas import brain_mask, ellipsoids, tissue_maps
 
 
 class _Template(NamedTuple):
@@ -48,7 +48,7 @@ def compute() -> hull.Geometry:
 
 def read_template() -> _Template:
     """The maps that everything is computed from."""
-    grey, white, brain, affine = tissue_maps()
+    (brain, affine), (grey, white) = brain_mask(), tissue_maps()
     x, y, z = (np.arange(n) * affine[i, i] + affine[i, 3] for i, n in enumerate(brain.shape))
     tissue = grey + white
     fluid = _blur(np.clip(np.where(brain, 1 - tissue, 1), 0, 1), 0.8)

@@ -28,19 +28,17 @@ class Hemisphere(NamedTuple):
     """The geometry of one hemisphere, ready for use; rows and voxels are sorted by their level z.
 
     Attributes:
-        shape: (3,) of the box of coarse voxels.
-        column, level: (N,) place of each row in the box's x-y plane, and coarse z on the atlas's lattice.
+        level: (N,) z on every second voxel of the atlas's lattice.
         depth, axis, core, strength: (N,) float32 mm, as in `hull.RANGES`.
         jacobian: (N, 3, 3) float32: [i, j] is the change of q's coordinate j along i.
         read: sparse (N, grid) matrix that reads a noise grid at q, mirrored in the left hemisphere.
         near: (N,) float32 in [0, 1]: how near a strong sulcus of the template is; near_slope (N, 3) its gradient an mm.
-        voxel_column, voxel_level: (M,) the same of voxels, in the box at full resolution.
-        rows: (M,) places of the voxels in the atlas's index.
-        sheet: (M,) float32 mm to the template's sulci.
+        finer: sparse (M, N) matrix that interpolates from the rows to the voxels at full resolution.
+        voxel_level: (M,) z of the voxels.
+        atlas_rows: (M,) places of the voxels in the atlas.
+        voxel_depth, sheet, share: (M,) float32 depth (mm), distance to the template's sulci (mm), share of individual cortex.
     """
 
-    shape: tuple[int, int, int]
-    column: np.ndarray
     level: np.ndarray
     depth: np.ndarray
     axis: np.ndarray
@@ -50,10 +48,12 @@ class Hemisphere(NamedTuple):
     read: sparse.csr_matrix
     near: np.ndarray
     near_slope: np.ndarray
-    voxel_column: np.ndarray
+    finer: sparse.csr_matrix
     voxel_level: np.ndarray
-    rows: np.ndarray
+    atlas_rows: np.ndarray
+    voxel_depth: np.ndarray
     sheet: np.ndarray
+    share: np.ndarray
 
 
 class Cortex(NamedTuple):
@@ -84,29 +84,24 @@ def fold(person: Person, settings: Settings, slab: slice) -> list[Cortex]:
 
 def _fold_side(side: Hemisphere, fields: np.ndarray, width: float, person: Person, settings: Settings, slab: slice) -> Cortex:
     """One hemisphere's cortex from its random fields (grid, 8)."""
-    low = slab.start // hull.STEP
-    rows = slice(*np.searchsorted(side.level, (low, -(-(slab.stop - 1) // hull.STEP) + 1)))
-    smooth = _smooth_quantities(side, rows, side.read[rows] @ fields, width, person, settings)
-    levels = int(side.level[rows].max(initial=low)) - low + 1
-    box = np.zeros((len(smooth), side.shape[0] * side.shape[1], levels), np.float32)
-    box[:, side.column[rows], side.level[rows] - low] = smooth
-    box = _doubled(box.reshape(len(smooth), *side.shape[:2], levels))
+    rows = slice(*np.searchsorted(side.level, (slab.start // hull.STEP, -(-(slab.stop - 1) // hull.STEP) + 1)))
     voxels = slice(*np.searchsorted(side.voxel_level, (slab.start, slab.stop)))
-    flat = side.voxel_column[voxels] * box.shape[3] + side.voxel_level[voxels] - hull.STEP * low
-    sheet, ends, missing, half, depth, core, ribbon = box.reshape(len(box), -1)[:, flat]
+    smooth = _smooth_quantities(side, rows, side.read[rows] @ fields, width, person, settings)
+    sheet, ends, missing, half, shade = (side.finer[voxels, rows] @ smooth).T
     own = np.hypot(sheet, np.maximum(ends, 0))
     shared = np.hypot(side.sheet[voxels], np.maximum(missing, 0))
     retreat = np.float32(by_age(person.age, settings.gyrus_retreat_mm))
-    pial = _smooth_minimum(depth - retreat, np.minimum(own, shared) - half, np.float32(settings.crown_mm))
-    thickness = np.float32(by_age(person.age, settings.ribbon_mm)) * (1 + np.float32(settings.ribbon_sd) * ribbon)
-    return Cortex(side.rows[voxels], hull.folded_share(core, depth), pial, pial - thickness, ribbon)
+    outer = side.voxel_depth[voxels] - retreat
+    pial = _smooth_minimum(outer, np.minimum(own, shared) - half, np.float32(settings.crown_mm))
+    thickness = np.float32(by_age(person.age, settings.ribbon_mm)) * (1 + np.float32(settings.ribbon_sd) * shade)
+    return Cortex(side.atlas_rows[voxels], side.share[voxels], pial, pial - thickness, shade)
 
 
 def _smooth_quantities(
     side: Hemisphere, rows: slice, values: np.ndarray, width: float, person: Person, settings: Settings
 ) -> np.ndarray:
-    """What can be interpolated, (7, rows): signed distance to the nearest own sheet, distance beyond the sheet's ends, distance
-    by which a shared sulcus is missing, half width of the fluid, depth, distance to the core, regional shade."""
+    """What can be interpolated, (rows, 5) float32: signed distance to the nearest own sheet, distance beyond the sheet's ends,
+    distance by which a shared sulcus is missing, half width of the fluid, all in mm, and the regional shade."""
     field, slope, (reach, keep_off, opening, shade) = values[:, 0], values[:, 1:4], values[:, 4:].T
     depth, core = side.depth[rows], side.core[rows]
     push = np.float32(settings.keep_off) * np.tanh(keep_off / np.float32(0.3))
@@ -122,7 +117,7 @@ def _smooth_quantities(
     threshold = settings.shared_strength + settings.shared_strength_sd * opening
     missing = settings.shared_fade_mm * (threshold - side.strength[rows])
     half = width * np.exp(settings.sulcus_half_spread * np.clip(opening, -2, 1.5)) * np.clip(1.35 - 0.05 * depth, 0.5, 1.35)
-    return np.stack([sheet, ends, missing, half, depth, core, shade]).astype(np.float32)
+    return np.stack([sheet, ends, missing, half, shade], 1).astype(np.float32)
 
 
 def _sheet_distance(field: np.ndarray, slope: np.ndarray, slope_on_hull: np.ndarray, wave: np.float32) -> np.ndarray:
@@ -139,18 +134,6 @@ def _smooth_minimum(a: np.ndarray, b: np.ndarray, over: np.float32) -> np.ndarra
     """Smaller of two distances, the corner between two surfaces rounded over some mm."""
     overlap = np.maximum(over - np.abs(a - b), 0) / over
     return np.minimum(a, b) - overlap * overlap * over / 4
-
-
-def _doubled(values: np.ndarray) -> np.ndarray:
-    """Linear interpolation at every half voxel of the last three axes: n voxels become 2 n - 1."""
-    for axis in (3, 2, 1):
-        values = np.moveaxis(values, axis, 0)
-        finer = np.empty((2 * len(values) - 1, *values.shape[1:]), np.float32)
-        finer[::2] = values
-        np.add(values[:-1], values[1:], out=finer[1::2])
-        finer[1::2] *= np.float32(0.5)
-        values = np.moveaxis(finer, 0, axis)
-    return np.ascontiguousarray(values)
 
 
 # ==== Random fields ====
@@ -197,9 +180,8 @@ def _random_fields(rng: np.random.Generator, settings: Settings) -> np.ndarray:
 def load_hemispheres() -> tuple[Hemisphere, Hemisphere]:
     """The right and the left hemisphere from the shipped file, once a process."""
     geometry, atlas = hull.read(), load_atlas()
-    count = np.count_nonzero(geometry.inside[0]), np.count_nonzero(geometry.folded[0])
-    fields = np.split(geometry.fields, [count[0]], axis=1)
-    sheets = np.split(geometry.sheet, [count[1]])
+    fields = np.split(geometry.fields, [np.count_nonzero(geometry.inside[0])], axis=1)
+    sheets = np.split(geometry.sheet, [np.count_nonzero(geometry.folded[0])])
     return tuple(
         _hemisphere(atlas, side, geometry.inside[side], fields[side], geometry.folded[side], sheets[side]) for side in (0, 1)
     )
@@ -210,40 +192,46 @@ def _hemisphere(
 ) -> Hemisphere:
     """One hemisphere's geometry from its bytes."""
     places, order = _by_level(inside)
-    start, stop = places.min(0), places.max(0) + 1
-    shape = tuple(int(n) for n in stop - start)
+    start, shape = places.min(0), tuple(np.ptp(places, axis=0) + 1)
+    at = tuple((places - start).T)
     values = {name: hull.decode(row, ends)[order] for (name, ends), row in zip(hull.RANGES.items(), codes, strict=True)}
-    lattice = np.float32(hull.STEP) * places
-    shift = np.stack([values[name] for name in "xyz"], 1)
-    q = lattice + np.float32(1 - hull.TILT) * shift
+    q = hull.STEP * places + np.float32(1 - hull.TILT) * np.stack([values[name] for name in "xyz"], 1)
     if side == 1:
         q[:, 0] = atlas.shape[0] - 1 - q[:, 0]
-    at = tuple((places - start).T)
     voxels, voxel_order = _by_level(folded)
     sheet = hull.decode(sheet_codes, hull.SHEET_RANGE, hull.SHEET_STEPS)[voxel_order]
-    distance = np.full(tuple(hull.STEP * n - 1 for n in shape), hull.SHEET_RANGE[1], np.float32)
-    distance[tuple((voxels - hull.STEP * start).T)] = sheet
-    strong = np.zeros(shape, np.float32)
-    strong[at] = hull.smoothstep(values["strength"], 0.05, 0.09)
-    near = ndimage.gaussian_filter(strong * np.exp(-((distance[:: hull.STEP, :: hull.STEP, :: hull.STEP] / 6) ** 2)), 0.5)
-    fine_width = hull.STEP * shape[1] - 1
+    finer = _interpolation(voxels / np.float32(hull.STEP) - start, shape)[:, np.ravel_multi_index(at, shape)]
+    depth, core = (finer @ np.stack([values["depth"], values["core"]], 1)).T
+    near = _near_strong_sulci(voxels - hull.STEP * start, sheet, at, values["strength"], shape)
     return Hemisphere(
-        shape=shape,
-        column=at[0] * shape[1] + at[1],
         level=places[:, 2].copy(),
         depth=values["depth"],
         axis=values["axis"],
         core=values["core"],
         strength=values["strength"],
         jacobian=np.stack([_gradient(q[:, j], at, shape) for j in range(3)], 2),
-        read=_reading((q - _NOISE_START) / _NOISE_MM, _NOISE_SHAPE),
+        read=_interpolation((q - np.float32(_NOISE_START)) / np.float32(_NOISE_MM), _NOISE_SHAPE),
         near=near[at],
         near_slope=np.stack([part[at] for part in np.gradient(near, hull.STEP)], 1),
-        voxel_column=(voxels[:, 0] - hull.STEP * start[0]) * fine_width + voxels[:, 1] - hull.STEP * start[1],
+        finer=finer,
         voxel_level=voxels[:, 2].copy(),
-        rows=atlas.rows_of(*voxels.T),
+        atlas_rows=atlas.rows_of(*voxels.T).astype(np.int32),
+        voxel_depth=depth.copy(),
         sheet=sheet,
+        share=hull.folded_share(core, depth),
     )
+
+
+def _near_strong_sulci(
+    voxels: np.ndarray, sheet: np.ndarray, at: tuple[np.ndarray, ...], strength: np.ndarray, shape: tuple[int, ...]
+) -> np.ndarray:
+    """How near a strong sulcus of the template is, in [0, 1], on a box of every second voxel."""
+    distance = np.full(shape, hull.SHEET_RANGE[1], np.float32)
+    even = (voxels % hull.STEP == 0).all(1)
+    distance[tuple((voxels[even] // hull.STEP).T)] = sheet[even]
+    strong = np.zeros(shape, np.float32)
+    strong[at] = hull.smoothstep(strength, 0.05, 0.09)
+    return ndimage.gaussian_filter(strong * np.exp(-((distance / 6) ** 2)), 0.5)
 
 
 def _by_level(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -267,12 +255,16 @@ def _gradient(values: np.ndarray, at: tuple[np.ndarray, ...], shape: tuple[int, 
     return np.stack(slopes, 1)
 
 
-def _reading(places: np.ndarray, shape: tuple[int, ...]) -> sparse.csr_matrix:
+def _interpolation(places: np.ndarray, shape: tuple[int, ...]) -> sparse.csr_matrix:
     """Matrix (N, grid) of linear interpolation at places (N, 3) of a grid."""
-    base = np.clip(np.floor(places).astype(np.int32), 0, np.array(shape) - 2)
-    part = (places - base).astype(np.float32)
-    corners = np.array(list(np.ndindex(2, 2, 2)))
-    columns = np.ravel_multi_index(tuple(np.moveaxis(base[:, None] + corners, 2, 0)), shape).astype(np.int32)
-    weights = np.where(corners, part[:, None], 1 - part[:, None]).prod(2, dtype=np.float32)
-    ends = np.arange(0, columns.size + 1, 8, dtype=np.int32)
-    return sparse.csr_matrix((weights.ravel(), columns.ravel(), ends), (len(places), int(np.prod(shape))))
+    base = np.clip(np.floor(places).astype(np.int32), 0, np.array(shape, np.int32) - 1)
+    share = (places - base).astype(np.float32)
+    rows, columns, weights = [], [], []
+    for corner in np.ndindex(2, 2, 2):
+        weight = np.where(corner, share, 1 - share).prod(1, dtype=np.float32)
+        used = np.flatnonzero(weight)
+        rows.append(used.astype(np.int32))
+        columns.append(np.ravel_multi_index(tuple((base[used] + np.array(corner)).T), shape, "clip").astype(np.int32))
+        weights.append(weight[used])
+    entries = np.concatenate(weights), (np.concatenate(rows), np.concatenate(columns))
+    return sparse.csr_matrix(entries, (len(places), int(np.prod(shape))))

@@ -1,6 +1,7 @@
 """Simulated beside real slices: contrast, noise, sharpness, spectra, and the features by which a classifier tells them apart.
 
     DWIKIT_REAL_DATA=<folder> python benchmarks/realism.py --cases 16 --sheet <file outside the repository>
+    ... --matched         simulated people in the real scans' voxels and noise; prints only
 
 Real scans are preprocessed, simulated ones take the direct path; both on the plain grid (233 mm, linear), each
 volume divided by its own 95th percentile. Writes figures/realism.* (features) and figures/realism-spectra.* (curves only); the
@@ -8,8 +9,10 @@ sheet of alternating slices shows people, so it is written only where you say.
 """
 
 import argparse
+import itertools
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -34,6 +37,18 @@ REAL = ["sub-phienh", "sub-strokecase0009", "sub-canon", "sub-toshiba"]
 PLAIN = SliceSettings(fov_mm=233.0, interpolator="linear")
 """A field of view that fits the template, and pixels that keep the sharpness of the scans."""
 LEVELS = range(3, 23)
+MATCHED = replace(
+    phantom.Settings(),
+    protocols=(
+        phantom.Protocol("real-2mm", "Philips", 0.5, 3.0, 112, 112, 224.0, 2.0, 2.0, 75, 78.0, 8000.0, 18.0),
+        phantom.Protocol("real-3mm", "Canon", 0.5, 3.0, 80, 80, 240.0, 3.0, 3.0, 50, 78.0, 8000.0, 18.0),
+    ),
+    snr=30.0,
+    warp_mm=1.0,
+)
+"""People imaged as the real ones were, so that what is left to tell them apart is anatomy."""
+DRAWS = 1000
+"""Bootstrap draws of whole people."""
 BANDS = (0.02, 0.04, 0.08, 0.12, 0.18, 0.25, 0.35, 0.5)
 """Edges of the spectrum's bands, cycles per pixel (1.82 mm)."""
 
@@ -96,8 +111,29 @@ def contrast(share: np.ndarray, mask: dict[str, np.ndarray]) -> dict[str, float]
     }
 
 
-def tell_apart(table: pd.DataFrame) -> tuple[dict[str, float], pd.DataFrame]:
-    """Areas under the curve with whole people held out, and every feature alone, the most informative first."""
+def apart(shares: dict[str, np.ndarray], brain: np.ndarray) -> tuple[float, float]:
+    """Mean and sd over pairs of people of |a - g b| / a in the brain at one level, with the gain g that fits b to a best."""
+    distances = []
+    for (name, one), (other_name, other) in itertools.combinations(shares.items(), 2):
+        if name.split("_")[0] != other_name.split("_")[0]:
+            pairs = [(one[level][brain[level]], other[level][brain[level]]) for level in LEVELS]
+            distances.append(np.mean([np.abs(a - (a @ b) / (b @ b) * b).mean() / a.mean() for a, b in pairs]))
+    return float(np.mean(distances)), float(np.std(distances))
+
+
+def interval(real: pd.Series, chance: np.ndarray, people: pd.Series) -> tuple[float, float]:
+    """95 % bootstrap interval of the area under the curve, whole people drawn among the real and among the simulated ones."""
+    rng, rows = np.random.default_rng(0), {name: np.flatnonzero(people == name) for name in people.unique()}
+    kinds = [[name for name in rows if real.iloc[rows[name][0]] == kind] for kind in (True, False)]
+    areas = []
+    for _ in range(DRAWS):
+        drawn = np.concatenate([rows[name] for names in kinds for name in rng.choice(names, len(names))])
+        areas.append(roc_auc_score(real.iloc[drawn], chance[drawn]))
+    return tuple(float(end) for end in np.quantile(areas, (0.025, 0.975)))
+
+
+def tell_apart(table: pd.DataFrame) -> tuple[dict[str, tuple[float, float, float]], pd.DataFrame]:
+    """Areas under the curve with whole people held out, with intervals; and every feature alone, the most informative first."""
     values, real, people = table.drop(columns=["real", "person", "level"]), table["real"], table["person"]
     folds = [(np.flatnonzero(~people.isin(held)), np.flatnonzero(people.isin(held))) for held in _held_out(table)]
     scores = {}
@@ -106,7 +142,7 @@ def tell_apart(table: pd.DataFrame) -> tuple[dict[str, float], pd.DataFrame]:
         ("random forest", RandomForestClassifier(200, min_samples_leaf=4, random_state=0)),
     ):
         chance = cross_val_predict(model, values, real, cv=folds, method="predict_proba")[:, 1]
-        scores[name] = float(roc_auc_score(real, chance))
+        scores[name] = float(roc_auc_score(real, chance)), *interval(real, chance, people)
         if name == "random forest":
             importance = model.fit(values, real).feature_importances_
     rows = {}
@@ -168,6 +204,7 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=16)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--derivatives", type=Path, help="keeps the registered real scans here")
+    parser.add_argument("--matched", action="store_true", help="the real scans' protocol; prints only")
     parser.add_argument("--sheet", type=Path, help="file of the sheet, outside the repository")
     arguments = parser.parse_args()
     if "DWIKIT_REAL_DATA" not in os.environ:
@@ -176,7 +213,8 @@ def main() -> None:
         out = arguments.derivatives or Path(folder)
         preprocess(os.environ["DWIKIT_REAL_DATA"], out, workers=arguments.workers, settings=PLAIN, only=REAL)
         shares = {volume.case: volume.image for volume in read_derivatives(out)}
-    simulated = phantom.simulate_volumes(arguments.cases, workers=arguments.workers, settings=PLAIN)
+    physics = MATCHED if arguments.matched else phantom.Settings()
+    simulated = phantom.simulate_volumes(arguments.cases, workers=arguments.workers, settings=PLAIN, physics=physics)
     shares |= {volume.case: volume.image for volume in simulated}
     shares = {name: np.clip(image, 0, None) / np.percentile(image, 95) for name, image in shares.items()}
     mask = masks()
@@ -190,13 +228,18 @@ def main() -> None:
     contrasts = contrasts.groupby(kinds, sort=False).median().rename_axis("median of")
     command = f"python benchmarks/realism.py --cases {arguments.cases}"
     source = report.provenance(profiles.resolve("paper"), command, cases=arguments.cases, auc_people_held_out=scores)
-    report.save_table(contrasts, "realism", source)
-    report.save_table(cues, "realism-cues", source)
-    draw_spectra(shares, source)
+    if not arguments.matched:
+        report.save_table(contrasts, "realism", source)
+        report.save_table(cues, "realism-cues", source)
+        draw_spectra(shares, source)
     if arguments.sheet:
         draw_sheet(shares, arguments.sheet)
     print(report.markdown(contrasts), report.markdown(cues), sep="\n")
-    print("Area under the curve, whole people held out:", ", ".join(f"{name} {area:.2f}" for name, area in scores.items()))
+    areas = (f"{name} {area:.3f} ({low:.3f} to {high:.3f})" for name, (area, low, high) in scores.items())
+    print("Area under the curve, whole people held out:", ", ".join(areas))
+    for kind, names in (("simulated", simulated_names(shares)), ("real", set(shares) - set(simulated_names(shares)))):
+        distance, spread = apart({name: shares[name] for name in shares if name in names}, mask["brain"])
+        print(f"two {kind} people at one level: {distance:.3f} +- {spread:.3f} of the mean apart")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """The simulated cohort: diffusion-weighted brain scans from MNI152 tissue maps and the physics of EPI.
 
-`write_cohort` writes a BIDS dataset, the embedded default source of cases. `simulate_volumes` and
-`simulate_slices` take the direct path to template space. Both image the same people: everything depends only on
-(seed, case number). `truth` gives each voxel's place in the template. `Settings` holds every number.
+Everyone shares the template's deep anatomy and has their own cortical folds (`folds`). `write_cohort` writes a BIDS
+dataset, the embedded default source of cases. `simulate_volumes` and `simulate_slices` take the direct path to template
+space. Both image the same people: everything depends only on (seed, case number). `truth` gives each voxel's place in the
+template. `Settings` holds every number.
 """
 
 from dwikit.cohorts.phantom.cohort import trim_cohort, write_cohort

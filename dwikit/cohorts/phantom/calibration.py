@@ -5,8 +5,8 @@ measures it.
 
 What still sets the simulation apart from real scans (`benchmarks/realism.py`, `figures/realism-cues.md`): more power at the
 finest spatial frequencies, and so a higher Laplace variance, which the paper's row asks for and scans of 2 to 3 mm voxels do
-not have; air that is dark, but not blanked to zero everywhere. By eye: every person has the template's pattern of sulci, and
-the cisterns above the sella are darker than real ones.
+not have; air that is dark, but not blanked to zero everywhere. By eye: some sulci close to rings, everyone has the template's
+cerebellum and central sulcus, and the cisterns above the sella are darker than real ones.
 """
 
 from collections.abc import Iterable

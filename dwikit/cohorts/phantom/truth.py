@@ -16,8 +16,8 @@ def truth(
     """Where brain voxels of a simulated scan belong in the template.
 
     With `distortion=False`, `write_cohort(..., distortion=False)` writes an image that follows this map
-    exactly: at each native point it shows the tissue that the MNI152 maps have at the template point (the
-    smooth maps sharpened for age, averaged over the slice's thickness). The least-squares affine of the two sets of points
+    exactly: at each native point it shows the tissue that the person has at the template point (the smooth maps sharpened for
+    age, with the person's own cortex, averaged over the slice's thickness). The least-squares affine of the two sets of points
     (`fit_affine(native, template)`) is the best that any affine registration can find; its residual is the
     person's warp.
 

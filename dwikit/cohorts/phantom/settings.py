@@ -78,7 +78,7 @@ class Settings:
     # it: the preprocessing finds the best affine to 0.4 mm at either.
     warp_mm: float = 1.5  # sd of the smooth warp, each axis
     warp_scale_mm: float = 13.0  # sd of the Gaussian that smooths it
-    ripple_mm: float = 1.0  # sd of the fine warp that makes sulci individual
+    ripple_mm: float = 1.0  # sd of the fine warp
     ripple_scale_mm: float = 8.0
     warp_symmetry: float = 0.8  # correlation of the warp between the sides
     control_mm: float = 8.0  # spacing of the cubic B-spline's control points

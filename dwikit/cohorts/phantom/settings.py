@@ -73,10 +73,9 @@ class Settings:
     # --- anatomy
     head_size_sd: float = 0.035  # per axis; adult head length and breadth vary by 3 to 4 %
     female_size: float = 0.96  # linear ratio; intracranial volume differs by about 12 %
-    # With the ripple 3 mm root mean square: the low end of what an affine leaves between two brains. Kept low because the
-    # paper's slices have near neighbours: at 3.5 mm the minimum diversity exceeds the paper's. Registration does not need
-    # it: the preprocessing finds the best affine to 0.4 mm at either.
-    warp_mm: float = 1.5  # sd of the smooth warp, each axis
+    # With the ripple 4 mm root mean square: what an affine leaves between two brains. Less looks more like real scans, which a
+    # smaller warp and thinner sulci would match best; the diversity of the paper's slices asks for this much.
+    warp_mm: float = 2.2  # sd of the smooth warp, each axis
     warp_scale_mm: float = 13.0  # sd of the Gaussian that smooths it
     ripple_mm: float = 1.0  # sd of the fine warp
     ripple_scale_mm: float = 8.0
@@ -134,7 +133,7 @@ class Settings:
     gain_sd: float = 0.15
     bias: float = 0.10  # sd of the logarithm of the smooth part
     bias_rim: float = 0.22  # logarithm from the head's centre to 100 mm off it: brighter near the array
-    snr: float = 14.0  # grey matter at b = 1000, one direction, before zero filling; at 32 the slices are too smooth
+    snr: float = 20.0  # grey matter at b = 1000, one direction, before zero filling
     snr_sd: float = 0.25  # of the logarithm
     # Scanners blank the air: real scans have 0.000 to 0.003 of the 95th percentile there. The filter starts at this many
     # standard deviations of the noise and is open at twice as many; pure noise has a mean of 1.25, the scalp about 3. 0: none.

@@ -10,15 +10,12 @@ import pandas as pd
 from dwikit import profiles, report
 from dwikit.models import cost, registry
 from dwikit.models.presets import preset
-from dwikit.training.weights import pretrained
 
 SIZE = 128
 
 
 def row(key: str, name: str, image_size: int, overrides: dict) -> dict[str, str]:
     """One line of the table."""
-    if key == "dfc_vae" and image_size != SIZE:  # without ImageNet's weights
-        overrides = {**overrides, "features": str(pretrained.features())}
     network = registry.network(key)
     config = preset(network, name, image_size, overrides=overrides)
     model = network(**config | ({"ema": 0.0} if "ema" in config else {}))

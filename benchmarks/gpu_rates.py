@@ -127,11 +127,9 @@ def variant(key: str, options: argparse.Namespace) -> dict:
 
     from dwikit.backend import gradients
     from dwikit.common import doctor
-    from dwikit.models import features
     from dwikit.paper import audit
     from dwikit.slices import SliceStore
 
-    features.imagenet_weights = lambda network: None  # random weights: the arithmetic is the same
     if options.precision == "bfloat16":
         keras.config.set_dtype_policy("mixed_bfloat16")
     if not options.compiled:

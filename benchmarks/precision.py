@@ -54,8 +54,6 @@ def outcomes(key: str) -> dict[str, pd.DataFrame]:
     store, losses, table = study.slices(config), [], []
     for seed, mixed in (*((seed, False) for seed in SEEDS), (SEEDS[0], True)):
         section = {"mixed_precision": mixed, "health": False}
-        if key == "dfc_vae":
-            section["model"] = {"features": study.features(config, store)}
         where = paths.runs("benchmarks") / "precision" / f"{key}-{'bfloat16' if mixed else 'float32'}-{seed}"
         run = training.train(key, profiles.resolve(PROFILE, **{key: section}), store, where, seed=seed)
         losses.append(run.log.drop(columns=["epoch", "seconds"]).iloc[-1])

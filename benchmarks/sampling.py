@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from machine import show, source
 
-from dwikit.models import features, registry
+from dwikit.models import registry
 from dwikit.models.base import SAMPLING_BATCH, in_batches
 from dwikit.training.weights import export
 
@@ -38,7 +38,6 @@ def onnx_sampler(model, folder: str):
 
 
 def main() -> None:
-    features.imagenet_weights = lambda network: None
     rows = {}
     for key, kind in registry.networks().items():
         model = kind.from_preset("paper")

@@ -81,7 +81,6 @@ def dwikit_contestant(key: str, data: str, how: str = "") -> None:
 
     from dwikit import models
     from dwikit.backend import gradients, kernels
-    from dwikit.models import features
     from dwikit.slices import SliceStore
 
     without = how.removeprefix("without ")
@@ -94,7 +93,6 @@ def dwikit_contestant(key: str, data: str, how: str = "") -> None:
     if how == "in bfloat16":
         keras.config.set_dtype_policy("mixed_bfloat16")
     gradients.make_deterministic()
-    features.imagenet_weights = lambda network: None
     key, width = width_of(key)
     section = profiles.resolve("paper").networks[key]
     model = models.registry.network(key).from_preset("paper", image_size=SIZE, width=width)

@@ -20,14 +20,13 @@ from dwikit.common import files, paths
 from dwikit.common.errors import InputError, choose
 from dwikit.evaluation import kit_weights
 from dwikit.evaluation.brought import Brought, require_own_labels
-from dwikit.models import features as networks_of_features
+from dwikit.evaluation.networks import beside
 from dwikit.models import presets, registry
 from dwikit.preprocess import open_current, preprocess, require_current
 from dwikit.preprocess.losses import told as told_losses
 from dwikit.profiles import Profile, Training
 from dwikit.slices import Repeatable, SliceStore, build, is_made_of, read_derivatives
 from dwikit.slices.grid import Volume
-from dwikit.training import pretext
 
 
 def data_folder(config: Profile) -> Path:
@@ -118,24 +117,8 @@ def _tell_differences(there: dict, wanted: dict, where: Path) -> None:
 
 
 def features_folder(config: Profile) -> Path:
-    """Folder of the feature network trained on the study's slices."""
-    return pretext.beside(data_folder(config) / "slices")
-
-
-def features(config: Profile, store: SliceStore) -> str:
-    """The DFC-VAE's feature network: ImageNet's VGG16 if its weights are here, else a pretext network of the slices.
-
-    Returns:
-        ``"imagenet"``, or the path of the pretext network, trained now if need be (about a minute).
-    """
-    if chosen := config.networks["dfc_vae"].model.get("features"):
-        return chosen
-    try:
-        networks_of_features.imagenet_weights()
-        return "imagenet"
-    except InputError:
-        deterministic = not config.networks["dfc_vae"].jit_compile
-        return str(pretext.network(store, features_folder(config), deterministic))
+    """Folder of the feature network trained on the study's slices, by which samples are judged."""
+    return beside(data_folder(config) / "slices")
 
 
 def train(
@@ -149,11 +132,6 @@ def train(
 ) -> training.Run:
     """Train one network as the profile says, or resume where it stopped. Other seeds have their own folders."""
     name = key if seed in (None, config.networks[key].seed) else f"{key}-seed-{seed}"
-    if key == "dfc_vae":
-        with machines.in_turn():
-            chosen = features(config, store)
-        section = config.networks[key]
-        config = with_network(config, key, dataclasses.replace(section, model={**section.model, "features": chosen}))
     return training.train(key, config, store, paths.runs(config.name) / name, seed, minutes, devices, machines)
 
 
@@ -307,10 +285,6 @@ def used(config: Profile, store: SliceStore, runs: Mapping[str, training.Run | B
         for section, there in ((config.cohort, store.settings.get("cohort", {})), (config.slices, store.settings))
     )
     sections = {key: _section(run, config) for key, run in (runs or {}).items() if isinstance(run, training.Run)}
-    for key, section in sections.items():
-        if "features" in section.model:  # its folder does not matter
-            model = {**section.model, "features": Path(section.model["features"]).name}
-            sections[key] = dataclasses.replace(section, model=model)
     return dataclasses.replace(config, image_size=store.image_size, cohort=cohort, slices=slices, networks=sections)
 
 

@@ -21,8 +21,7 @@ from dwikit.cohorts import public
 from dwikit.cohorts.bids import Case
 from dwikit.common import paths
 from dwikit.common.errors import InputError
-from dwikit.evaluation import samples
-from dwikit.models import features
+from dwikit.evaluation import samples, slice_features
 from dwikit.preprocess.trace import read_trace
 from dwikit.reader_study import build_deck
 from dwikit.training.weights import pretrained
@@ -142,7 +141,7 @@ def test_code_in_a_keras_file_runs_nothing(mark, tmp_path):
     with pytest.raises(InputError, match="a.keras cannot be read as a model .*[Ll]ambda"):
         models.load(tmp_path / "a.keras")
     with pytest.raises(InputError, match="a.keras cannot be read as a feature network"):
-        features.load(str(tmp_path / "a.keras"), ("a",))
+        slice_features.load(tmp_path / "a.keras")
 
 
 def test_a_file_of_another_format_named_png_is_not_opened(tmp_path):

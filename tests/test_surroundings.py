@@ -51,15 +51,11 @@ def test_paths_in_a_profile_are_relative_to_its_file_or_begin_in_the_home_folder
     folder.mkdir()
     (home / "base.yaml").write_text("extends: smoke\ncohort: {bids: scans}\n")
     text = "extends: ~/base.yaml\nreader_study: {readings: read}\nbrought: {theirs: {samples: ~/s.npy}}\n"
-    text += "dfc_vae: {model: {features: {value: net.keras, why: ours}}}\nmine: {file: ~/mine.py}\n"
+    text += "mine: {file: ~/mine.py}\n"
     (folder / "mine.yaml").write_text(text)
     config = profiles.resolve("~/study/mine.yaml")
     assert config.cohort.bids == str(home / "scans") and config.reader_study.readings == str(folder / "read")
     assert config.brought["theirs"].samples == str(home / "s.npy") and config.networks["mine"].file == str(home / "mine.py")
-    assert config.networks["dfc_vae"].model["features"] == str(folder / "net.keras")
-    assert profiles.resolve("smoke", dfc_vae={"model": {"features": "imagenet"}}).networks["dfc_vae"].model == {
-        "features": "imagenet"
-    }
     here = profiles.resolve("smoke", cohort={"bids": "scans"}, reader_study={"readings": "~/r.csv"})
     assert here.cohort.bids == str(Path.cwd() / "scans") and here.reader_study.readings == str(home / "r.csv")
 

@@ -73,17 +73,15 @@ def water_filling(variances: np.ndarray, weight: float, kl_weight: float, latent
     return active, float(active * level + variances[active:].sum())
 
 
-def feature_vectors(network: keras.Model, images: np.ndarray, mean: bool) -> np.ndarray:
+def feature_vectors(network: keras.Model, images: np.ndarray) -> np.ndarray:
     """Features of images (n, H, W) uint8 as vectors whose squared distance is the perceptual loss of sec. 2.3, eq. 6-7.
 
     Args:
         network: from ``models.features.load``.
         images: input of the network.
-        mean: over the features of a layer and over layers (the pretext network); otherwise their sum (ImageNet's).
     """
     outputs = network(images[..., None].astype(np.float32) / 255, training=False)
-    flat = [keras.ops.convert_to_numpy(output).reshape(len(images), -1) for output in outputs]
-    return np.concatenate([part / np.sqrt(part.shape[1] * len(flat)) if mean else part for part in flat], axis=1)
+    return np.concatenate([keras.ops.convert_to_numpy(output).reshape(len(images), -1) for output in outputs], axis=1)
 
 
 def chosen_noise(weight: np.ndarray, exponent: float) -> np.ndarray:

@@ -3,7 +3,7 @@
 from dwikit.evaluation.beyond import LABELS, beyond_paper, readable
 from dwikit.evaluation.copies import most_copied, nearest
 from dwikit.evaluation.judge import evaluate, markdown
-from dwikit.evaluation.networks import feature_network, feature_networks
+from dwikit.evaluation.networks import feature_networks
 from dwikit.evaluation.samples import read
 from dwikit.evaluation.tables import FLOOR, estimates, measure, per_image, real_slices, reconstruction_table, table_1
 
@@ -13,7 +13,6 @@ __all__ = [
     "beyond_paper",
     "estimates",
     "evaluate",
-    "feature_network",
     "feature_networks",
     "markdown",
     "measure",

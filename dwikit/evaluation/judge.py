@@ -15,7 +15,7 @@ from dwikit.common.errors import choose
 from dwikit.evaluation import samples, tables
 from dwikit.evaluation.beyond import LABELS, beyond_paper, draw, readable
 from dwikit.evaluation.copies import most_copied
-from dwikit.evaluation.networks import feature_networks
+from dwikit.evaluation.networks import beside, feature_networks
 from dwikit.preprocess import open_current
 from dwikit.slices import SPLITS, SliceStore
 
@@ -62,8 +62,6 @@ def evaluate(
     Raises:
         InputError: samples or a store that cannot be used, or a folder that cannot be written.
     """
-    from dwikit.training import pretext  # imports Keras
-
     path, originals = paths.home(path), paths.home(originals)
     choose(SPLITS, split, "split")
     store = open_current(originals)
@@ -76,7 +74,7 @@ def evaluate(
     command = shlex.join(["dwikit", "evaluate", *words, *(["--resize"] if note else [])])
     judged = {SAMPLES: images}
     draw(store, split, [len(images)], n)  # refuses a store without a floor before a network is trained
-    networks = feature_networks(store, paths.home(features) if features else pretext.beside(originals))
+    networks = feature_networks(store, paths.home(features) if features else beside(originals))
     four, beyond = tables.table_1(store, judged, n, split=split), beyond_paper(store, judged, networks, n, split=split)
     verdict = Verdict(four, beyond, most_copied(store, images, split=split), folder, command, note)
     source = {

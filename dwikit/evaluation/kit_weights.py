@@ -1,6 +1,5 @@
 """The weights that come with the kit: as rows of the tables, and published from a training with what was measured of it."""
 
-import shutil
 from pathlib import Path
 
 from dwikit import metrics, report, training
@@ -40,8 +39,6 @@ def publish(run: training.Run, config: Profile, store: SliceStore) -> Path:
     """
     cohort, people = config.cohort, pretrained.people(store)
     key, log, steps = run.model.key, run.log, run.steps(store)
-    if key == "dfc_vae":
-        shutil.copyfile(run.model.config["features"], pretrained.folder() / pretrained.FEATURES)
     row = table_1(store, {key: run.samples}, config.evaluation.samples).loc[key]
     found = {name: float(row[name]) for name in metrics.table_1_metrics()}
     if run.reconstructs:

@@ -127,7 +127,6 @@ PATHS = (
     ("reader_study", "readings"),
     ("brought", "*", "samples"),
     ("*", "file"),
-    ("*", "model", "features"),
 )
 """Where a profile holds paths."""
 
@@ -136,7 +135,7 @@ def _from_folder(values: dict, folder: Path) -> dict:
     """The same, with every path in it made absolute, relative to a folder; ``~`` is the home folder."""
 
     def absolute(value: Any, place: tuple[str, ...]) -> Any:
-        if not place and isinstance(value, str) and value != "imagenet":
+        if not place and isinstance(value, str):
             return str((folder / paths.home(value)).resolve())
         if not isinstance(value, dict):
             return value

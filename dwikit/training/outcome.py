@@ -61,13 +61,8 @@ class Run:
 
     @property
     def title(self) -> str:
-        """The model's label, noting features other than ImageNet's and weights that came with the kit."""
-        notes = []
-        if "features" in self.model.config:
-            notes.append("VGG16 features" if self.model.config["features"] == "imagenet" else "pretext features")
-        if self.card:
-            notes.append("the kit's weights")
-        return f"{self.model.label} ({', '.join(notes)})" if notes else self.model.label
+        """The model's label, noting weights that came with the kit, and what their card says of them in a few words."""
+        return f"{self.label} ({', '.join(filter(None, [self.card.get('note'), self.origin]))})" if self.card else self.label
 
     def facts(self) -> dict:
         """This run in a provenance file."""

@@ -115,12 +115,9 @@ def _overrides(section: Training) -> dict:
 
 def _settings(model: models.GenerativeModel, section: Training, data: str) -> dict:
     """Everything that decides the result of a training but its length."""
-    config = model.get_config()
-    if "features" in config:
-        config["features"] = Path(config["features"]).name  # its folder does not matter
     settings = {
         "model": model.key,
-        "config": config,
+        "config": model.get_config(),
         **_code(section),
         "steps_per_epoch": section.steps_per_epoch,
         "flip": section.flip,
@@ -161,7 +158,7 @@ def differences(run: Run, section: Training) -> str:
     there, facts = run.model.config, run.facts()
     wanted = presets.preset(type(run.model), section.preset, there["image_size"], overrides=_overrides(section))
     wanted |= {name: getattr(section, name) for name in ("seed", "epochs", "steps_per_epoch", "flip", "mixed_precision")}
-    wanted = {name: tuple(value) if isinstance(value, list) else value for name, value in wanted.items() if name != "features"}
+    wanted = {name: tuple(value) if isinstance(value, list) else value for name, value in wanted.items()}
     found = {**facts, **there, "seed": run.model.seed}
     as_text = presets.as_text
     different = [name for name, value in wanted.items() if found.get(name) != value]
@@ -184,7 +181,7 @@ def departures(network: type[models.GenerativeModel], section: Training, config:
     rows = {}
     for name, value in config.items():
         values = [said.get(preset, {}).get(name) for preset in ("paper", section.preset)] + [value]
-        if name not in ("preset", "image_size", "features") and any(one != values[0] for one in values):
+        if name not in ("preset", "image_size") and any(one != values[0] for one in values):
             given = name in section.model or (name == "batch_size" and section.batch_size)
             reason = section.reasons.get(name, "given for this run" if given else f"preset {section.preset}")
             rows[name] = [*map(presets.as_text, values), reason]
@@ -208,7 +205,6 @@ def _resume(
     if begun and distribution.devices_of(fresh) > 1:
         fresh.load_weights(folder / "model.keras")
     elif begun:
-        earlier.config |= {name: fresh.config[name] for name in ("features",) if name in fresh.config}  # it may have moved
         return earlier
     return fresh
 

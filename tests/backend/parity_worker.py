@@ -58,12 +58,9 @@ def prepare(folder: Path) -> None:
     import keras
 
     from dwikit import models
-    from dwikit.models import features
 
-    features.train_pretext(slices(32), np.arange(32), folder / "pretext.keras", steps=2, widths=(8, 8, 16))
     for case, (key, preset, overrides) in CASES.items():
-        extra = {"features": str(folder / "pretext.keras")} if key == "dfc_vae" else {}
-        model = models.registry.network(key).from_preset(preset, **SIZE, **overrides, **extra)
+        model = models.registry.network(key).from_preset(preset, **SIZE, **overrides)
         models.save(model, folder / f"{case}.keras")
         draws = [model.draw_noise(8) for _ in range(draws_a_step(key))]
         arrays = [keras.ops.convert_to_numpy(array) for array in keras.tree.flatten(draws)]

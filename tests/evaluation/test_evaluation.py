@@ -17,9 +17,7 @@ from PIL import Image
 from dwikit import cli, evaluation, metrics, profiles, slices, study
 from dwikit.common.errors import InputError
 from dwikit.evaluation import samples
-from dwikit.models import features
 from dwikit.slices.store import digest
-from dwikit.training import pretext
 
 
 def small_network(images):
@@ -321,42 +319,6 @@ def test_a_readable_table_names_the_network_beside_every_number(table):
     assert list(text.columns) == ["Held-out slices", "copies", "noise", "black"] and text.loc["images a row"].eq("52").all()
     assert {"FID (quarters)", "FID (other)", "precision (quarters)", "C_T (pixels)"} <= set(text.index)
     assert not text.isna().any().any() and "precision (other)" not in text.index
-
-
-# ==== Feature networks ====
-
-
-def test_feature_networks_are_means_of_channels(store, tmp_path, monkeypatch):
-    monkeypatch.setattr(features, "imagenet_weights", lambda *_: (_ for _ in ()).throw(InputError("not here")))
-
-    def untrained(images, levels, path, rows):
-        names = evaluation.networks.PRETEXT_LAYERS
-        backbone, taps = features._blocks((4, 4, 8))
-        network = features.keras.Model(backbone.input, [taps[name] for name in names])
-        features.files.write(path, features._scaled(network, images, rows, names, 0).save)
-        return {}
-
-    monkeypatch.setattr(features, "train_pretext", untrained)
-    networks = evaluation.feature_networks(store, tmp_path)
-    assert list(networks) == ["pretext"]
-    images = store.images[:70]
-    found = networks["pretext"](images)
-    layers = features.load(str(pretext.network(store, tmp_path)), evaluation.networks.PRETEXT_LAYERS)
-    expected = np.concatenate([np.mean(x, (1, 2)) for x in layers(images[..., None].astype(np.float32) / 255)], axis=1)
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
-
-
-def test_a_feature_network_trained_again_is_the_same(store, tmp_path, monkeypatch):
-    monkeypatch.setattr(features, "train_pretext", functools.partial(features.train_pretext, steps=20))
-    one, other = (pretext.network(store, tmp_path / name) for name in "ab")
-    weights = [features.keras.models.load_model(path).get_weights() for path in (one, other)]
-    assert all((a == b).all() for a, b in zip(*weights, strict=True))
-
-
-def test_imagenet_features_are_those_of_the_last_convolution(store, monkeypatch):
-    monkeypatch.setattr(features, "imagenet_weights", lambda *_: None)  # the network with weights as they were drawn
-    found = evaluation.feature_network("imagenet")(store.images[:3])
-    assert found.shape == (3, 512) and np.isfinite(found).all() and found.std() > 0
 
 
 # ==== The command ====

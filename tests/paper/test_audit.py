@@ -107,7 +107,6 @@ def test_a_training_step_costs_what_pytorch_counts(key, monkeypatch):
 
 def test_a_rare_penalty_costs_its_share_and_features_are_those_of_the_model():
     from dwikit import models
-    from dwikit.training.weights import pretrained
 
     always, seldom, never = (
         cost.operations(models.StyleGAN.from_preset(image_size=32, width=0.25, **changes))["training"]
@@ -116,9 +115,9 @@ def test_a_rare_penalty_costs_its_share_and_features_are_those_of_the_model():
     assert always > seldom and always - never == pytest.approx(8 * (seldom - never))
     sizes = {"image_size": 32, "channels": (8, 16), "batch_size": 4}
     plain = cost.operations(models.VAE.from_preset(**sizes))
-    dfc = cost.operations(models.DFCVAE.from_preset(**sizes, features=str(pretrained.features())))
-    first, then = 2 * 9 * 32**2, 2 * 9 * 16**2  # convolutions of the pretext network, by hand: a channel in and out
-    by_hand = first * (16 + 16 * 16) + then * (16 * 32 + 32 * 32) + then / 4 * 32 * 64
+    dfc = cost.operations(models.DFCVAE.from_preset(**sizes))
+    first, then = 2 * 9 * 32**2, 2 * 9 * 16**2  # convolutions of VGG16, by hand: a channel in and out
+    by_hand = first * (3 * 64 + 64 * 64) + then * (64 * 128 + 128 * 128) + then / 4 * 128 * 256
     assert dfc["training"] - plain["training"] == 3 * by_hand
 
 

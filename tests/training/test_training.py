@@ -85,19 +85,17 @@ SMALL = {
 
 @pytest.fixture(scope="module")
 def data(volumes, tmp_path_factory):
-    """Folder with a store of slices and a feature network."""
+    """Folder with a store of slices."""
     folder = tmp_path_factory.mktemp("data")
-    store = slices.build(volumes, folder / "slices", slices.SliceSettings(image_size=32))
-    features.train_pretext(store.images[:104], store.table["level"].to_numpy()[:104], folder / "features.keras", steps=3)
+    slices.build(volumes, folder / "slices", slices.SliceSettings(image_size=32))
     return folder
 
 
 @pytest.mark.parametrize("key", [key if key == "vae" else pytest.param(key, marks=pytest.mark.hardship) for key in SMALL])
 def test_killed_and_started_again_it_ends_with_the_same_weights(key, data, tmp_path):
     """A kill -9 after the second epoch or later, in a process of its own; then the rest; equal to an undisturbed run."""
-    model = SMALL[key] | ({"features": str(data / "features.keras")} if key == "dfc_vae" else {})
     start = [sys.executable, "-c", WORKER, str(data / "slices")]
-    rest = [key, json.dumps(model)]
+    rest = [key, json.dumps(SMALL[key])]
     process = subprocess.Popen([*start, str(tmp_path / "killed"), *rest], stderr=subprocess.DEVNULL)
     log = tmp_path / "killed" / "log.csv"
     deadline = time.monotonic() + 600
@@ -123,7 +121,7 @@ def test_a_resumed_run_reads_the_feature_network_in_the_precision_of_the_first(d
     policies, load = [], features.load
     monkeypatch.setattr(features, "load", lambda *given: policies.append(keras.config.dtype_policy().name) or load(*given))
     store = slices.SliceStore.open(data / "slices")
-    model = {"channels": [8, 16], "features": str(data / "features.keras")}
+    model = {"channels": [8, 16]}
     for epochs in (1, 2):
         section = {"epochs": epochs, "steps_per_epoch": 2, "mixed_precision": True, "health": False, "model": model}
         training.train("dfc_vae", profiles.resolve("smoke", dfc_vae=section), store, tmp_path / "dfc_vae")
@@ -220,16 +218,3 @@ def test_mixed_precision_is_a_setting(store, tmp_path):
     assert models.VAE.from_preset(image_size=32, channels=(8, 16)).encoder.layers[1].compute_dtype == "float32"
     again = training.train("vae", profile(3, mixed_precision=True), store, tmp_path / "mixed")
     assert list(again.log.index) == [1, 2, 3]
-
-
-def test_a_feature_network_that_moved_changes_nothing(data, tmp_path):
-    """Neither the folder of the features nor that of the run belongs to the settings."""
-    store, moved = slices.SliceStore.open(data / "slices"), tmp_path / "elsewhere" / "features.keras"
-    moved.parent.mkdir()
-    moved.write_bytes((data / "features.keras").read_bytes())
-    for epochs, path in ((1, data / "features.keras"), (2, moved)):
-        section = {"epochs": epochs, "steps_per_epoch": 3, "model": {"channels": [8, 16], "features": str(path)}}
-        run = training.train("dfc_vae", profiles.resolve("smoke", dfc_vae=section), store, tmp_path / "dfc")
-    assert list(run.log.index) == [1, 2] and not (tmp_path / "dfc.before-1").exists()
-    assert run.facts()["config"]["features"] == "features.keras"
-    assert run.title == "DFC-VAE (pretext features)"

@@ -11,12 +11,10 @@ REDUCTIONS = {"sum": losses.perceptual_sum, "mean": losses.perceptual_mean}
 
 @keras.saving.register_keras_serializable("dwikit")
 class DFCVAE(VAE):
-    """A VAE that compares images by the features of a frozen network instead of by their pixels.
+    """A VAE that compares images by features of ImageNet's VGG instead of by their pixels.
 
-    The loss is ``KL + weight * perceptual loss`` (sec. 2.3, eq. 6-7, and sec. 3.2). The feature network is ImageNet's VGG16
-    (``features="imagenet"``) or one trained on the slices themselves (``features=<path>``, made by
-    ``features.train_pretext``). It is not part of the model: not among its variables, not in its file, and not needed to
-    sample from it; training looks for it where ``config["features"]`` says.
+    The loss is ``KL + weight * perceptual loss`` (sec. 2.3, eq. 6-7, and sec. 3.2). The feature network is frozen. It is not
+    part of the model: not among its variables, not in its file, and not needed to sample from it.
     """
 
     key = "dfc_vae"
@@ -32,24 +30,19 @@ class DFCVAE(VAE):
 
     @classmethod
     def from_preset(cls, name: str = "paper", **settings):
-        """As in the base class; also checks that the feature network is there.
+        """As in the base class; also loads the feature network.
 
         Raises:
-            InputError: also if the feature network is missing or lacks a layer named in the config.
+            InputError: also if its weights do not come with the kit and cannot be had, or it lacks a layer named in the config.
         """
         model = super().from_preset(name, **settings)
         model.find_features()
         return model
 
-    @property
-    def pretext(self) -> bool:
-        """Whether the features are those of a network trained on the slices, not of ImageNet."""
-        return self.config["features"] != "imagenet"
-
     def find_features(self) -> None:
         """Load the feature network, unless it is loaded."""
         if self.extractor.network is None:
-            names = ("features", "feature_layers", "feature_network", "feature_input")
+            names = ("feature_layers", "feature_network", "feature_input")
             self.extractor.network = features.load(*(self.config[name] for name in names))
 
     def prepare_training(self) -> None:
@@ -57,17 +50,8 @@ class DFCVAE(VAE):
         self.find_features()
 
     def frozen_networks(self) -> dict[str, keras.Model]:
-        """The feature network, at the size of the images.
-
-        Raises:
-            InputError: the network is missing.
-        """
-        if not self.pretext:
-            return {"features": features.imagenet_blocks(self.image_size)}
-        self.find_features()
-        (network,) = (layer for layer in self.extractor.network.layers if isinstance(layer, keras.Model))
-        images = keras.Input((self.image_size, self.image_size, 1))
-        return {"features": keras.models.clone_model(network, input_tensors=images)}
+        """The feature network, at the size of the images and with any weights."""
+        return {"features": features.network(self.config["feature_layers"], self.config["feature_network"], self.image_size)}
 
     @property
     def objective(self) -> str:
@@ -78,12 +62,9 @@ class DFCVAE(VAE):
 
     def reconstruction_terms(self, images, reconstruction) -> dict:
         """The weighted perceptual loss (sec. 2.3, eq. 6-7); the mean squared error of the pixels is only logged."""
+        reduction = self.config["feature_reduction"]
         pair = self.extractor.network(images, training=False), self.extractor.network(reconstruction, training=False)
-        if self.pretext:
-            perceptual, weight = losses.perceptual_mean(*pair) / len(pair[0]), self.config["pretext_weight"]
-        else:
-            perceptual = REDUCTIONS[self.config["feature_reduction"]](*pair)
-            weight = self.config["feature_weight"] * self.config["reference_batch"]
-            weight *= self.sum_scale if self.config["feature_reduction"] == "sum" else 1.0
-        mse = losses.squared_error_mean(images, reconstruction)
+        perceptual, mse = REDUCTIONS[reduction](*pair), losses.squared_error_mean(images, reconstruction)
+        weight = self.config["feature_weight"] * self.config["reference_batch"]
+        weight *= self.sum_scale if reduction == "sum" else 1.0
         return {"reconstruction": weight * perceptual, "perceptual": perceptual, "mse": mse}

@@ -6,14 +6,12 @@ from dwikit.models.vae import presets as vae
 HOU = "Hou et al., Deep Feature Consistent VAE, VAE-123 of the content model"
 
 PAPER = {name: setting for name, setting in vae.PAPER.items() if name != "reconstruction_weight"} | {
-    "features": Setting("imagenet", "sec. 3.2; or the path of a pretext network (features.py)"),
-    "feature_network": Setting("vgg16", "sec. 2.3"),
+    "feature_network": Setting("vgg16", "trained on ImageNet: sec. 2.3 and 3.2"),
     "feature_layers": Setting(("block1_conv1", "block2_conv1", "block3_conv1"), 'released code; "three ReLU layers": sec. 3.2'),
     "feature_input": Setting("unit", "grey repeated three times in [0, 1], no mean subtracted: released code"),
     "feature_reduction": Setting("sum", "over features and layers: released code"),
     "feature_weight": Setting(2e-9, "sec. 3.2"),
     "reference_batch": Setting(64, "sec. 3.2; the released loss sums over its batch, ours is the mean times this number"),
-    "pretext_weight": Setting(409.6, "the VAE's, since the pretext network's features come in the pixels' units (features.py)"),
 }
 RELEASED = PAPER | {
     "sigma_exponent": Setting(1.0, "as in the released VAE"),

@@ -7,7 +7,6 @@ A network is one zip of plain numbers and text, cut into parts of at most 15 MB,
     log.csv, settings.json, facts.json  of the training: epochs, steps, images, minutes, machine, versions
     samples.json                        what the samples were drawn from
     slices.npy                          held-out slices, by which ``unpack`` knows the data, beside a hash of all labels
-    features.keras                      the pretext network, if the DFC-VAE uses one
 
 The slices stay behind: a simulated cohort is the same everywhere, and your own scans are on your machine already. So do
 critics and optimizer states: a network that was carried draws and reconstructs but cannot be trained further.
@@ -29,7 +28,6 @@ from dwikit.common.errors import InputError, choose
 from dwikit.models import registry
 from dwikit.profiles import Profile
 from dwikit.slices import SliceStore
-from dwikit.training import pretext
 from dwikit.training.weights import pretrained
 
 PART = 15_000_000
@@ -84,8 +82,6 @@ def pack(key: str, config: Profile, store: SliceStore, out: str | Path) -> list[
     contents["slices.npy"] = _bytes(np.save, store.images[training.held_out(store, KNOWN_BY)])
     if hasattr(model, "reconstruct"):
         contents["reconstructions.npy"] = _bytes(np.save, run.reconstructions)
-    if model.config.get("features", "imagenet") != "imagenet":
-        contents["features.keras"] = Path(model.config["features"]).read_bytes()
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as written:
         for name, content in contents.items():
@@ -126,10 +122,6 @@ def unpack(key: str, source: str | Path, config: Profile, store: SliceStore) -> 
     _require_same(store, images.pop("slices.npy"), key, facts)
     model.epochs_done = facts["epochs"]
     folder = paths.runs(config.name) / key
-    if "features.keras" in contents:
-        path = pretext.path(store, pretext.beside(paths.runs(config.name) / "data" / "slices"))
-        files.write(path, lambda file: file.write_bytes(contents["features.keras"]))
-        model.config["features"] = str(path)
 
     def writer(partial: Path) -> None:
         for name in COPIED:

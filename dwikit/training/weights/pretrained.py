@@ -20,8 +20,6 @@ from dwikit.slices import SliceStore
 
 NETWORK_SIZES = SIZES | {"mapping_layers", "block_convolutions", "constant_size"}
 """Settings that decide how large a network is."""
-FEATURES = "features.keras"
-"""The kit's feature network (``models.features.train_pretext``), trained on the same slices."""
 
 
 def folder() -> Path:
@@ -36,18 +34,6 @@ def available() -> dict[str, list[int]]:
         key, _, size = path.stem.rpartition("-")
         sizes.setdefault(key, []).append(int(size))
     return {key: sorted(found) for key, found in sizes.items()}
-
-
-def features() -> Path:
-    """The kit's feature network, a file for ``models.features.load``.
-
-    Raises:
-        InputError: it is missing.
-    """
-    path = folder() / FEATURES
-    if not path.is_file():
-        raise InputError(f"There is no feature network at {path}. It comes with the repository: git checkout data/pretrained.")
-    return path
 
 
 def load(key: str, image_size: int = 64) -> models.GenerativeModel:
@@ -70,8 +56,6 @@ def load(key: str, image_size: int = 64) -> models.GenerativeModel:
         model.compile()
     except ValueError as error:
         raise InputError(f"{path} is damaged ({error}). Restore it: git checkout data/pretrained.") from error
-    if "features" in model.config:
-        model.config["features"] = str(folder() / FEATURES)
     load_into(model)
     model.epochs_done = facts["epochs"]
     return model
@@ -201,8 +185,6 @@ def publish(model: models.GenerativeModel, log: Path, facts: dict) -> Path:
     path = folder() / f"{model.key}-{model.image_size}.npz"
     packed = {f"{i:04d}": array for i, array in enumerate(arrays)}
     config = model.get_config()
-    if "features" in config:
-        config["features"] = FEATURES
     parameters = sum(array.size for array in arrays)
     facts = {
         "model": model.key,

@@ -162,7 +162,8 @@ def differences(run: Run, section: Training) -> str:
     found = {**facts, **there, "seed": run.model.seed}
     as_text = presets.as_text
     different = [name for name, value in wanted.items() if found.get(name) != value]
-    return ", ".join(f"{name} {as_text(found.get(name))} (profile: {as_text(wanted[name])})" for name in different)
+    said = {name: as_text(wanted[name]) for name in different} | {name: "no such setting" for name in there if name not in wanted}
+    return ", ".join(f"{name} {as_text(found.get(name))} (profile: {value})" for name, value in said.items())
 
 
 def departures(network: type[models.GenerativeModel], section: Training, config: dict) -> pd.DataFrame:

@@ -129,6 +129,13 @@ def test_a_resumed_run_reads_the_feature_network_in_the_precision_of_the_first(d
     assert keras.config.dtype_policy().name == "float32"
 
 
+def test_a_setting_that_the_network_no_longer_has_is_a_difference(store, tmp_path):
+    run, section = training.train("vae", profile(1), store, tmp_path / "vae"), profile(1).networks["vae"]
+    assert training.differences(run, section) == ""
+    run.model.config["features"] = "others.keras"
+    assert training.differences(run, section) == "features others.keras (profile: no such setting)"
+
+
 def test_finished_training_is_not_done_again(store, tmp_path):
     training.train("vae", profile(2), store, tmp_path / "vae")
     before = (tmp_path / "vae" / "model.keras").stat().st_mtime_ns

@@ -161,8 +161,8 @@ def differences(run: Run, section: Training) -> str:
     wanted = {name: tuple(value) if isinstance(value, list) else value for name, value in wanted.items()}
     found = {**facts, **there, "seed": run.model.seed}
     as_text = presets.as_text
-    different = [name for name, value in wanted.items() if found.get(name) != value]
-    said = {name: as_text(wanted[name]) for name in different} | {name: "no such setting" for name in there if name not in wanted}
+    said = {name: as_text(value) for name, value in wanted.items() if found.get(name) != value}
+    said |= {name: "no such setting" for name in there if name not in wanted}
     return ", ".join(f"{name} {as_text(found.get(name))} (profile: {value})" for name, value in said.items())
 
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from dwikit import metrics, models
+from dwikit import metrics, models, training
 from dwikit.common.errors import InputError
 from dwikit.models import registry
 from dwikit.training.weights import pretrained
@@ -56,6 +56,12 @@ def test_what_is_published_comes_back_within_float16(own):
     assert again.epochs_done == 3 and again.config == model.config
     np.testing.assert_allclose(again.sample(4, seed=1), model.sample(4, seed=1), atol=1e-3)
     assert again.train_on_batch(np.zeros((2, 32, 32, 1), np.float32), return_dict=True)["loss"] > 0
+
+
+def test_tables_say_what_a_card_notes(own, tmp_path):
+    model, _ = own
+    titles = [training.Run(model, tmp_path, card).title for card in (None, {"epochs": 3}, {"note": "older"})]
+    assert titles == ["VAE", "VAE (the kit's weights)", "VAE (older, the kit's weights)"]
 
 
 def test_weights_for_another_architecture_are_refused(own):

@@ -42,9 +42,6 @@ def operations(model: GenerativeModel) -> dict[str, float]:
     Returns:
         parameters (trainable), sampling (those used to draw a sample), forward (operations of each network run
         once), sample (operations to draw one image) and training (operations per image of a training step).
-
-    Raises:
-        InputError: the feature network of a DFC-VAE is missing.
     """
     parts, flop = architecture.networks(model), _flops(model)
     counts = {name: sum(int(np.prod(v.shape)) for v in part.trainable_variables) for name, part in parts.items()}

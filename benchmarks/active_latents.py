@@ -72,6 +72,7 @@ def row(run: training.Run, images: np.ndarray) -> dict[str, str]:
         "active": str(active),
         "worth coding": str(worth),
         "KL, nats": f"{kl.sum():.1f}",
+        "variety of samples": f"{run.log['variety'].iloc[-1]:.2f}",
         "MSE of the pixels": f"{error:.4f}",
         "MSE of the mean slice": f"{np.mean(np.var(batch, axis=0)):.4f}",
         "ms a step": f"{1000 * run.log['seconds'].iloc[1:].min() / STEPS:.0f}",

@@ -1,5 +1,6 @@
 """No step takes the whole store into memory: at 20,000 people it is 8.5 GB."""
 
+import functools
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,9 +9,9 @@ import pytest
 
 from dwikit import evaluation, training
 from dwikit.backend.machines import ALONE
-from dwikit.models import features
+from dwikit.evaluation import slice_features
 from dwikit.slices import SliceStore
-from dwikit.training import loop, pretext
+from dwikit.training import loop
 
 MOST = 1024
 """Slices that a step may read at a time."""
@@ -49,7 +50,6 @@ def test_no_step_reads_the_whole_store(large, tmp_path, monkeypatch):
     evaluation.most_copied(large, held_out)
     training.fingerprint(large)
     loop.Keeper(SimpleNamespace(epochs_done=0), None, large, tmp_path, 1, True, None, ALONE)
-    train = features.train_pretext
-    monkeypatch.setattr(features, "train_pretext", lambda *args, **options: train(*args, steps=2, **options))
-    pretext.network(large, tmp_path)
+    monkeypatch.setattr(slice_features, "train", functools.partial(slice_features.train, steps=2))
+    slice_features.kept(large, tmp_path)
     large.batches("train", 8)[0]

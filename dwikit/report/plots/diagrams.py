@@ -14,6 +14,10 @@ from dwikit.report.plots.style import bare, finished
 STEP, WIDTH = 0.72, 0.32
 """Inches from one stage to the next, and width of a stage."""
 TEXT = {"fontsize": 7, "ha": "center", "linespacing": 1.2}
+LETTER = 0.06
+"""Inches that a letter of this size takes, on average."""
+ROW = 3.6
+"""Height of a row of figure 1, in inches."""
 HALF = 0.72
 """Half the height of the tallest stage, in inches."""
 
@@ -52,14 +56,14 @@ def autoencoders(models: Sequence[GenerativeModel]) -> Figure:
         same = [members for shown, members in rows if shown == pair]
         same[0].append(model) if same else rows.append((pair, [model]))
     length = (max(len(encoder) + len(decoder) for (encoder, decoder), _ in rows) - 2) * STEP
-    figure, axis = _sheet(length + 0.95, 3.15 * len(rows))
+    figure, axis = _sheet(length + 0.95, ROW * len(rows))
     for row, ((encoder, decoder), members) in enumerate(rows):
-        y = 3.15 * (len(rows) - row) - 1.62
+        y = ROW * (len(rows) - row) - 1.8
         places = _chain(axis, [*encoder, *decoder[1:]], 0.45, y, step=length / (len(encoder) + len(decoder) - 2))
-        axis.text(0.05, y + 1.48, ", ".join(model.label for model in members), fontsize=10, fontweight="bold", va="center")
+        axis.text(0.05, y + 1.68, ", ".join(model.label for model in members), fontsize=10, fontweight="bold", va="center")
         axis.text(places[len(encoder) - 1], y + 0.6, "mean,\nvariance", **TEXT, va="bottom", color="0.35")
         objectives, returns = [model.objective for model in members], any(model.returns for model in members)
-        _back(axis, places[0], places[-1], y + 0.95, objectives, returns)
+        _back(axis, places[0], places[-1], y + 1.05, objectives, returns)
     return finished(figure)
 
 
@@ -68,8 +72,8 @@ def style_gan(model: GenerativeModel) -> Figure:
     parts = {name: architecture.stages(network) for name, network in architecture.networks(model).items()}
     synthesis, critic = parts["synthesis"][1:], parts["critic"]  # its first stage is the styles
     step, first = 0.95, 0.75 + 0.62 * len(parts["mapping"])
-    figure, axis = _sheet(first + max(len(synthesis), len(critic) - 1) * step, 6.0)
-    upper, lower = 4.3, 1.25
+    figure, axis = _sheet(first + max(len(synthesis), len(critic) - 1) * step, 6.2)
+    upper, lower = 4.5, 1.45
     axis.text(0.15, upper + 1.5, "Generator", fontsize=10, fontweight="bold", va="center")
     axis.text(0.15, lower + 1.1, "Critic", fontsize=10, fontweight="bold", va="center")
     style = _chain(axis, parts["mapping"], 0.5, upper, 0.62, below=0.42)[-1]
@@ -81,7 +85,7 @@ def style_gan(model: GenerativeModel) -> Figure:
     axis.text(places[0] - 0.45, below, "noise", fontsize=8, color="0.2", ha="right", va="center")
     tallest = _tallest(synthesis)
     for x, stage in zip(places, synthesis):
-        _arrow(axis, (x, above), (x, upper + _half(stage, tallest) + 0.2), color="0.35")
+        _arrow(axis, (x, above), (x, upper + _half(stage, tallest) + (0.3 if "→" in stage.label else 0.2)), color="0.35")
         _arrow(axis, (x, below), (x, upper - _half(stage, tallest)), color="0.35", linestyle=":")
     _arrow(axis, (places[-1] + WIDTH / 2, upper), (places[-1] + 0.55, upper))
     axis.text(places[-1] + 0.3, upper + 0.1, "image", fontsize=8, color="0.2")
@@ -117,8 +121,10 @@ def _chain(axis: Axes, chain: Sequence[Stage], x: float, y: float, step: float, 
         half, width = _half(stage, _tallest(chain)), WIDTH if stage.size else 0.1
         shade = ("1.0" if i == 0 else "0.86") if stage.size else "0.55"
         axis.add_patch(Rectangle((place - width / 2, y - half), width, 2 * half, facecolor=shade, edgecolor="0", linewidth=0.8))
-        axis.text(place, y + half + 0.05, stage.label, **TEXT | {"fontsize": 6.4}, va="bottom", fontweight="bold")
-        axis.text(place, y - HALF - below, "\n".join(stage.text), **TEXT, va="top")
+        label = stage.label.replace(" →", "\n→")
+        axis.text(place, y + half + 0.05, label, **TEXT | {"fontsize": 6.4}, va="bottom", fontweight="bold")
+        lines = [line.replace(", ", ",\n") if len(line) * LETTER > step else line for line in stage.text]
+        axis.text(place, y - HALF - below, "\n".join(lines), **TEXT, va="top")
         if i:
             before = WIDTH if chain[i - 1].size else 0.1
             _arrow(axis, (places[i - 1] + before / 2, y), (place - width / 2, y))

@@ -32,7 +32,7 @@ def main() -> None:
         table = pd.concat(parts, names=["weights", "model"]).reset_index(level=0).rename(index=report.LABELS)
         print(report.save_table(table, name, source).read_text())
     plt.rcParams.update({**plots.STYLE, "axes.labelsize": 8})  # two lines fit beside a row
-    figure = plots.image_rows({label: images[:12] for label, images in rows.items()}, columns=12, width=11)
+    figure = plots.image_rows({label: images[:8] for label, images in rows.items()}, columns=8, width=9)
     print(report.save_figure(figure, "pictures", source, "png"))
 
 

@@ -135,6 +135,14 @@ def test_every_card_names_the_people_the_weights_were_trained_on(key):
         assert f"{len(facts['people']['train'])} of" in facts["data"] and f"seed {facts['people']['seed']}" in facts["data"]
 
 
+def test_the_kits_weights_are_not_judged_on_slices_made_otherwise(store):
+    facts = {"slices": pretrained.slices(store)}
+    assert facts["slices"] == {"fov_mm": 233.0, "interpolator": "linear", "percentile": 95.0, "scope": "cohort"}
+    assert pretrained.otherwise(facts, store) == ""
+    facts["slices"] |= {"fov_mm": 300.0}
+    assert pretrained.otherwise(facts, store) == "fov_mm 300.0 (here: 233.0)"
+
+
 def interrupted(bids):
     """01_preprocess, killed after the registration."""
     study.derivatives(of(bids))
@@ -181,7 +189,8 @@ def test_slices_of_another_data_set_than_the_profiles_are_refused(runs, raw, reg
 
 
 def test_the_kits_reconstructions_are_those_of_the_slices_of_today(runs, raw, registered):  # noqa: F811
-    config = dataclasses.replace(of(raw), image_size=64, networks={"vae": of(raw).networks["vae"]})
+    made = dataclasses.replace(of(raw).slices, fov_mm=pretrained.card("vae")["slices"]["fov_mm"])
+    config = dataclasses.replace(of(raw), image_size=64, slices=made, networks={"vae": of(raw).networks["vae"]})
     for _ in range(2):
         store = study.slices(config, rebuild=True)
         vae = kit_weights.shipped_runs(config, store)["vae"]

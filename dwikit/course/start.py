@@ -95,9 +95,10 @@ def samples(config: Profile, n: int = 8) -> dict[str, np.ndarray]:
         elif sizes:
             size = config.image_size if config.image_size in sizes else sizes[-1]
             found[label] = to_uint8(pretrained.load(key, size).sample(n)[..., 0])
-            steps = pretrained.card(key, size)["steps"]
+            card = pretrained.card(key, size)
             note = "" if size == config.image_size else f"; there are none of {config.image_size} x {config.image_size}"
-            print(f"{label}: the kit's weights, {steps:,} steps, {size} x {size} pixels{note}")
+            shown = f"{size} x {size} pixels, field of view {card['slices']['fov_mm']:g} mm"
+            print(f"{label}: the kit's weights, {card['steps']:,} steps, {shown}{note}")
         else:
             how = f"dwikit run {network.notebook}" if network.notebook else f"dwikit train {key}"
             print(f"{label}: not trained yet, and the kit has no weights of it here. Train it: {how}")

@@ -13,16 +13,21 @@ from dwikit.training.weights import pretrained
 def shipped_runs(config: Profile, store: SliceStore) -> dict[str, training.Run]:
     """Every network with kit weights of this image size, with samples (and reconstructions of these slices).
 
-    Weights that were trained on a person who is held out here are left out: they would be judged on what they have seen.
+    Weights that were trained on a person who is held out here are left out: they would be judged on what they have seen. So are
+    those of slices that were made otherwise, such as with another field of view; a printed line says so.
     """
     runs = {}
     for key in (key for key in config.networks if config.image_size in pretrained.available().get(key, [])):
-        if seen := pretrained.seen(pretrained.card(key, config.image_size), store):
+        card = pretrained.card(key, config.image_size)
+        if differences := pretrained.otherwise(card, store):
+            print(f"The kit's {key} is left out: it was trained on slices made otherwise, {differences}.")
+            continue
+        if seen := pretrained.seen(card, store):
             print(f"The kit's {key} is left out: it was trained on {len(seen)} people held out here, such as {seen[0]}.")
             continue
         model, folder = pretrained.load(key, config.image_size), paths.runs(config.name) / "pretrained" / key
         training.draw_samples(model, store, folder, config.evaluation.samples)
-        runs[key] = training.Run(model, folder, pretrained.card(key, config.image_size))
+        runs[key] = training.Run(model, folder, card)
     return runs
 
 
@@ -47,6 +52,7 @@ def publish(run: training.Run, config: Profile, store: SliceStore) -> Path:
     facts = {
         "data": f"{len(people['train'])} of {cohort.cases} simulated people (seed {cohort.seed}), profile {config.name}",
         "people": people,
+        "slices": pretrained.slices(store),
         "steps": steps,
         "images": steps * run.model.config["batch_size"],
         "hours": float(log["seconds"].sum()) / 3600,

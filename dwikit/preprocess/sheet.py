@@ -1,4 +1,7 @@
-"""The picture sheet of the quality report: one row of levels per scan, with the outline of the template's brain."""
+"""The picture sheet of the quality report: one row of levels per scan, with the outline of the template's brain.
+
+All are in one frame around the heads, wherever registration has put them.
+"""
 
 import textwrap
 from pathlib import Path
@@ -10,7 +13,7 @@ from scipy import ndimage
 
 from dwikit.common import files
 from dwikit.preprocess.template import load_template, on_grid
-from dwikit.slices import grid
+from dwikit.slices import grid, head_frame
 from dwikit.slices.registered import read_image
 
 LEVELS = (1, 5, 9, 13, 17, 20, 23)
@@ -39,8 +42,10 @@ def draw_sheet(report: pd.DataFrame, images: dict[str, Path], path: Path, image_
 
     shown = choose(report)
     outline = _outline(image_size, fov_mm)
-    strips = [_strip(images.get(row.case), outline) for row in shown.itertuples()]
-    height, width = image_size, image_size * len(LEVELS) + LABEL_PIXELS
+    scans = [_levels(images.get(row.case), image_size) for row in shown.itertuples()]
+    rows, columns = head_frame(outline.astype(np.float32), *scans)
+    strips = [_strip(levels[:, rows, columns], outline[:, rows, columns]) for levels in scans]
+    height, width = strips[0].shape[0], strips[0].shape[1] + LABEL_PIXELS
     figure = Figure(figsize=(width / 100, height * len(strips) / 100 + 0.3), dpi=100, facecolor="black")
     FigureCanvasAgg(figure)
     share = height * len(strips) / 100 / figure.get_figheight()
@@ -83,13 +88,17 @@ def _outline(image_size: int, fov_mm: float) -> np.ndarray:
     return np.stack([level & ~ndimage.binary_erosion(level) for level in brain])
 
 
-def _strip(path: Path | None, outline: np.ndarray) -> np.ndarray:
-    """One row of the sheet, (H, levels * W, 3) from 0 to 1; black without an image."""
-    levels = np.zeros(outline.shape, np.float32)
-    if path is not None:
-        levels = grid.to_slices(read_image(path, outline.shape[-1]))[list(LEVELS)]
-        levels = np.clip(levels / max(np.percentile(levels, 98), 1e-6), 0, 1)
+def _levels(path: Path | None, image_size: int) -> np.ndarray:
+    """The shown levels of a scan, (levels, H, W) from 0 to 1; black without an image."""
+    if path is None:
+        return np.zeros((len(LEVELS), image_size, image_size), np.float32)
+    levels = grid.to_slices(read_image(path, image_size))[list(LEVELS)]
+    return np.clip(levels / max(np.percentile(levels, 98), 1e-6), 0, 1)
+
+
+def _strip(levels: np.ndarray, outline: np.ndarray) -> np.ndarray:
+    """One row of the sheet, (H, levels * W, 3) from 0 to 1; without an outline where there is nothing to see."""
     coloured = np.repeat(levels[..., None], 3, -1)
-    if path is not None:
+    if levels.any():
         coloured[outline] = OUTLINE
     return np.concatenate(list(coloured), axis=1)

@@ -20,7 +20,7 @@ from dwikit.common.errors import InputError
 from dwikit.metrics import as_images
 from dwikit.reader_study.deck import KEY_COLUMNS, KEY_NAME, PAGE_NAME, Deck
 from dwikit.reader_study.readings import ORIGINAL
-from dwikit.slices import to_uint8
+from dwikit.slices import head_frame, to_uint8
 
 TEMPLATE = Path(__file__).with_name("page.html")
 LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
@@ -38,6 +38,8 @@ def build_deck(
     seed: int | None = None,
 ) -> Deck:
     """Choose, blind and shuffle images, and write the page and the key. An existing deck of the same images is kept.
+
+    All images are cropped to one frame around the heads of all groups, so it fits each and tells of none.
 
     Args:
         originals: real images (N, H, W), uint8 or in [0, 1].
@@ -76,12 +78,13 @@ def build_deck(
     ]
     chosen = chosen.iloc[np.argsort([_keyed(secret, f"order/{image}") for image in chosen["image"]])]
     deck, trial = chosen[~chosen["practice"]], chosen[chosen["practice"]]
-    pixels = {row.image: groups[row.group][row.index] for row in chosen.itertuples(index=False)}
+    rows, columns = head_frame(*groups.values())
+    pixels = {row.image: groups[row.group][row.index, rows, columns] for row in chosen.itertuples(index=False)}
     content = {
         "deck": _name(secret, "deck"),
         "title": title,
-        "height": int(groups[ORIGINAL].shape[1]),
-        "width": int(groups[ORIGINAL].shape[2]),
+        "height": rows.stop - rows.start,
+        "width": columns.stop - columns.start,
         "practice": [{"image": image, "pixels": _base64(pixels[image])} for image in trial["image"]],
         "images": [{"image": image, "pixels": _base64(pixels[image])} for image in deck["image"]],
     }

@@ -25,7 +25,7 @@ class Deck:
         folder: holds the page (for readers) and the key (for the organizer).
         id: eight letters that page, key and readings share.
         key: one row per image in the order of reading: image, group, index (position in the group's source), subject.
-        images: (n, H, W) uint8 in the same order, as the page holds them.
+        images: (n, H, W) uint8 in the same order, as the page holds them: cropped to the heads.
     """
 
     folder: Path

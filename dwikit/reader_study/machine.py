@@ -89,9 +89,11 @@ def read_deck(
     images = np.concatenate([metrics.as_images(originals)[real], *fakes])
     fake = np.arange(len(images)) >= len(real)
     x = look(images)
+    groups = {ORIGINAL: originals, **samples}  # whole images, of which the deck shows the heads
+    read = np.stack([metrics.as_images(groups[row.group])[row.index] for row in deck.key.itertuples()])
     practice = metrics.machine_reader(x[~fake], x[fake], subjects[real], seed=seed).accuracy
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=2000, class_weight="balanced"))
-    probability = model.fit(x, fake).predict_proba(look(deck.images))[:, 1]
+    probability = model.fit(x, fake).predict_proba(look(read))[:, 1]
     readings = pd.DataFrame({"reader": name, "image": deck.key["image"]})
     readings["answer"] = np.where(probability > 0.5, "fake", "real")
     readings["confidence"] = np.clip(np.ceil(np.abs(probability - 0.5) * 10), 1, 5)

@@ -8,6 +8,7 @@ _HOMES = {
     "SliceStore": "store",
     "COLUMNS": "store",
     "build": "building",
+    "head_frame": "frame",
     "is_made_of": "building",
     "Repeatable": "spool",
     "read_derivatives": "registered",

@@ -16,6 +16,11 @@ from dwikit.common.errors import InputError
 INTERPOLATORS = {"nearest": 0, "linear": 1, "cubic": 3}
 """Order of the spline that resamples a scan to the target grid."""
 SCOPES = ("cohort", "volume")
+SMALL = 64
+"""Pixels along one side, up to which the field of view fits the head."""
+FITTED_MM = 220.0
+"""The smallest field of view, in steps of 5 mm, that cuts no simulated head, faint scalp included, and no brain of real scans,
+of which the edge of a scalp may lie outside."""
 SEED = 624
 """Seed of the split by person. With it, the first 6, 60 or 2,029 simulated people, as the profiles have them, split
 close to 80:10:10."""
@@ -55,8 +60,13 @@ class SliceSettings:
 
     @classmethod
     def for_size(cls, image_size: int) -> "SliceSettings":
-        """The kit's settings for slices of a given size: the same at every size, calibrated at 128 x 128 pixels."""
-        return cls(image_size=image_size)
+        """The kit's settings for slices of a given size, and the only place that knows the field of view.
+
+        Up to 64 x 64 pixels the field of view fits the head, so that the few pixels show brain; above, it is the one calibrated
+        at 128 x 128 pixels. Slices of two sizes therefore differ in more than resolution: only ratios to the own originals can
+        be compared between them.
+        """
+        return cls(image_size=image_size, fov_mm=FITTED_MM) if image_size <= SMALL else cls(image_size=image_size)
 
     @property
     def spline_order(self) -> int:

@@ -44,7 +44,7 @@ def test_labelled_slices_are_those_of_the_store(config, store):
 
 
 def test_the_window_holds_the_brains_and_halves_twice():
-    for size, fov in ((128, 300.0), (64, 300.0), (32, 300.0), (64, 233.0), (32, 233.0)):
+    for size, fov in ((128, 300.0), (64, 300.0), (32, 300.0), (64, 233.0), (32, 233.0), (64, 220.0), (32, 220.0)):
         middle = patients.window(size, fov)
         width = middle.stop - middle.start
         assert width % 4 == 0 and middle.start == size - middle.stop and width / size * fov >= patients.HEAD_MM

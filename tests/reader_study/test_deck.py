@@ -89,6 +89,17 @@ def test_a_title_cannot_break_the_page(tmp_path):
     assert deck.page.read_text().count("</script>") == 2
 
 
+def test_all_groups_of_a_deck_have_one_frame(tmp_path):
+    """It is that of all images of all groups, in the deck or not, and the same whichever group is called what."""
+    real, fake = np.zeros((2, 20, 64, 64), np.uint8)
+    real[:, 20:40, 22:42], fake[:, 24:50, 26:40] = 150, 90
+    one = build_deck(real, {"vae": fake}, tmp_path / "one", n=5, practice=2)
+    other = build_deck(fake, {"vae": real}, tmp_path / "other", n=5, practice=2)
+    assert one.images.shape[1:] == other.images.shape[1:] == (32, 22)
+    for (group, index), image in zip(one.key[["group", "index"]].to_numpy(), one.images):
+        assert np.array_equal(image, (real if group == "original" else fake)[index, 19:51, 21:43])
+
+
 @pytest.fixture(scope="module")
 def many_decks(tmp_path_factory):
     folder = tmp_path_factory.mktemp("decks")

@@ -1,5 +1,6 @@
 """Normalization, the split by patient, the store on disk and its batches."""
 
+import dataclasses
 import inspect
 import json
 import subprocess
@@ -132,6 +133,18 @@ def test_every_default_is_the_calibrated_one():
         options = cli.parser().parse_args([name, "from", "to", "--image-size", "64"])
         assert cli.data._slice_settings(options) == slices.SliceSettings.for_size(64)
     assert slices.SliceSettings.for_size(128) == slices.CALIBRATED == slices.SliceSettings()
+
+
+@pytest.mark.parametrize("size", [32, 64])
+def test_small_slices_spend_their_pixels_on_the_whole_head(size):
+    settings = slices.SliceSettings.for_size(size)
+    assert settings == dataclasses.replace(slices.CALIBRATED, image_size=size, fov_mm=settings.fov_mm)
+    raw, _ = phantom.simulate_slices(3, levels=(5, 9, 12), workers=1, settings=settings, grid_size=64)
+    images = slices.normalize(raw.reshape(-1, 64, 64), np.percentile(raw, 99))
+    rows, columns = slices.head_frame(images)
+    assert rows.stop - rows.start > 52 and columns.stop - columns.start > 44, "it fills the frame"
+    border = np.concatenate([images[:, [0, -1]].ravel(), images[:, :, [0, -1]].ravel()])
+    assert border.max() < 0.1, "and is not cut"
 
 
 def test_a_failed_build_leaves_nothing_and_the_old_store_unharmed(volumes, tmp_path):

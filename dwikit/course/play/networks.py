@@ -7,7 +7,7 @@ from dwikit import metrics
 from dwikit.common.errors import InputError
 from dwikit.course.play.panel import Panel, real, tiles, whole
 from dwikit.report import plots
-from dwikit.slices import to_uint8
+from dwikit.slices import head_frame, to_uint8
 
 COLUMNS = 7
 """Images per row of the static picture of ``latents``."""
@@ -46,6 +46,7 @@ def latents(model, images: np.ndarray, directions: int = 3) -> Panel:
     ordinary = int(np.argmin(np.linalg.norm(means - means.mean(0), axis=1)))
     ends = ordinary, int(ordinary == 0)
     steps = principal_steps(means.astype(np.float64), directions)
+    frame = head_frame(images)
 
     def at(start: int, end: int, way: float, moves) -> np.ndarray:
         return (1 - way) * means[start] + way * means[end] + np.asarray(moves) @ steps
@@ -55,7 +56,7 @@ def latents(model, images: np.ndarray, directions: int = 3) -> Panel:
         decoded = to_uint8(model.decode(latent[None])[..., 0])
         shown = np.stack([_bytes(images[start]), decoded[0], _bytes(images[end])])
         first, middle, last = metrics.laplace_variance(shown)
-        return tiles(shown), (
+        return tiles(shown, frame), (
             f"Slice {start}, a drawing, slice {end}: Laplace variance {first:.0f}, <b>{middle:.0f}</b>, {last:.0f}. The "
             f"latent is {np.linalg.norm(latent):.1f} long, a draw from the prior about {model.latent_size**0.5:.1f}."
         )
@@ -96,13 +97,14 @@ def styles(model, seed: int = 0, choices: int = 8) -> Panel:
     def draw(coarse: int, fine: int, crossover: int) -> tuple[bytes, str]:
         shown = np.stack([mixed(coarse, fine, layer) for layer in (layers, crossover, 0)])
         sizes = [", ".join(map(str, part)) or "none" for part in np.split(np.array(model.map_sizes), [crossover])]
-        return tiles(shown), (
+        return tiles(shown, frame), (
             f"Sample {coarse}, the mixture, sample {fine}. Layers by sample {coarse} (pixels along one side): {sizes[0]}; "
             f"by sample {fine}: {sizes[1]}."
         )
 
     pairs = [(i, i + 1) for i in range(0, min(choices, 6), 2)]
     rows = {f"{a} into {b}": np.stack([mixed(a, b, k) for k in range(layers, -1, -1)]) for a, b in pairs}
+    frame = head_frame(*rows.values())
     controls = {
         "coarse": whole("first layers", choices - 1, 0),
         "fine": whole("other layers", choices - 1, 1),

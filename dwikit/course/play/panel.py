@@ -49,8 +49,12 @@ def real(description: str, smallest: float, largest: float, value: float = 0.0, 
     return ipywidgets.FloatSlider(value, min=smallest, max=largest, step=step, description=description)
 
 
-def tiles(images: np.ndarray, columns: int = 8) -> bytes:
-    """Images (n, H, W) or (n, H, W, 1), uint8 or in [0, 1], in rows of ``columns`` as a PNG, enlarged to ``TILE`` pixels."""
+def tiles(images: np.ndarray, frame: tuple[slice, slice], columns: int = 8) -> bytes:
+    """Images (n, H, W) or (n, H, W, 1), uint8 or in [0, 1], in rows of ``columns`` as a PNG.
+
+    They are cropped to a frame (``slices.head_frame``), the same whatever the controls say, and enlarged to ``TILE`` pixels.
+    """
+    images = images[:, *frame]
     sheet = Image.fromarray(plots.mosaic(images, min(columns, len(images))))
     factor = max(1, TILE // images.shape[1])
     packed = io.BytesIO()

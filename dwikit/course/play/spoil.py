@@ -9,6 +9,7 @@ from scipy import ndimage
 from dwikit import evaluation, metrics
 from dwikit.course.play.panel import Panel, real, tiles, whole
 from dwikit.report import plots
+from dwikit.slices import head_frame
 
 LARGEST = {"blur": 2.0, "shift": 8, "noise": 16.0, "copies": 95}
 UNITS = {"blur": "sd, pixels", "shift": "pixels", "noise": "sd, grey levels", "copies": "percent"}
@@ -55,12 +56,13 @@ def spoil(images: np.ndarray, originals: np.ndarray | metrics.Moments) -> Panel:
     if not isinstance(originals, metrics.Moments):
         originals = metrics.moments(originals)
     before = _measure(images, originals)
+    frame = _frame(images)
 
     def draw(**amounts: float) -> tuple[bytes, str]:
         result = spoiled(images, **amounts)
         now = _measure(result, originals)
         table = pd.DataFrame({"as they were": before, "now": now, "ratio": now / before}).T.rename(columns=NAMES)
-        return tiles(result[:8], columns=4), table.to_html(float_format=lambda value: f"{value:.4g}")
+        return tiles(result[:8], frame, columns=4), table.to_html(float_format=lambda value: f"{value:.4g}")
 
     controls = {
         "blur": real("blur", 0, LARGEST["blur"]),
@@ -75,8 +77,14 @@ def _measure(images: np.ndarray, originals: metrics.Moments) -> pd.Series:
     return pd.Series(evaluation.measure(images, originals))[list(NAMES)]
 
 
+def _frame(images: np.ndarray) -> tuple[slice, slice]:
+    """One frame around the heads, wherever they are shifted to."""
+    return head_frame(images, spoiled(images, shift=LARGEST["shift"]))
+
+
 def _curves(images: np.ndarray, originals: metrics.Moments, before: pd.Series, steps: int = 5) -> Figure:
     """One column per kind of damage: four images at its maximum, and every metric's ratio to the undamaged value."""
+    frame = _frame(images)
     figure, axes = plt.subplots(2, 4, figsize=(10, 4.6), height_ratios=(1, 1.3), layout="constrained", sharey="row")
     for (name, largest), (top, below) in zip(LARGEST.items(), axes.T):
         amounts = np.linspace(0, largest, steps).round().astype(int) if name == "shift" else np.linspace(0, largest, steps)
@@ -85,7 +93,7 @@ def _curves(images: np.ndarray, originals: metrics.Moments, before: pd.Series, s
         for metric, marker in zip(NAMES, "osx^"):
             below.plot(amounts, ratios[metric], label=NAMES[metric], marker=marker, markersize=4)
         below.set(xlabel=f"{name}, {UNITS[name]}", ylim=(0, 3))
-        top.imshow(plots.mosaic(results[-1][:4], 2), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        top.imshow(plots.mosaic(results[-1][:4, *frame], 2), cmap="gray", vmin=0, vmax=255)
         top.set_title(f"{name} {largest:g}")
         top.axis("off")
     axes[1, 0].set_ylabel("ratio to before")

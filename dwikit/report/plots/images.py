@@ -6,11 +6,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from dwikit.report.plots.style import bare, finished, mosaic
+from dwikit.report.plots.style import bare, finished, framed, mosaic
+
+PICTURE = 0.91
+"""Share of a figure's width that rows of images take; the rest holds their labels."""
 
 
 def image_rows(rows: Mapping[str, np.ndarray], columns: int = 8, width: float = 9.0, title: str | None = None) -> Figure:
-    """One labelled row of images per group.
+    """One labelled row of images per group, in one frame around the heads.
 
     Args:
         rows: label -> images (n, H, W) or (n, H, W, 1), uint8 or in [0, 1]; the first ``columns`` of each are shown.
@@ -18,25 +21,26 @@ def image_rows(rows: Mapping[str, np.ndarray], columns: int = 8, width: float = 
         width: of the figure, in inches.
         title: above all.
     """
-    sheets = [mosaic(images[:columns], columns) for images in rows.values()]
+    shown = framed({label: np.asarray(images[:columns]) for label, images in rows.items()})
+    sheets = [mosaic(images, columns) for images in shown.values()]
     ratio = sheets[0].shape[0] / sheets[0].shape[1]
     figure, axes = plt.subplots(
-        len(rows), 1, figsize=(width, width * ratio * len(rows) * 1.04 + (0.3 if title else 0)), squeeze=False
+        len(rows), 1, figsize=(width, PICTURE * width * ratio * len(rows) * 1.04 + (0.3 if title else 0)), squeeze=False
     )
     for axis, (label, sheet) in zip(axes[:, 0], zip(rows, sheets)):
-        axis.imshow(sheet, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        axis.imshow(sheet, cmap="gray", vmin=0, vmax=255)
         axis.set_ylabel(label)
         bare(axis)
     if title:
         figure.suptitle(title)
-    figure.subplots_adjust(left=0.09, right=1, bottom=0, top=0.95 if title else 1, hspace=0.03)
+    figure.subplots_adjust(left=1 - PICTURE, right=1, bottom=0, top=0.95 if title else 1, hspace=0.03)
     return finished(figure)
 
 
 def volume_sheet(image: np.ndarray, columns: int = 13, width: float = 10.0) -> Figure:
-    """All levels of a scan (26, H, W), in any unit, the lowest first."""
+    """All levels of a scan (26, H, W), in any unit, the lowest first, in one frame around the head."""
     scaled = np.clip(image / np.percentile(image, 99.5), 0, 1)
-    sheet = mosaic(scaled, columns)
+    sheet = mosaic(framed({"": scaled})[""], columns)
     figure, axis = plt.subplots(figsize=(width, width * sheet.shape[0] / sheet.shape[1]))
     axis.imshow(sheet, cmap="gray", vmin=0, vmax=255)
     bare(axis)
@@ -45,10 +49,13 @@ def volume_sheet(image: np.ndarray, columns: int = 13, width: float = 10.0) -> F
 
 
 def panels(images: Mapping[str, np.ndarray], width: float = 10.0) -> Figure:
-    """Images of any unit and size side by side, each in its own window (0 to its 99.5th percentile) and with its title."""
-    figure, axes = plt.subplots(1, len(images), figsize=(width, width / len(images) + 0.3), squeeze=False, layout="constrained")
-    for axis, (title, image) in zip(axes[0], images.items()):
-        axis.imshow(image, cmap="gray", vmin=0, vmax=np.percentile(image, 99.5))
+    """Images (H, W) of any unit in one frame around the head, each with its title and window (to its 99.5th percentile)."""
+    windowed = framed({title: np.clip(image / np.percentile(image, 99.5), 0, 1)[None] for title, image in images.items()})
+    height, across = next(iter(windowed.values())).shape[1:]
+    size = (width, width / len(images) * height / across + 0.3)
+    figure, axes = plt.subplots(1, len(images), figsize=size, squeeze=False, layout="constrained")
+    for axis, (title, image) in zip(axes[0], windowed.items()):
+        axis.imshow(image[0], cmap="gray", vmin=0, vmax=1)
         axis.set_title(title)
         bare(axis)
     return finished(figure)

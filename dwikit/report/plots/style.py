@@ -1,13 +1,16 @@
 """One style for all figures: they print in grey."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from dwikit.slices import to_uint8
+from dwikit.slices import head_frame, to_uint8
 
 STYLE = {
-    "figure.dpi": 80,
+    "figure.dpi": 100,
     "savefig.dpi": 150,
     "savefig.bbox": "tight",
     "image.cmap": "gray",
@@ -32,8 +35,16 @@ def bare(axis) -> None:
     axis.spines[:].set_visible(False)
 
 
+def framed(groups: Mapping[Any, np.ndarray]) -> dict[Any, np.ndarray]:
+    """Groups of images (n, H, W) or (n, H, W, 1), cropped to one frame around the heads in all of one size."""
+    frames = {}
+    for size in {images.shape[1:3] for images in groups.values()}:
+        frames[size] = head_frame(*(images for images in groups.values() if images.shape[1:3] == size))
+    return {label: images[:, *frames[images.shape[1:3]]] for label, images in groups.items()}
+
+
 def mosaic(images: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
-    """Images (n, H, W) laid out in rows of ``columns`` on a white ground: one 2-D uint8 array."""
+    """Images (n, H, W) laid out whole in rows of ``columns`` on a white ground: one 2-D uint8 array."""
     images = np.asarray(images)
     if images.dtype != np.uint8:
         images = to_uint8(images)

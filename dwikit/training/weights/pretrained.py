@@ -20,6 +20,8 @@ from dwikit.slices import SliceStore
 
 NETWORK_SIZES = SIZES | {"mapping_layers", "block_convolutions", "constant_size"}
 """Settings that decide how large a network is."""
+MADE = ("fov_mm", "interpolator", "percentile", "scope")
+"""Settings of slices that decide what a network learns to draw."""
 
 
 def folder() -> Path:
@@ -157,6 +159,21 @@ def seen(facts: dict, store: SliceStore) -> list[str]:
     if store.settings.get("cohort", {}).get("seed", known["seed"]) != known["seed"]:
         return []  # other people, whatever their labels
     return sorted(set(known["train"]) & set(table.loc[simulated & (table["split"] != "train"), "subject"]))
+
+
+def slices(store: SliceStore) -> dict:
+    """How the slices were made that a network was trained on, for its card: field of view, interpolator, percentile, scope."""
+    return {name: store.settings[name] for name in MADE}
+
+
+def otherwise(facts: dict, store: SliceStore) -> str:
+    """In what the slices of a card differ from these, as text; empty if they were made alike.
+
+    A network that drew smaller brains than these, or brighter ones, would be judged on how slices are made.
+    """
+    there, here = facts["slices"], store.settings
+    differing = [name for name in MADE if here.get(name, there[name]) != there[name]]
+    return ", ".join(f"{name} {there[name]} (here: {here[name]})" for name in differing)
 
 
 def _file(key: str, image_size: int) -> Path:

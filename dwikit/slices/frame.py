@@ -1,0 +1,45 @@
+"""One frame around the heads of all pictures that are shown together, so that they fill it and their sizes can be compared.
+
+Pictures only: metrics see whole images.
+"""
+
+import numpy as np
+from scipy import ndimage
+
+BRIGHT = 0.1
+"""A pixel may belong to a head if it is brighter than this share of the range; noise in the air is darker."""
+SPECK = 0.002
+"""Connected parts of at most this share of an image's pixels are noise, and may lie outside the frame."""
+MARGIN = 0.02
+"""Of the image's side, left free around the heads."""
+
+
+def head_frame(*groups: np.ndarray) -> tuple[slice, slice]:
+    """Rows and columns that hold every head of some groups of images, and little else.
+
+    Whatever is larger than a speck of noise lies inside, in samples as in originals, so no frame hides a network's errors. The
+    whole image, if nothing in any of them is bright.
+
+    Args:
+        groups: images (n, H, W) or (n, H, W, 1) of one size, uint8 or in [0, 1].
+
+    Returns:
+        Slices of rows and columns: ``images[:, rows, columns]``.
+    """
+    height, width = groups[0].shape[1:3]
+    touching, seen = np.ones((3, 3)), np.zeros((height, width), bool)
+    for images in groups:
+        level = BRIGHT * (255 if images.dtype == np.uint8 else 1)
+        for image in images.reshape(-1, height, width):
+            parts, _ = ndimage.label(image > level, touching)
+            large = np.bincount(parts.ravel()) > SPECK * image.size
+            large[0] = False  # the ground
+            seen |= large[parts]
+    return _bounds(seen.any(axis=1)), _bounds(seen.any(axis=0))
+
+
+def _bounds(seen: np.ndarray) -> slice:
+    places, margin = np.flatnonzero(seen), max(1, round(MARGIN * len(seen)))
+    if not len(places):
+        return slice(0, len(seen))
+    return slice(max(0, int(places[0]) - margin), min(len(seen), int(places[-1]) + 1 + margin))

@@ -38,8 +38,8 @@ def table_1(
         split: what the models were trained on; all other people are held out.
 
     Returns:
-        One row per model key, ``original`` first, then ``held_out`` if anybody is: n, ds, isd, min_isd, laplace, laplace_sd
-        and any metric that was added, each but n with its interval.
+        One row per model key, ``original`` first, then ``held_out`` if anybody is: n, ds, isd, min_isd, laplace, laplace_sd,
+        the kit's own periodic (``metrics.periodic_excess``), and any metric that was added, each but n with its interval.
 
     Raises:
         InputError: fewer than two images, no training slices, sizes that differ, or values out of range for an image.
@@ -139,7 +139,7 @@ def reconstruction_table(store: SliceStore, reconstructions: Mapping[str, np.nda
 
     Returns:
         One row per model key, ``original`` first, ``nearest`` (the floor) second: n, mse, mse_sd (over pixels),
-        mse_sd_images, laplace, laplace_sd, each but n with its interval.
+        mse_sd_images, laplace, laplace_sd, periodic (the kit's own), each but n with its interval.
     """
     from dwikit import training  # imports Keras
 
@@ -158,11 +158,12 @@ def reconstruction_table(store: SliceStore, reconstructions: Mapping[str, np.nda
             mse, squares = error.mean(axis=1), np.square(error).mean(axis=1)
             statistics |= {"mse": intervals.mean(mse), "mse_sd": intervals.sd(mse, squares), "mse_sd_images": intervals.sd(mse)}
         row = {name: intervals.estimate(statistic, weights) for name, statistic in statistics.items()}
+        row["periodic"] = Estimate(metrics.periodic_excess(images))
         rows[key] = _row({name: row.get(name, Estimate(np.nan)) for name in RECONSTRUCTION}, len(images))
     return _frame(rows)
 
 
-RECONSTRUCTION = ("mse", "mse_sd", "mse_sd_images", "laplace", "laplace_sd")
+RECONSTRUCTION = ("mse", "mse_sd", "mse_sd_images", "laplace", "laplace_sd", "periodic")
 
 
 def _row(measured: Mapping[str, Estimate], n: int) -> dict[str, Any]:

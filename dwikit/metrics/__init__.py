@@ -11,6 +11,7 @@ from dwikit.metrics.images import as_images
 from dwikit.metrics.kernel import kernel_distance
 from dwikit.metrics.manifold import manifold
 from dwikit.metrics.neighbours import nearest_distances
+from dwikit.metrics.periodic import periodic_excess
 from dwikit.metrics.reader import machine_reader
 from dwikit.metrics.sharpness import laplace_variance
 from dwikit.metrics.similarity import (
@@ -49,6 +50,7 @@ __all__ = [
     "ms_ssim",
     "ms_ssim_diversity",
     "nearest_distances",
+    "periodic_excess",
     "scales",
     "table_1_metrics",
 ]

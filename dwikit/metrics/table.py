@@ -16,6 +16,7 @@ import numpy as np
 
 from dwikit.metrics import intervals, similarity
 from dwikit.metrics.neighbours import nearest_distances
+from dwikit.metrics.periodic import periodic_excess
 from dwikit.metrics.sharpness import laplace_variance
 
 HIGHER, LOWER, NEARER = "higher", "lower", "nearer to that of real slices"
@@ -75,6 +76,7 @@ METRICS = {
     "min_isd": Metric("min ISD", 4, NEARER, "sec. 2.6, eq. 13", _of_samples(lambda samples: nearest_distances(samples)[0])),
     "laplace": Metric("Laplace", 0, NEARER, "sec. 2.6", _sharpness, title="Laplace variance"),
     "laplace_sd": Metric("sd", 0, NEARER, "sec. 2.6, Table 1", _sharpness, statistic=intervals.sd, ratio=False),
+    "periodic": Metric("periodic excess (this kit's)", 2, NEARER, "", _of_samples(periodic_excess)),
     "mse": Metric("MSE", 4, LOWER, "sec. 4.1", ratio=False),
     "mse_sd": Metric("sd over pixels", 3, LOWER, "sec. 4.1", ratio=False),
     "mse_sd_images": Metric("sd over images", 4, LOWER, "sec. 4.1", ratio=False),

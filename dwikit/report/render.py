@@ -34,12 +34,13 @@ def beside_paper(ours: pd.DataFrame, published: pd.DataFrame, titles: Mapping[st
         block = {"ours": ours[name]} | {end: ours[f"{name}_{end}"] for end in ("low", "high") if f"{name}_{end}" in ours}
         if name in published:
             block["paper"] = published[name].reindex(ours.index)
-        if name in published and known[name].ratio:
+        if known[name].ratio:
             reference = _estimate(ours, "original", name)
             ratios = [intervals.ratio(_estimate(ours, row, name), reference) for row in ours.index]
             block["ours / original"] = [r.value for r in ratios]
             block["ours / original, low"] = [np.nan if row == "original" else r.low for row, r in zip(ours.index, ratios)]
             block["ours / original, high"] = [np.nan if row == "original" else r.high for row, r in zip(ours.index, ratios)]
+        if name in published and known[name].ratio:
             block["paper / original"] = block["paper"] / published.loc["original", name]
         blocks[name] = pd.DataFrame(block, index=ours.index)
     return pd.concat(blocks, axis=1).rename(index=LABELS | dict(titles or {}))

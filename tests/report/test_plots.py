@@ -1,12 +1,16 @@
 """Figures show what they are given."""
 
+import itertools
+
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from dwikit import evaluation, metrics
 from dwikit.models import architecture, registry
 from dwikit.report import plots
 from dwikit.report.plots import diagrams
+from dwikit.slices import head_frame
 
 
 def texts(figure) -> list[str]:
@@ -21,8 +25,18 @@ def test_a_mosaic_is_the_images_in_order(store):
     np.testing.assert_array_equal(sheet[:32, :32], images[0])
     np.testing.assert_array_equal(sheet[66:98, 33:65], images[9])
     np.testing.assert_array_equal(plots.mosaic(images / 255, 4), sheet)
-    figure = plots.image_rows({"real": images, "samples": images[:3]}, columns=5)
-    assert [axis.get_ylabel() for axis in figure.axes] == ["real", "samples"]
+
+
+def test_rows_of_pictures_share_a_frame(store):
+    images = np.pad(store.images[:5], ((0, 0), (16, 16), (16, 16)))
+    rows, columns = head_frame(images)
+    assert rows.stop - rows.start < 40
+    figure = plots.image_rows({"real": images, "first": images[:3] / 255, "small": store.images[:5, 4:, 4:]}, columns=5)
+    assert [axis.get_ylabel() for axis in figure.axes] == ["real", "first", "small"]
+    sheets = [np.asarray(axis.images[0].get_array()) for axis in figure.axes]
+    np.testing.assert_array_equal(sheets[0], plots.mosaic(images[:, rows, columns], 5))
+    three = 3 * (columns.stop - columns.start + 1) - 1
+    np.testing.assert_array_equal(sheets[1][:, :three], sheets[0][:, :three])
 
 
 def test_distributions_have_a_box_a_group_about_its_own_values(store):
@@ -39,8 +53,9 @@ def test_levels_shows_the_first_images_near_each_level_and_white_where_there_is_
     images, places = store.images[:52], store.table["level"].to_numpy()[:52]
     figure = plots.levels({"a": (images, places), "b": (images[:8], places[:8])}, wanted=(5, 20), columns=2)
     sheets = [np.asarray(axis.images[0].get_array()) for axis in figure.axes]
-    np.testing.assert_array_equal(sheets[0], plots.mosaic(images[[4, 5]], 2))
-    np.testing.assert_array_equal(sheets[1], plots.mosaic(images[[19, 20]], 2))
+    rows, columns = head_frame(images[[4, 5, 6, 19, 20, 21]])
+    np.testing.assert_array_equal(sheets[0], plots.mosaic(images[[4, 5], rows, columns], 2))
+    np.testing.assert_array_equal(sheets[1], plots.mosaic(images[[19, 20], rows, columns], 2))
     assert (sheets[3] == 255).all() and (sheets[2] != 255).any()
 
 
@@ -49,12 +64,15 @@ def test_neighbours_stand_below_their_samples_with_the_distance(store):
     distance, index = metrics.nearest_distances(samples, training)
     figure = plots.neighbours({"VAE": (samples, training[index], distance)}, columns=3)
     sheet = np.asarray(figure.axes[0].images[0].get_array())
-    np.testing.assert_array_equal(sheet[33:, 66:], training[index[2]])
+    rows, columns = head_frame(samples, training[index])
+    below = training[index[2], rows, columns]
+    np.testing.assert_array_equal(sheet[-below.shape[0] :, -below.shape[1] :], below)
     assert {f"{value:.4f}" for value in distance} <= set(texts(figure))
 
 
 def test_maps_show_collapse_and_blur_where_they_are(store):
-    images = store.split("train")
+    images = store.split("train")[:, *head_frame(store.split("train"))]
+    images = images[:, 2:-2, 2:-2]  # no frame is smaller
     collapsed = images.copy()
     collapsed[:, :, :16] = images[0][:, :16]
     values = [axis.images[0].get_array() for axis in plots.maps({"real": images, "samples": collapsed}).axes[:6]]
@@ -95,6 +113,19 @@ def test_the_style_diagram_has_a_box_a_stage(models):
     stages = sum(len(architecture.stages(part)) for part in parts.values()) - 1  # the styles' input is an arrow
     assert len([patch for patch in figure.axes[0].patches if type(patch).__name__ == "Rectangle"]) == stages
     assert any("bilinear ×2" in text and "2 AdaIN" in text and "2 noise" in text for text in texts(figure))
+
+
+@pytest.mark.parametrize("size", [32, 128])
+def test_no_label_of_a_diagram_lies_on_another(size):
+    built = {key: architecture.build(key, image_size=size) for key in registry.keys()}
+    for figure in (
+        diagrams.autoencoders([built[key] for key in ("vae", "dfc_vae", "intro_vae")]),
+        diagrams.style_gan(built["style_gan"]),
+    ):
+        renderer = FigureCanvasAgg(figure).get_renderer()
+        places = [(text.get_text(), text.get_window_extent(renderer).padded(-1)) for text in figure.axes[0].texts]
+        assert [(one, other) for (one, a), (other, b) in itertools.combinations(places, 2) if a.overlaps(b)] == []
+        assert all(figure.bbox.padded(1).contains(*corner) for _, box in places for corner in box.corners())
 
 
 def test_stages_follow_the_layers(models):

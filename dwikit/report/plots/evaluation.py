@@ -8,19 +8,24 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy import ndimage
 
+from dwikit.metrics.periodic import periodic_excess
 from dwikit.metrics.table import METRICS
-from dwikit.report.plots.style import bare, finished, mosaic
+from dwikit.report.plots.style import bare, finished, framed, mosaic
 
-CELL = 0.8
+CELL = 1.15
 """Size of an image in inches."""
 
 
-def distributions(groups: Mapping[str, pd.DataFrame], titles: Mapping[str, str] | None = None) -> Figure:
+def distributions(
+    groups: Mapping[str, pd.DataFrame], titles: Mapping[str, str] | None = None, periodic: Mapping[str, float] | None = None
+) -> Figure:
     """Metrics image by image: boxes from quartile to quartile, whiskers from the 5th to the 95th percentile, diamonds at means.
 
     Args:
         groups: label -> one row per image (``evaluation.per_image``), the originals first; the dotted line is their mean.
         titles: column -> title of its panel; None takes every metric of the first group, under its title in ``METRICS``.
+        periodic: label -> periodic excess of its images (``metrics.periodic_excess``), at the right: how much of what looks
+            sharp may be a grid.
     """
     titles = titles or {key: METRICS[key].title or METRICS[key].label for key in next(iter(groups.values()))}
     figure, axes = plt.subplots(1, len(titles), figsize=(10, 0.36 * len(groups) + 0.9), sharey=True, layout="constrained")
@@ -37,6 +42,10 @@ def distributions(groups: Mapping[str, pd.DataFrame], titles: Mapping[str, str] 
         axis.set_xlim(0, None)
         axis.locator_params(axis="x", nbins=4)
     axes[0].set_yticks(range(1, len(groups) + 1), list(groups)[::-1])
+    if periodic:
+        for row, label in enumerate(list(groups)[::-1], 1):
+            axes[-1].annotate(f"{periodic[label]:.1f}", (1.04, row), xycoords=("axes fraction", "data"), va="center")
+        axes[-1].annotate("periodic\nexcess", (1.04, 1), xycoords="axes fraction", va="bottom", fontsize=8)
     return finished(figure)
 
 
@@ -56,18 +65,27 @@ def levels(
 ) -> Figure:
     """Some images of each group at some levels of the brain (the paper's Figure 4), the first in order, none picked.
 
+    All are in one frame around the heads.
+
     Args:
         groups: label -> images (n, H, W) and the level of each (n,).
         wanted: levels.
         columns: images per level; fewer if there are not enough.
         within: largest distance of an image's level from the wanted one.
     """
-    height, width = next(iter(groups.values()))[0].shape[1:]
+    shown = framed(
+        {
+            (label, level): images[np.flatnonzero(np.abs(places - level) <= within)[:columns]]
+            for label, (images, places) in groups.items()
+            for level in wanted
+        }
+    )
+    height, width = next(iter(shown.values())).shape[1:]
     size = (CELL * columns * len(wanted) * 1.03 + 0.4, CELL * height / width * len(groups) + 0.3)
     figure, axes = plt.subplots(len(groups), len(wanted), figsize=size, squeeze=False)
-    for row, (label, (images, places)) in zip(axes, groups.items()):
+    for row, label in zip(axes, groups):
         for axis, level in zip(row, wanted):
-            chosen = images[np.flatnonzero(np.abs(places - level) <= within)[:columns]]
+            chosen = shown[label, level]
             blank = np.full((columns - len(chosen), height, width), 255, np.uint8)
             axis.imshow(mosaic(np.concatenate([chosen, blank]), columns), cmap="gray", vmin=0, vmax=255)
             bare(axis)
@@ -79,17 +97,18 @@ def levels(
 
 
 def neighbours(groups: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]], columns: int = 8) -> Figure:
-    """Samples, below each its nearest training slice, and the mean squared distance of the two.
+    """Samples, below each its nearest training slice, and the mean squared distance of the two, in one frame around the heads.
 
     Args:
         groups: label -> samples (n, H, W), their nearest training slices (n, H, W), distances (n,).
         columns: samples per group, the first in order.
     """
-    height, width = next(iter(groups.values()))[0].shape[1:]
+    pairs = framed({label: np.concatenate([a[:columns], b[:columns]]) for label, (a, b, _) in groups.items()})
+    height, width = next(iter(pairs.values())).shape[1:]
     size = (CELL * columns + 0.4, len(groups) * (2 * CELL * height / width + 0.22))
     figure, axes = plt.subplots(len(groups), 1, figsize=size, squeeze=False)
-    for axis, (label, (samples, nearest, distances)) in zip(axes[:, 0], groups.items()):
-        sheet = mosaic(np.concatenate([samples[:columns], nearest[:columns]]), columns)
+    for axis, (label, (_, _, distances)) in zip(axes[:, 0], groups.items()):
+        sheet = mosaic(pairs[label], columns)
         axis.imshow(sheet, cmap="gray", vmin=0, vmax=255)
         bare(axis)
         axis.set_ylabel(f"training   {label}", fontsize=9)
@@ -104,12 +123,14 @@ def maps(groups: Mapping[str, np.ndarray]) -> Figure:
     """Mean, standard deviation and detail of each pixel over the images of a group: where blur and collapse occur.
 
     Where the standard deviation is lower than the originals', samples vary too little there (collapse); where the detail (the
-    root mean square of the Laplacian) is, they are blurred. Every row has one window, the originals' range.
+    root mean square of the Laplacian) is, they are blurred. Every row has one window, the originals' range, and all are in one
+    frame around the heads. Below stands the periodic excess: where it is above the originals', detail may be a grid.
 
     Args:
         groups: label -> images (n, H, W) uint8, the originals first.
     """
-    rows = {"mean": _mean, "spread": _spread, "detail": _detail}
+    excess = {label: periodic_excess(images) for label, images in groups.items()}
+    rows, groups = {"mean": _mean, "spread": _spread, "detail": _detail}, framed(groups)
     height, width = next(iter(groups.values())).shape[1:]
     cell = 7.0 / len(groups)
     figure, axes = plt.subplots(
@@ -124,6 +145,8 @@ def maps(groups: Mapping[str, np.ndarray]) -> Figure:
         figure.colorbar(picture, ax=list(row), pad=0.01, aspect=12)
     for axis, label in zip(axes[0], groups):
         axis.set_title(label, fontsize=10)
+    for axis, value in zip(axes[-1], excess.values()):
+        axis.set_xlabel(f"periodic excess {value:.1f}", fontsize=8)
     return finished(figure)
 
 

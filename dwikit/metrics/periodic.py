@@ -1,0 +1,60 @@
+"""Periodic artefacts: the grid that upsampling weaves into images, which a Laplace variance counts as detail."""
+
+import numpy as np
+from scipy import ndimage
+
+from dwikit.metrics.images import as_images, blocks
+
+NEAR, RING = 1, (3, 4)
+"""Distances, in bins of the spectrum, of what belongs to a frequency, and of its neighbours."""
+ROUNDING = 1 / 12
+"""Power of the rounding to whole grey levels: no weaker pattern can be seen."""
+
+
+def periods(height: int, width: int) -> list[int]:
+    """Those of the periods 2, 4, 8, ... pixels that fit both sides, and whose frequencies lie 8 bins apart at least."""
+    doubled = [2**i for i in range(1, 12)]
+    return [p for p in doubled if height % p == width % p == 0 and min(height, width) >= 2 * RING[1] * p]
+
+
+def periodic_excess(images: np.ndarray) -> float:
+    """How many times as much power images have at a period of upsampling as at neighbouring frequencies.
+
+    P(u, v) is the power spectrum averaged over the images (0-255 scale, plus the power of rounding, 1/12). For each period p,
+    the frequencies of patterns along rows, columns and diagonals are compared with their neighbours, and the period that
+    stands out most counts:
+
+        max over p = 2, 4, 8, ... of the mean over (u, v) = (+-1/p, 0), (0, +-1/p), (+-1/p, +-1/p) of M(u, v) / G(u, v)
+
+    M is the mean of P over the bin and its eight neighbours, since a pattern is confined to the head and may change its sign
+    there; G is the geometric mean of P over the bins 3 and 4 away. For a power law of any steepness G equals P, because the
+    logarithm of a distance is harmonic. Where in the images a pattern begins does not matter. The
+    images should be dark at their borders, as slices are: to a spectrum, a step between opposite borders is a pattern, too.
+
+    Source: this kit; such patterns are known from upsampling networks (Odena et al. 2016, Deconvolution and checkerboard
+    artifacts).
+
+    Args:
+        images: (N, H, W) or (N, H, W, 1), uint8 0-255 or floating point in [0, 1].
+
+    Returns:
+        About 1 where no period stands out; NaN for images whose sides have no such period (odd ones, or under 16 pixels).
+
+    Raises:
+        InputError: images that no metric takes.
+    """
+    images = as_images(images)
+    height, width = images.shape[1:]
+    power = np.zeros((height, width))
+    for block in blocks(images):
+        power += np.square(np.abs(np.fft.fft2(255 * block.reshape(-1, height, width)))).sum(axis=0)
+    power = power / (len(images) * height * width) + ROUNDING
+    distance = np.abs(np.mgrid[-RING[1] : RING[1] + 1, -RING[1] : RING[1] + 1]).max(axis=0)
+    ring = distance >= RING[0]
+    around = np.exp(ndimage.convolve(np.log(power), ring / ring.sum(), mode="wrap"))
+    ratio = ndimage.uniform_filter(power, 2 * NEAR + 1, mode="wrap") / around
+    found = [float("nan")]
+    for p in periods(height, width):
+        rows, columns = ({0, side // p, side - side // p} for side in (height, width))
+        found.append(np.mean([ratio[row, column] for row in rows for column in columns if row or column]))
+    return float(np.fmax.reduce(found))

@@ -59,14 +59,14 @@ def test_samples_are_the_last_trained_then_the_kits_own_and_never_trained_now(co
     log = folder / "log.csv"
     log.write_text("epoch\n1\n")
     facts = dict.fromkeys(("data", "machine", "command"), "x") | {"steps": 1234, "images": 9, "hours": 0.1, "samples": 8}
-    pretrained.publish(model, log, facts | {"metrics": {"ds": 1.0}})
+    pretrained.publish(model, log, facts | {"metrics": {"ds": 1.0}, "slices": {"fov_mm": 250.0}})
 
     samples, said = start.samples(config), capsys.readouterr().out
     assert set(samples) == {"VAE", "DFC-VAE"}
     np.testing.assert_array_equal(samples["DFC-VAE"], own[:8])
     np.testing.assert_allclose(samples["VAE"], np.round(model.sample(8) * 255)[..., 0], atol=1)
     assert "DFC-VAE: trained here, 7 epochs" in said
-    assert "VAE: the kit's weights, 1,234 steps, 64 x 64 pixels; there are none of 32 x 32" in said
+    assert "VAE: the kit's weights, 1,234 steps, 64 x 64 pixels, field of view 250 mm; there are none of 32 x 32" in said
     assert "StyleGAN: not trained yet" in said and not (paths.runs(config.name) / "vae").exists()
 
 

@@ -146,7 +146,7 @@ def test_a_card_has_the_numbers_of_the_tables(own, tmp_path, monkeypatch):
     row = evaluation.table_1(store, {"vae": run.samples}, 20).loc["vae"]
     rebuilt = evaluation.reconstruction_table(store, {"vae": run.reconstructions}).loc["vae"]
     assert card["samples"] == row["n"] == 20 and card["data"].startswith("10 of 12 simulated people")
-    found = {name: row[name] for name in ("ds", "isd", "min_isd", "laplace", "laplace_sd")}
+    found = {name: row[name] for name in ("ds", "isd", "min_isd", "laplace", "laplace_sd", "periodic")}
     assert card["metrics"] == found | {"reconstruction MSE": rebuilt["mse"], "reconstruction Laplace": rebuilt["laplace"]}
 
 

@@ -76,7 +76,7 @@ def test_doctor_says_what_is_missing(capsys, monkeypatch):
 
 def test_cohort_preprocess_slices_from_the_command_line(tmp_path, capsys):
     assert cli.main(["cohort", "simulate", str(tmp_path / "bids"), "-n", "3", "--seed", "5"]) == 0
-    assert cli.main(["preprocess", str(tmp_path / "bids"), str(tmp_path / "derivatives")]) == 0
+    assert cli.main(["preprocess", str(tmp_path / "bids"), str(tmp_path / "derivatives"), "--image-size", "32"]) == 0
     assert cli.main(["slices", str(tmp_path / "derivatives"), str(tmp_path / "slices"), "--image-size", "32"]) == 0
     assert "78 slices of 3 scans" in capsys.readouterr().out
     assert cli.main(["slices", str(tmp_path / "nothing"), str(tmp_path / "s")]) == 2

@@ -135,7 +135,7 @@ def test_every_card_names_the_people_the_weights_were_trained_on(key):
         assert f"{len(facts['people']['train'])} of" in facts["data"] and f"seed {facts['people']['seed']}" in facts["data"]
 
 
-def test_the_kits_weights_are_not_judged_on_slices_made_otherwise(store):
+def test_the_kits_weights_are_not_judged_on_slices_of_another_field_of_view(store):
     facts = {"slices": pretrained.slices(store)}
     assert facts["slices"] == {"fov_mm": 233.0, "interpolator": "linear", "percentile": 95.0, "scope": "cohort"}
     assert pretrained.otherwise(facts, store) == ""

@@ -14,13 +14,13 @@ def shipped_runs(config: Profile, store: SliceStore) -> dict[str, training.Run]:
     """Every network with kit weights of this image size, with samples (and reconstructions of these slices).
 
     Weights that were trained on a person who is held out here are left out: they would be judged on what they have seen. So are
-    those of slices that were made otherwise, such as with another field of view; a printed line says so.
+    those of slices with another field of view; a printed line says so.
     """
     runs = {}
     for key in (key for key in config.networks if config.image_size in pretrained.available().get(key, [])):
         card = pretrained.card(key, config.image_size)
         if differences := pretrained.otherwise(card, store):
-            print(f"The kit's {key} is left out: it was trained on slices made otherwise, {differences}.")
+            print(f"The kit's {key} is left out: it was trained on slices of another field of view, {differences}.")
             continue
         if seen := pretrained.seen(card, store):
             print(f"The kit's {key} is left out: it was trained on {len(seen)} people held out here, such as {seen[0]}.")

@@ -167,13 +167,13 @@ def slices(store: SliceStore) -> dict:
 
 
 def otherwise(facts: dict, store: SliceStore) -> str:
-    """In what the slices of a card differ from these, as text; empty if they were made alike.
+    """How the field of view of a card's slices differs from these slices', as text; empty if it does not.
 
-    A network that drew smaller brains than these, or brighter ones, would be judged on how slices are made.
+    A network that draws smaller brains than these would be judged on its frame.
     """
-    there, here = facts["slices"], store.settings
-    differing = [name for name in MADE if here.get(name, there[name]) != there[name]]
-    return ", ".join(f"{name} {there[name]} (here: {here[name]})" for name in differing)
+    there = facts["slices"]["fov_mm"]
+    here = store.settings.get("fov_mm", there)
+    return "" if here == there else f"fov_mm {there} (here: {here})"
 
 
 def _file(key: str, image_size: int) -> Path:

@@ -74,7 +74,7 @@ def test_what_is_wrong_is_named(overrides, message):
 
 
 def test_an_unknown_profile_lists_the_known_ones():
-    with pytest.raises(InputError, match="gpu, long, paper, quick, smoke"):
+    with pytest.raises(InputError, match="gpu, paper, quick, smoke, weights-64"):
         profiles.resolve("fast")
 
 
@@ -200,12 +200,12 @@ def test_an_unknown_preset_is_named_before_anything_is_trained():
 
 
 def test_the_weights_of_the_kit_have_the_architectures_of_quick():
-    quick, long = profiles.resolve("quick"), profiles.resolve("long")
+    quick, weights = profiles.resolve("quick"), profiles.resolve("weights-64")
     free = {"learning_rate", "decay", "ema", "warmup_steps", "adversarial_weight"}
     for key in ("vae", "dfc_vae", "intro_vae", "style_gan"):
-        one, other = quick.networks[key].model, long.networks[key].model
+        one, other = quick.networks[key].model, weights.networks[key].model
         assert {name for name in one | other if one.get(name) != other.get(name)} <= free
-    assert long.cohort.seed != quick.cohort.seed
+    assert weights.cohort.seed != quick.cohort.seed
 
 
 @pytest.mark.parametrize("name", ["smoke", "quick", "gpu"])

@@ -34,7 +34,7 @@ def add(commands) -> None:
 
     command = commands.add_parser("weights", help="train the weights that come with the kit, for hours")
     command.add_argument("networks", **NETWORK)
-    command.add_argument("--profile", default="long", help="default %(default)s")
+    command.add_argument("--profile", default="weights-64", help="default %(default)s")
     command.set_defaults(action=_weights)
 
     command = commands.add_parser("export", help="write the generator of a trained model as ONNX")

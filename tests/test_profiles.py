@@ -201,7 +201,7 @@ def test_an_unknown_preset_is_named_before_anything_is_trained():
 
 def test_the_weights_of_the_kit_have_the_architectures_of_quick():
     quick, weights = profiles.resolve("quick"), profiles.resolve("weights-64")
-    free = {"learning_rate", "decay", "ema", "warmup_steps", "adversarial_weight"}
+    free = {"learning_rate", "decay", "ema", "warmup_steps", "adversarial_weight", "feature_weight"}
     for key in ("vae", "dfc_vae", "intro_vae", "style_gan"):
         one, other = quick.networks[key].model, weights.networks[key].model
         assert {name for name in one | other if one.get(name) != other.get(name)} <= free

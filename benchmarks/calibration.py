@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy import ndimage
 from tqdm.auto import tqdm
 
 from dwikit import evaluation, metrics, paper, profiles, report
@@ -31,6 +32,7 @@ from dwikit.common import paths
 from dwikit.slices import CALIBRATED, SliceSettings, grid
 from dwikit.slices.settings import INTERPOLATORS
 
+PERCENTILES = (95.0, 97.0, 99.0)
 PLAIN = SliceSettings(fov_mm=233.0, interpolator="linear", percentile=95.0)
 """The paper's words, with a field of view that fits the template."""
 SEED, CHUNK, PER_CASE = 0, 125, 3
@@ -63,8 +65,13 @@ SCANS = {
     "not zero-filled": replace(BASE, protocols=tuple(replace(p, reconstructed=p.matrix) for p in BASE.protocols)),
     "warp 3.5 mm": replace(BASE, warp_mm=3.5),
 }
-FIELDS = {"233": (233.0, 233.0), "256": (256.0, 256.0), "300": (300.0, 300.0), "stretched": (197.0, 233.0)}
-GRIDS = [(name, order) for name in FIELDS for order in (1, 0, 3) if order < 3 or name in ("233", "300")]
+WIDE = f"{CALIBRATED.fov_mm:g}"
+FIELDS = {name: (float(name), float(name)) for name in ("233", "256", "300", "320", WIDE)} | {"stretched": (197.0, 233.0)}
+HELD = "cubic, held within its neighbours"
+"""No overshoot: every value lies within the range of the eight voxels around it."""
+GRIDS = [
+    (name, how) for name in FIELDS for how in (*INTERPOLATORS, HELD) if name in ("233", WIDE) or not how.startswith("cubic")
+]
 
 
 def row(images: np.ndarray) -> dict[str, float]:
@@ -128,15 +135,26 @@ def one_case(number: int) -> dict:
         person = draw_person(number, SEED, settings)
         trace = direct._trace(make_scan(person, settings))
         to_voxel = np.linalg.inv(reconstructed_affine(person)) @ direct._target_to_native(person, settings)
-        for field, order in GRIDS if not name else [("233", 1), ("300", 0)]:
-            images[name, field, order] = direct._resample(
-                trace, to_voxel @ stretched(FIELDS[field]), grid.IMAGE_SIZE, levels, order
-            )
+        for field, how in GRIDS if not name else [("233", PLAIN.interpolator), (WIDE, CALIBRATED.interpolator)]:
+            images[name, field, how] = resampled(trace, to_voxel @ stretched(FIELDS[field]), levels, how)
         if not name:
-            for field in ("233", "300"):
+            for field in ("233", WIDE):
                 coarse = direct._resample(trace, to_voxel @ stretched(FIELDS[field]), grid.IMAGE_SIZE, range(0, 26, 2))
-                caps[field] = {q: np.percentile(coarse, q) for q in (95.0, 99.0)}
+                caps[field] = {q: np.percentile(coarse, q) for q in PERCENTILES}
     return {"images": images, "caps": caps}
+
+
+def resampled(trace: np.ndarray, matrix: np.ndarray, levels: np.ndarray, how: str) -> np.ndarray:
+    """Slices of the target grid by an interpolator, or by the cubic one without its overshoot."""
+    images = direct._resample(trace, matrix, grid.IMAGE_SIZE, levels, INTERPOLATORS[how.partition(",")[0]])
+    if how == HELD:
+        corner = matrix.copy()
+        corner[:3, 3] -= 0.5  # the nearest voxel is then the first of the eight around a point
+        ends = (edge(trace, 2, origin=-1) for edge in (ndimage.minimum_filter, ndimage.maximum_filter))
+        images = np.clip(
+            images, *(direct._resample(end, corner, grid.IMAGE_SIZE, levels, INTERPOLATORS["nearest"]) for end in ends)
+        )
+    return images
 
 
 def stretched(fov_mm: tuple[float, float]) -> np.ndarray:
@@ -147,9 +165,11 @@ def stretched(fov_mm: tuple[float, float]) -> np.ndarray:
     return matrix
 
 
-def variant(cases: list[dict], scan="", field="233", order=1, percentile=95.0, scope="cohort", gain_sd=GAIN_SD) -> dict:
+def variant(
+    cases: list[dict], scan="", field="233", how=PLAIN.interpolator, percentile=95.0, scope="cohort", gain_sd=GAIN_SD
+) -> dict:
     """One row of the explanation table."""
-    images = np.stack([case["images"][scan, field, order] for case in cases])
+    images = np.stack([case["images"][scan, field, how] for case in cases])
     if scope == "volume":
         caps = np.repeat([case["caps"][field][percentile] for case in cases], PER_CASE)
         flat = normalized(images.reshape(-1, *images.shape[2:]), caps)
@@ -164,26 +184,24 @@ def variant(cases: list[dict], scan="", field="233", order=1, percentile=95.0, s
 
 def explanation_table(cases: list[dict]) -> pd.DataFrame:
     """Every choice alone, the three that matter in pairs and together, then what each of the others adds."""
-    final = {"field": "300", "order": 0, "percentile": 99.0}
-    names = {"field": "field of view 300 mm", "order": "nearest", "percentile": "99th percentile"}
+    final = {"field": WIDE, "how": CALIBRATED.interpolator, "percentile": CALIBRATED.percentile}
+    ordinal = f"{CALIBRATED.percentile:g}th percentile"
+    names = {"field": f"field of view {WIDE} mm", "how": CALIBRATED.interpolator, "percentile": ordinal}
     rows = {"plain: 233 mm, linear, 95th percentile of the cohort": {}}
+    rows |= {f"field of view {name} mm": {"field": name} for name in FIELDS if name not in ("233", "stretched")}
     rows |= {
-        "field of view 256 mm": {"field": "256"},
-        names["field"]: {"field": "300"},
         "template stretched to the square": {"field": "stretched"},
-        names["percentile"]: {"percentile": 99.0},
-        "95th percentile per volume": {"scope": "volume"},
-        "99th percentile per volume": {"scope": "volume", "percentile": 99.0},
+        **{f"{q:g}th percentile": {"percentile": q} for q in PERCENTILES[1:]},
+        **{f"{q:g}th percentile per volume": {"scope": "volume", "percentile": q} for q in PERCENTILES},
         "gain spread 0": {"gain_sd": 0.0},
         "gain spread 0.4": {"gain_sd": 0.4},
-        "cubic": {"order": 3},
-        names["order"]: {"order": 0},
+        **{how: {"how": how} for how in ("nearest", "cubic", HELD)},
     }
     rows |= {name: {"scan": name} for name in SCANS if name}
     for left in final:
         rows[" + ".join(names[key] for key in final if key != left)] = {k: v for k, v in final.items() if k != left}
     rows["all three: the calibrated choice"] = final
-    rows["all three, but cubic"] = final | {"order": 3}
+    rows |= {f"all three, but {how}": final | {"how": how} for how in (*INTERPOLATORS, HELD) if how != CALIBRATED.interpolator}
     rows["all three, gain spread 0.4"] = final | {"gain_sd": 0.4}
     rows |= {f"all three, {name}": final | {"scan": name} for name in SCANS if name}
     table = pd.DataFrame.from_dict({name: variant(cases, **options) for name, options in rows.items()}, orient="index")

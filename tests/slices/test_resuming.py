@@ -163,18 +163,20 @@ def wait_with_workers() -> None:
     time.sleep(100)
 
 
-def test_workers_end_with_a_killed_parent():
+def test_workers_end_with_a_killed_parent(tmp_path):
+    """And take along the file that they read."""
     script = "from tests.slices.test_resuming import *; wait_with_workers()"
-    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=ROOT)
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=ROOT, env=environment)
     workers = [int(word) for word in process.stdout.readline().split()]
+    assert workers and list(tmp_path.glob("dwikit-atlas-*/atlas"))
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stdout.close()
-    assert workers
     end = time.monotonic() + 20
     while any(map(_runs, workers)) and time.monotonic() < end:
         time.sleep(0.1)
-    assert not any(map(_runs, workers))
+    assert not any(map(_runs, workers)) and not list(tmp_path.glob("dwikit-atlas-*"))
 
 
 def _runs(number: int) -> bool:

@@ -1,11 +1,12 @@
 """What does not depend on the person: tissue maps, surroundings of the brain, fields of the sinuses."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from scipy import fft, ndimage
+
+from dwikit.cohorts.phantom.once import once
 
 COARSE_MM = 3
 """Spacing of the atlas's smooth fields."""
@@ -80,9 +81,9 @@ class Atlas(NamedTuple):
         return lattice
 
 
-@lru_cache(maxsize=1)
+@once
 def load_atlas() -> Atlas:
-    """Builds the atlas from the MNI152 maps that nilearn ships: offline, a few seconds, once per process."""
+    """Builds the atlas from the MNI152 maps that nilearn ships: offline, a few seconds."""
     brain, affine = brain_mask()
     distance = _distance(brain[::2, ::2, ::2], brain.shape)
     around = _surroundings(brain, distance, affine)

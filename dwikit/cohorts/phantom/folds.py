@@ -13,6 +13,7 @@ from scipy import ndimage, sparse
 
 from dwikit.cohorts.phantom import hull
 from dwikit.cohorts.phantom.atlas import Atlas, load_atlas
+from dwikit.cohorts.phantom.once import once
 from dwikit.cohorts.phantom.person import Person, by_age
 from dwikit.cohorts.phantom.settings import Settings
 
@@ -176,9 +177,9 @@ def _random_fields(rng: np.random.Generator, settings: Settings) -> np.ndarray:
 # ==== The geometry, made ready ====
 
 
-@lru_cache(maxsize=1)
+@once
 def load_hemispheres() -> tuple[Hemisphere, Hemisphere]:
-    """The right and the left hemisphere from the shipped file, once a process."""
+    """The right and the left hemisphere from the shipped file."""
     geometry, atlas = hull.read(), load_atlas()
     fields = np.split(geometry.fields, [np.count_nonzero(geometry.inside[0])], axis=1)
     sheets = np.split(geometry.sheet, [np.count_nonzero(geometry.folded[0])])

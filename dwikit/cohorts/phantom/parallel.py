@@ -2,13 +2,18 @@
 
 import multiprocessing
 import os
+import shutil
+import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 from threadpoolctl import threadpool_limits
+
+from dwikit.cohorts.phantom import once
 
 _CASES_A_WORKER = 8
 """A worker takes a few seconds to start, which pays off from this many cases on."""
@@ -41,7 +46,7 @@ def map_cases(function: Callable, cases: list, workers: int | None, *arguments) 
         for case in cases:
             yield _single_threaded(function, case, *arguments)
         return
-    with _one_thread_each(), ProcessPoolExecutor(workers, _SPAWN, _end_with_parent) as pool:
+    with _one_thread_each(), _atlas() as path, ProcessPoolExecutor(workers, _SPAWN, _begin, (path,)) as pool:
         waiting = deque()
         try:
             for case in cases:
@@ -55,11 +60,31 @@ def map_cases(function: Callable, cases: list, workers: int | None, *arguments) 
                 future.cancel()
 
 
-def _end_with_parent() -> None:
-    """Ends this worker when its parent is gone; killed, the parent cannot tell it, and it would wait for work for ever."""
+@contextmanager
+def _atlas() -> Iterator[Path]:
+    """A file with what all workers read, made by a process of its own: this one needs none of it."""
+    with tempfile.TemporaryDirectory(prefix="dwikit-atlas-") as folder:
+        path = Path(folder) / "atlas"
+        with ProcessPoolExecutor(1, _SPAWN, _end_with_parent, (path,)) as first:
+            first.submit(_single_threaded, once.write, path).result()
+        yield path
+
+
+def _begin(path: Path) -> None:
+    """First thing in a worker."""
+    _end_with_parent(path)
+    once.read(path)
+
+
+def _end_with_parent(path: Path) -> None:
+    """Ends this worker when its parent is gone, and removes its file.
+
+    Killed, the parent cannot do either: the worker would wait for work for ever.
+    """
 
     def watch() -> None:
         multiprocessing.parent_process().join()
+        shutil.rmtree(path.parent, ignore_errors=True)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

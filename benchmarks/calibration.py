@@ -36,21 +36,20 @@ PERCENTILES = (95.0, 97.0, 99.0)
 PLAIN = SliceSettings(fov_mm=233.0, interpolator="linear", percentile=95.0)
 """The paper's words, with a field of view that fits the template."""
 SEED, CHUNK, PER_CASE = 0, 125, 3
-HELD_OUT_SEED = 1
+HELD_OUT_SEED = 3
 """Seed of people on whom no setting was tuned."""
 TUNING_SEED = 2
 """Seed of the people on whom settings are compared."""
 CANDIDATES = [  # field of view in mm, order of the interpolator, signal to noise, percentiles
-    (233.0, 1, 20.0, (95.0,)),
-    (300.0, 1, 24.0, (99.0,)),
-    (300.0, 3, 20.0, (97.0,)),
-    (310.0, 3, 20.0, (95.0, 97.0, 99.0)),
+    (300.0, 0, 24.0, (99.0,)),
+    (305.0, 0, 20.0, (99.0,)),
     (320.0, 3, 20.0, (95.0, 97.0, 99.0)),
-    (320.0, 3, 24.0, (97.0,)),
-    (340.0, 3, 20.0, (95.0,)),
-    (280.0, 0, 24.0, (99.0,)),
-    (300.0, 0, 24.0, (97.0, 99.0)),
-    (300.0, 0, 20.0, (99.0,)),
+    (325.0, 3, 16.0, (97.0,)),
+    (330.0, 3, 20.0, (95.0,)),
+    (340.0, 3, 20.0, (95.0, 96.0)),
+    (340.0, 3, 24.0, (95.0,)),
+    (350.0, 3, 20.0, (95.0,)),
+    (350.0, 1, 20.0, (95.0,)),
 ]
 BASE = replace(phantom.Settings(), gain_sd=0.0)  # the gain is only a factor: multiplied afterwards
 GAIN_SD = phantom.Settings().gain_sd

@@ -133,7 +133,7 @@ class Settings:
     gain_sd: float = 0.15
     bias: float = 0.10  # sd of the logarithm of the smooth part
     bias_rim: float = 0.22  # logarithm from the head's centre to 100 mm off it: brighter near the array
-    snr: float = 24.0  # grey matter at b = 1000, one direction, before zero filling
+    snr: float = 16.0  # grey matter at b = 1000, one direction, before zero filling
     snr_sd: float = 0.25  # of the logarithm
     # Scanners blank the air: real scans have 0.000 to 0.003 of the 95th percentile there. The filter starts at this many
     # standard deviations of the noise and is open at twice as many; pure noise has a mean of 1.25, the scalp about 3. 0: none.

@@ -168,8 +168,8 @@ def train_in_pieces(
         run = train(key, config, store, minutes=left, devices=devices, machines=machines)
         if machines.first:
             print(told(run), flush=True)
-            print(f"{run.label}: {run.model.epochs_done} of {config.networks[key].epochs} epochs in {run.folder}", flush=True)
-        if run.model.epochs_done < config.networks[key].epochs:
+            print(f"{run.label}: {run.epochs} of {config.networks[key].epochs} epochs in {run.folder}", flush=True)
+        if run.epochs < config.networks[key].epochs:
             return False
     return True
 
@@ -231,7 +231,7 @@ def trained(config: Profile, store: SliceStore) -> dict[str, training.Run]:
         if reason := training.left_out(folder, section, store):
             print(f"{network.label} is left out: {reason}. To train it: {command} {key}")
             continue
-        runs[key] = training.Run(models.load(folder / "model.keras", key=key), folder)
+        runs[key] = training.Run(models.load(training.kept(folder, section.keep)[0], key=key), folder)
         if differences := training.differences(runs[key], section):
             print(f"{network.label} stands here as it was trained: {differences}. To train it anew: {command} {key}")
     if not runs and (shipped := kit_weights.shipped_runs(config, store)):
@@ -299,7 +299,7 @@ def _section(run: training.Run, config: Profile) -> Training:
         model=values,
         reasons={} if run.departures.empty else run.departures["reason"].to_dict(),
         batch_size=run.model.config["batch_size"],
-        epochs=run.model.epochs_done,
+        epochs=run.epochs,
         steps_per_epoch=steps,
         seed=run.model.seed,
         **{name: facts[name] for name in ("flip", "mixed_precision") if name in facts},

@@ -41,17 +41,31 @@ class PixelSpace:
     """
 
     def __init__(
-        self, originals: np.ndarray, components: int = 32, at_most: int = 1000, seed: int = 0, rows: np.ndarray | None = None
+        self,
+        originals: np.ndarray,
+        components: int = 32,
+        at_most: int = 1000,
+        seed: int = 0,
+        rows: np.ndarray | None = None,
+        like: np.ndarray | None = None,
     ):
-        """Fit to originals (N, H, W), or those at the positions ``rows``: at most ``at_most`` of them, drawn at random."""
+        """Fit to originals (N, H, W), or those at the positions ``rows``: at most ``at_most`` of them, drawn at random.
+
+        Samples are compared with the same originals, or with those at the positions ``like``, as many at most.
+        """
         originals = as_images(originals, "originals", at_least=2)
         rows = np.arange(len(originals)) if rows is None else rows
-        chosen = np.sort(np.random.default_rng(seed).permutation(rows)[:at_most])
-        vectors = np.concatenate(list(blocks(originals[chosen], dtype=np.float32)))
+
+        def drawn(rows: np.ndarray) -> np.ndarray:
+            chosen = np.sort(np.random.default_rng(seed).permutation(rows)[:at_most])
+            return np.concatenate(list(blocks(originals[chosen], dtype=np.float32)))
+
+        vectors = drawn(rows)
         if np.all(vectors == vectors[0]):  # their variance may be a rounding error instead of 0, as the processor sums
             raise InputError("The originals are all identical: there is no variance to compare samples with.")
         self.components = PCA(min(components, len(vectors) - 1), svd_solver="randomized", random_state=seed).fit(vectors)
-        self.originals = gaussian(self.components.transform(vectors).astype(np.float64))
+        reference = vectors if like is None else drawn(like)
+        self.originals = gaussian(self.components.transform(reference).astype(np.float64))
 
     def distance(self, samples: np.ndarray) -> float:
         """Frechet distance of samples (n, H, W) to the originals in that space, as a share of the originals' variance."""

@@ -65,6 +65,10 @@ class Training:
     """Steps per call of the compiled function: the same arithmetic, less overhead."""
     health: bool = True
     """Stop with a reason when a health check fails."""
+    snapshots: int = 0
+    """Samples kept after every epoch, for learning curves; the log then compares them with validation people."""
+    keep: str = "last"
+    """The epoch whose model draws samples and stands in tables: ``last``, or ``best`` by the distance in the log."""
     tensorboard: bool = False
 
 
@@ -186,6 +190,7 @@ def build(cls: type, values: Any, where: str) -> Any:
     return cls(**{key: _coerce(hints[key], value, f"{where}: {key}") for key, value in values.items()})
 
 
+KEPT = ("last", "best")
 COUNTS = {"cases", "epochs", "batch_size", "steps_per_epoch", "steps_per_execution", "samples", "workers", "per_group"}
 COUNTS |= {"patients", "held_out", "seeds", "steps", "width"}  # in evaluation.usefulness
 """Values that make no sense below 1 (None, where allowed, is not checked)."""
@@ -206,8 +211,10 @@ def check_ranges(section: Any, where: str) -> None:
                 check_ranges(network, f"{where}: {key}")
         elif entry.name in COUNTS and value is not None and value < 1:
             raise InputError(f"{where}: {entry.name} must be at least 1, not {value}.")
-        elif entry.name == "seed" and value < 0:
-            raise InputError(f"{where}: seed must be 0 or more, not {value}.")
+        elif entry.name in ("seed", "snapshots") and value < 0:
+            raise InputError(f"{where}: {entry.name} must be 0 or more, not {value}.")
+        elif entry.name == "keep" and value not in KEPT:
+            raise InputError(f"{where}: keep must be {' or '.join(KEPT)}, not {value!r}.")
 
 
 def _coerce(kind: Any, value: Any, where: str) -> Any:

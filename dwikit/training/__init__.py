@@ -1,7 +1,7 @@
 """Training that can be stopped at any moment: from a profile (``train``) over epochs (``loop``) to a folder (``outcome``)."""
 
 from dwikit.training.loop import fit
-from dwikit.training.outcome import SAMPLE_SEED, Run, draw_samples, held_out, read_log
+from dwikit.training.outcome import SAMPLE_SEED, Run, draw_samples, epochs_in, held_out, kept, read_log
 from dwikit.training.train import differences, fingerprint, left_out, train
 
 __all__ = [
@@ -9,9 +9,11 @@ __all__ = [
     "Run",
     "differences",
     "draw_samples",
+    "epochs_in",
     "fingerprint",
     "fit",
     "held_out",
+    "kept",
     "left_out",
     "read_log",
     "train",

@@ -39,6 +39,7 @@ def fit(
     deterministic: bool = True,
     minutes: float | None = None,
     machines: Alone = ALONE,
+    snapshots: int = 0,
 ) -> None:
     """Train until ``model.epochs_done == epochs``, writing the model, the log and a row of the grid after each epoch.
 
@@ -59,6 +60,7 @@ def fit(
             this process.
         minutes: stop before an epoch that would end later than this; None: never.
         machines: machines that train together; the first of them writes.
+        snapshots: samples to keep after every epoch; the log then compares them with validation people.
 
     Raises:
         TrainingStopped: a health check failed; the message names what to change.
@@ -76,7 +78,7 @@ def fit(
         return
     callbacks: list[keras.callbacks.Callback] = [Follower(batches, machines)]
     if machines.first:
-        keeper = Keeper(model, batches, store, folder, epochs, health_checks, minutes, machines)
+        keeper = Keeper(model, batches, store, folder, epochs, health_checks, minutes, machines, snapshots)
         bar = ProgressBar(model, epochs, len(batches))
         callbacks = [keeper, bar]
         if tensorboard:
@@ -126,13 +128,15 @@ class Keeper(keras.callbacks.Callback):
         checks: bool,
         minutes: float | None,
         machines: Alone,
+        snapshots: int,
     ):
         super().__init__()
         self.batches, self.folder, self.checks, self.machines, self.rows = batches, folder, checks, machines, []
+        self.snapshots = snapshots
         self.deadline = time.perf_counter() + 60 * minutes if minutes is not None else math.inf
         self.grid_epochs = {math.ceil(epochs * (i + 1) / GRID_ROWS) for i in range(GRID_ROWS)}
         train = store.indices("train")
-        self.space = metrics.PixelSpace(store.images, rows=train)
+        self.space = metrics.PixelSpace(store.images, rows=train, like=store.indices("validation") if snapshots else None)
         self.diversity = metrics.intra_sample_diversity(metrics.moments(store.images, train))
         if model.epochs_done:
             self.rows = read_log(folder).head(model.epochs_done).to_dict("records")
@@ -146,13 +150,15 @@ class Keeper(keras.callbacks.Callback):
         """Write this epoch's results; the model last, since it says how many epochs count."""
         seconds = round(time.perf_counter() - self.start, 3)
         row = {"epoch": epoch + 1, "seconds": seconds, **{name: float(value) for name, value in (logs or {}).items()}}
-        images = self.model.sample(WATCHED, seed=SAMPLE_SEED)
+        images = self.model.sample(self.snapshots or WATCHED, seed=SAMPLE_SEED)
         self.rows.append(row | self._watch(images))
         files.write_text(self.folder / "log.csv", pd.DataFrame(self.rows).to_csv(index=False))
         if self.checks:
             health.check(self.model, self.rows)
         if epoch + 1 in self.grid_epochs:
             files.write_array(self.folder / "grid" / f"epoch-{epoch + 1:05d}.npy", to_uint8(images[:GRID_LATENTS, ..., 0]))
+        if self.snapshots:
+            files.write_array(self.folder / "curve" / f"epoch-{epoch + 1:05d}.npy", to_uint8(images[..., 0]))
         self.model.epochs_done = epoch + 1
         last, best = self.folder / "model.keras", self.folder / "best.keras"
         if self.rows[-1]["distance"] <= min(row["distance"] for row in self.rows):

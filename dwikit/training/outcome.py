@@ -3,9 +3,11 @@
 settings.json   everything that decides the result; a different value starts a new training
 departures.csv  where this run departs from the paper and the preset, each with its reason
 model.keras     the model after the last complete epoch, with optimizers, random state and epochs done
-best.keras      the model after the epoch whose samples were nearest to the data (column distance of the log)
+best.keras      the model after the epoch whose samples were nearest to the data (column distance of the log); with snapshots,
+                nearest to validation people
 log.csv         one row per epoch: terms of the loss, and how samples compare with the data
 grid/           images of the same latents after six of the epochs, (12, H, W) uint8 each
+curve/          if snapshots are kept: samples of the same latents after every epoch, (n, H, W) uint8 each
 samples.npy     (n, H, W) uint8; for the VAEs also reconstructions.npy and originals.npy
 """
 
@@ -20,6 +22,7 @@ from dwikit.common import files
 from dwikit.common.errors import InputError
 from dwikit.slices import SliceStore, to_uint8
 
+KEPT = {"last": "model.keras", "best": "best.keras"}
 SAMPLE_SEED = 1_000
 """Samples are drawn with this seed, different from those of training."""
 
@@ -40,7 +43,10 @@ class Run:
     @property
     def origin(self) -> str:
         """Origin of its samples, in a few words."""
-        return "the kit's weights" if self.card else f"{self.model.epochs_done} epochs"
+        kept = self.model.epochs_done
+        return (
+            "the kit's weights" if self.card else f"{kept} epochs" if kept == self.epochs else f"epoch {kept} of {self.epochs}"
+        )
 
     @property
     def reconstructs(self) -> bool:
@@ -56,8 +62,12 @@ class Run:
     @property
     def grids(self) -> dict[int, np.ndarray]:
         """Epoch -> (12, H, W) uint8 images of the same latents after that epoch."""
-        files_of_grids = sorted((self.folder / "grid").glob("epoch-*.npy"))
-        return {int(path.stem.removeprefix("epoch-")): np.load(path, allow_pickle=False) for path in files_of_grids}
+        return {epoch: np.load(path, allow_pickle=False) for epoch, path in epochs_in(self.folder / "grid").items()}
+
+    @property
+    def epochs(self) -> int:
+        """Epochs trained; the model may be that of an earlier one."""
+        return self.card["epochs"] if self.card else len(self.log)
 
     @property
     def title(self) -> str:
@@ -70,10 +80,11 @@ class Run:
             return self.card
         log = self.log
         settings = files.read_json(self.folder / "settings.json")
-        return {**settings, "epochs": self.model.epochs_done, "minutes": round(float(log["seconds"].sum()) / 60, 2)}
+        kept = {"kept_epoch": self.model.epochs_done} if self.model.epochs_done < len(log) else {}
+        return {**settings, "epochs": len(log), **kept, "minutes": round(float(log["seconds"].sum()) / 60, 2)}
 
     def steps(self, store: SliceStore) -> int:
-        """Steps taken so far, on these slices."""
+        """Steps that made its model, on these slices."""
         per_epoch = files.read_json(self.folder / "settings.json")["steps_per_epoch"]
         return self.model.epochs_done * (per_epoch or len(store.batches("train", self.model.config["batch_size"])))
 
@@ -120,6 +131,26 @@ def read_log(folder: Path) -> pd.DataFrame:
     if missing or list(log["epoch"]) != list(range(1, len(log) + 1)) or not all(kind.kind in "fi" for kind in log.dtypes):
         raise InputError(f"{path} is damaged: it is not a table of numbers with one row per epoch. Train the network again.")
     return log
+
+
+def kept(folder: Path, keep: str) -> tuple[Path, int]:
+    """The file of the model that stands for a training, and its epoch.
+
+    Args:
+        folder: of the training.
+        keep: ``last``, or ``best``: least distance in the log.
+
+    Raises:
+        InputError: the log is missing or damaged.
+    """
+    log = read_log(folder)
+    least = 1 + int(log["distance"][::-1].idxmin())  # the last of equals, as in the loop
+    return folder / KEPT[keep], least if keep == "best" else len(log)
+
+
+def epochs_in(folder: Path) -> dict[int, Path]:
+    """Epoch -> file of images, in a folder such as ``curve``."""
+    return {int(path.stem.removeprefix("epoch-")): path for path in sorted(folder.glob("epoch-*.npy"))}
 
 
 # ==== Samples ====

@@ -19,7 +19,7 @@ from dwikit.models import presets, registry
 from dwikit.profiles import Profile, Training
 from dwikit.slices import SliceStore
 from dwikit.training.loop import fit
-from dwikit.training.outcome import Run, draw_samples, read_log
+from dwikit.training.outcome import Run, draw_samples, kept, read_log
 
 
 def train(
@@ -33,6 +33,8 @@ def train(
     machines: Alone = ALONE,
 ) -> Run:
     """Train one network as a profile says, or continue where an earlier run stopped, then draw its samples.
+
+    Samples are those of the model after the epoch that the section ``keep`` says, and computed in float32.
 
     A folder made with other settings (data, preset, seed, ...) or trained for more epochs than now asked for is renamed:
     nothing computed is lost.
@@ -69,30 +71,34 @@ def train(
     settings = _settings(model, section, data)
     alone = lock.alone(folder.with_name(f".{folder.name}.lock"), f"trains in {folder}")
     alone = alone if machines.first else contextlib.nullcontext()
-    with alone, machines.together(), _precision(section.mixed_precision):
-        model = _resume(folder, settings, section.epochs, model, machines)
-        if machines.first:
-            files.write_text(folder / "departures.csv", departures(network, section, model.config).to_csv())
-        if replicas == 1:
-            model.jit_compile, model.steps_per_execution = section.jit_compile, section.steps_per_execution
-        else:
-            model.jit_compile, model.steps_per_execution = False, 1
-        fit(
-            model,
-            store,
-            folder,
-            section.epochs,
-            section.steps_per_epoch,
-            flip=section.flip,
-            seed=seed,
-            health_checks=section.health,
-            tensorboard=section.tensorboard,
-            deterministic=not section.jit_compile,
-            minutes=minutes,
-            machines=machines,
-        )
+    with alone, machines.together():
+        with _precision(section.mixed_precision):
+            model = _resume(folder, settings, section.epochs, model, machines)
+            if machines.first:
+                files.write_text(folder / "departures.csv", departures(network, section, model.config).to_csv())
+            if replicas == 1:
+                model.jit_compile, model.steps_per_execution = section.jit_compile, section.steps_per_execution
+            else:
+                model.jit_compile, model.steps_per_execution = False, 1
+            fit(
+                model,
+                store,
+                folder,
+                section.epochs,
+                section.steps_per_epoch,
+                flip=section.flip,
+                seed=seed,
+                health_checks=section.health,
+                tensorboard=section.tensorboard,
+                deterministic=not section.jit_compile,
+                minutes=minutes,
+                machines=machines,
+                snapshots=section.snapshots,
+            )
         with machines.in_turn():
             if machines.first and model.epochs_done == section.epochs:
+                if section.mixed_precision or section.keep != "last":
+                    model = models.load(kept(folder, section.keep)[0])  # in float32, as everyone loads it
                 draw_samples(model, store, folder, profile.evaluation.samples)
     return Run(model, folder)
 
@@ -148,7 +154,7 @@ def left_out(folder: Path, section: Training, store: SliceStore) -> str | None:
     if section.file and settings.get("file") != _code(section)["file"]:
         return f"{Path(section.file).name} has changed since it was trained"
     drawn = files.read_object(folder / "samples.json").get("epochs")
-    if not (folder / "samples.npy").is_file() or drawn != len(read_log(folder)):
+    if not (folder / "samples.npy").is_file() or drawn != kept(folder, section.keep)[1]:
         return "it is not fully trained"
     return None
 

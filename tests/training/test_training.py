@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dwikit import models, profiles, slices, training
+from dwikit import metrics, models, profiles, slices, training
 from dwikit.common.errors import InputError
 from dwikit.models import features
 
@@ -207,6 +207,44 @@ print(run.model.jit_compile, run.log["loss"].iloc[0])
 """
 
 
+def test_the_best_epoch_stands_for_a_training(store, tmp_path, monkeypatch):
+    """By samples kept after every epoch, beside validation people; ``best.keras`` is the model that draws and is judged."""
+    spaces = []
+    distances = iter([0.5, 0.2, 0.2, 0.4, 0.1])
+    monkeypatch.setattr(metrics.PixelSpace, "distance", lambda space, images: spaces.append((space, images)) or next(distances))
+    config = profile(4, keep="best", snapshots=40)
+    run = training.train("vae", config, store, tmp_path / "vae")
+    assert run.epochs == 4 and run.model.epochs_done == 3 and run.origin == "epoch 3 of 4", "the last of equals"
+    assert run.facts()["epochs"] == 4 and run.facts()["kept_epoch"] == 3 and run.steps(store) == 15
+    curve = {epoch: np.load(path) for epoch, path in training.epochs_in(run.folder / "curve").items()}
+    assert list(curve) == [1, 2, 3, 4] and curve[3].shape == (40, 32, 32)
+    np.testing.assert_array_equal(run.samples[:40], curve[3])
+    assert [np.array_equal(images, curve[epoch]) for epoch, (_, images) in enumerate(spaces, 1)] == [True] * 4
+    section = config.networks["vae"]
+    assert training.left_out(run.folder, section, store) is None and training.kept(run.folder, "best")[1] == 3
+    assert "not fully trained" in training.left_out(run.folder, profile(4).networks["vae"], store), "samples are of epoch 3"
+    longer = training.train("vae", profile(5, keep="best", snapshots=40), store, tmp_path / "vae")
+    assert longer.epochs == longer.model.epochs_done == 5 and longer.origin == "5 epochs"
+
+
+def test_snapshots_are_compared_with_validation_people(store, tmp_path):
+    run = training.train("vae", profile(1, snapshots=40), store, tmp_path / "vae")
+    images = np.load(run.folder / "curve" / "epoch-00001.npy")
+    found = {
+        split: metrics.PixelSpace(store.images, rows=store.indices("train"), like=store.indices(split)).distance(images)
+        for split in ("train", "validation")
+    }
+    assert (
+        run.log["distance"].iloc[0] == pytest.approx(found["validation"], rel=1e-6) != pytest.approx(found["train"], rel=1e-3)
+    )
+
+
+@pytest.mark.parametrize("values, named", [({"keep": "first"}, "keep must be last or best"), ({"snapshots": -1}, "0 or more")])
+def test_what_is_kept_is_checked(values, named):
+    with pytest.raises(InputError, match=named):
+        profile(**values)
+
+
 def test_compilation_is_a_setting(data, tmp_path):
     """In a process of its own: where repeatable results were asked for before, TensorFlow compiles nothing."""
     command = [sys.executable, "-c", COMPILED, str(data / "slices"), str(tmp_path / "compiled")]
@@ -217,9 +255,13 @@ def test_compilation_is_a_setting(data, tmp_path):
 
 
 def test_mixed_precision_is_a_setting(store, tmp_path):
+    piece = training.train("vae", profile(2, mixed_precision=True), store, tmp_path / "mixed", minutes=1e-6)
+    assert piece.model.encoder.layers[1].compute_dtype == "bfloat16"
     mixed = training.train("vae", profile(2, mixed_precision=True), store, tmp_path / "mixed")
     plain = training.train("vae", profile(2), store, tmp_path / "plain")
-    assert mixed.model.encoder.layers[1].compute_dtype == "bfloat16"
+    assert mixed.model.encoder.layers[1].compute_dtype == "float32", "drawn from as everyone loads it"
+    loaded = models.load(mixed.folder / "model.keras")
+    np.testing.assert_array_equal(mixed.samples, slices.to_uint8(loaded.sample(64, seed=training.SAMPLE_SEED)[..., 0]))
     assert {str(w.dtype) for w in mixed.model.trainable_variables} == {"float32"}
     assert mixed.log["loss"].to_numpy() == pytest.approx(plain.log["loss"].to_numpy(), rel=0.05)
     assert models.VAE.from_preset(image_size=32, channels=(8, 16)).encoder.layers[1].compute_dtype == "float32"

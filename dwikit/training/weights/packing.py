@@ -28,6 +28,7 @@ from dwikit.common.errors import InputError, choose
 from dwikit.models import registry
 from dwikit.profiles import Profile
 from dwikit.slices import SliceStore
+from dwikit.training.outcome import KEPT
 from dwikit.training.weights import pretrained
 
 PART = 15_000_000
@@ -55,16 +56,17 @@ def pack(key: str, config: Profile, store: SliceStore, out: str | Path) -> list[
     """
     folder = paths.runs(config.name) / key
     _network(key, config)  # its file, if it is your own, must have been read before the model
-    model = models.load(folder / "model.keras", key=key)
+    model = models.load(folder / KEPT[config.networks[key].keep], key=key)
     run, settings = training.Run(model, folder), files.read_json(folder / "settings.json")
     if not model.epochs_done:
-        raise InputError(f"{folder / 'model.keras'} has not been trained for one epoch yet: run dwikit train {key} first.")
+        raise InputError(f"{folder} has not been trained for one epoch yet: run dwikit train {key} first.")
     if settings["data"] != training.fingerprint(store):
         raise InputError(f"{folder} was not trained on the slices of profile {config.name}: train it again.")
     training.draw_samples(model, store, folder, config.evaluation.samples)
     steps = run.steps(store)
     facts = {
         "epochs": model.epochs_done,
+        "epochs_trained": run.epochs,
         "epochs_planned": config.networks[key].epochs,
         "steps": steps,
         "images": steps * model.config["batch_size"],
@@ -134,7 +136,7 @@ def unpack(key: str, source: str | Path, config: Profile, store: SliceStore) -> 
             drawn = json.loads(contents["samples.json"]) | {"slices": store.content}  # the same but for rounding
             files.write_json(partial / "samples.json", drawn)
         files.write_json(partial / "settings.json", settings | {"data": training.fingerprint(store), "carried": facts})
-        models.save(model, partial / "model.keras")
+        models.save(model, partial / KEPT[config.networks[key].keep])
 
     if folder.exists():
         print(f"{folder} was there before; it is kept as {files.set_aside(folder).name}.")

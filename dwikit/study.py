@@ -27,6 +27,7 @@ from dwikit.preprocess.losses import told as told_losses
 from dwikit.profiles import Profile, Training
 from dwikit.slices import Repeatable, SliceStore, build, is_made_of, read_derivatives
 from dwikit.slices.grid import Volume
+from dwikit.training import outlook
 
 
 def data_folder(config: Profile) -> Path:
@@ -161,6 +162,8 @@ def train_in_pieces(
     machines.agree(f"profile {config.name} ({hashlib.sha256(repr(config).encode()).hexdigest()[:8]}), {', '.join(keys)}")
     with machines.in_turn():
         store = slices(config)
+    if machines.first and (before := outlook.told(config, keys, store, paths.runs(config.name))):
+        print(before, flush=True)
     for key in keys:
         left = None if minutes is None else minutes - (time.perf_counter() - start) / 60
         if machines.any(left is not None and left < minutes / WORTH_A_START):

@@ -4,10 +4,11 @@ from pathlib import Path
 
 from dwikit import metrics, report, training
 from dwikit.common import doctor, paths
+from dwikit.evaluation import learning
 from dwikit.evaluation.tables import reconstruction_table, table_1
 from dwikit.profiles import Profile
 from dwikit.slices import SliceStore
-from dwikit.training.weights import pretrained
+from dwikit.training.weights import pretrained, stored
 
 
 def shipped_runs(config: Profile, store: SliceStore) -> dict[str, training.Run]:
@@ -42,19 +43,21 @@ def publish(run: training.Run, config: Profile, store: SliceStore) -> Path:
     Raises:
         InputError: slices of real people, or a weight that float16 cannot hold.
     """
-    cohort, people = config.cohort, pretrained.people(store)
-    key, log, steps = run.model.key, run.log, run.steps(store)
-    row = table_1(store, {key: run.samples}, config.evaluation.samples).loc[key]
+    cohort, people, model = config.cohort, pretrained.people(store), stored.copy(run.model)
+    key, log, steps = model.key, run.log.join(learning.curve(run, store)), run.steps(store)
+    shipped = training.Run(model, run.folder / "published")  # what everybody will load is measured
+    training.draw_samples(model, store, shipped.folder, config.evaluation.samples)
+    row = table_1(store, {key: shipped.samples}, config.evaluation.samples).loc[key]
     found = {name: float(row[name]) for name in metrics.table_1_metrics()}
     if run.reconstructs:
-        rebuilt = reconstruction_table(store, {key: run.reconstructions}).loc[key]
+        rebuilt = reconstruction_table(store, {key: shipped.reconstructions}).loc[key]
         found |= {"reconstruction MSE": float(rebuilt["mse"]), "reconstruction Laplace": float(rebuilt["laplace"])}
     facts = {
         "data": f"{len(people['train'])} of {cohort.cases} simulated people (seed {cohort.seed}), profile {config.name}",
         "people": people,
         "slices": pretrained.slices(store),
         "steps": steps,
-        "images": steps * run.model.config["batch_size"],
+        "images": steps * model.config["batch_size"],
         "hours": float(log["seconds"].sum()) / 3600,
         "machine": doctor.machine(),
         "command": report.command("dwikit", "weights", key, "--profile", config.reference),
@@ -62,4 +65,4 @@ def publish(run: training.Run, config: Profile, store: SliceStore) -> Path:
         "metrics": found,
         "versions": doctor.versions(),
     }
-    return pretrained.publish(run.model, run.folder / "log.csv", facts)
+    return pretrained.publish(model, log, facts)

@@ -266,8 +266,8 @@ class Weights:
 
     def write(self, folder: Path) -> None:
         self.model = self.model or _small()
-        _write(folder / "log", "epoch\n1\n")
-        self._at(folder, lambda: pretrained.publish(self.model, folder / "log", self.facts))
+        log = pd.DataFrame({"seconds": [1.0]}, index=pd.Index([1], name="epoch"))
+        self._at(folder, lambda: pretrained.publish(self.model, log, self.facts))
 
     def read(self, folder: Path) -> None:
         """A file that is refused leaves the model as it was."""

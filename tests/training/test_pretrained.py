@@ -3,13 +3,15 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from dwikit import metrics, models, training
 from dwikit.common.errors import InputError
 from dwikit.models import registry
-from dwikit.training.weights import pretrained
+from dwikit.training.weights import pretrained, stored
 
+LOG = pd.DataFrame({"seconds": [1.0]}, index=pd.Index([1], name="epoch"))
 SHIPPED = [(key, size) for key, sizes in pretrained.available().items() for size in sizes]
 
 
@@ -36,7 +38,6 @@ def own(tmp_path, monkeypatch):
     monkeypatch.setattr(pretrained, "folder", lambda: tmp_path)
     model = models.VAE.from_preset(image_size=32, channels=(8, 16), latent_size=4, seed=2)
     model.epochs_done = 3
-    (tmp_path / "log").write_text("epoch\n1\n")
     facts = {
         "data": "d",
         "steps": 3,
@@ -47,7 +48,7 @@ def own(tmp_path, monkeypatch):
         "samples": 8,
         "metrics": {"ds": 1.0},
     }
-    return model, pretrained.publish(model, tmp_path / "log", facts)
+    return model, pretrained.publish(model, LOG, facts)
 
 
 def test_what_is_published_comes_back_within_float16(own):
@@ -56,6 +57,40 @@ def test_what_is_published_comes_back_within_float16(own):
     assert again.epochs_done == 3 and again.config == model.config
     np.testing.assert_allclose(again.sample(4, seed=1), model.sample(4, seed=1), atol=1e-3)
     assert again.train_on_batch(np.zeros((2, 32, 32, 1), np.float32), return_dict=True)["loss"] > 0
+
+
+@pytest.fixture
+def large(own, tmp_path, monkeypatch):
+    """An IntroVAE with a moving average, published as large ones are."""
+    monkeypatch.setattr(stored, "LARGE", 10_000)
+    model = models.IntroVAE.from_preset(image_size=32, channels=(8, 16), latent_size=4, ema=0.9, seed=2)
+    for variable in model.weights:  # of trained size, and different in the generator and its average
+        variable.assign(np.random.default_rng(len(variable.shape)).normal(0, 0.1, variable.shape) + variable.numpy())
+    facts = {"steps": 3, "images": 9, "hours": 0.1, "samples": 8, "metrics": {}}
+    pretrained.publish(model, LOG, facts | dict.fromkeys(("data", "machine", "command"), "x"))
+    return model
+
+
+def test_a_large_network_is_stored_in_8_bits(large, tmp_path):
+    again, path = pretrained.load("intro_vae", 32), tmp_path / "intro_vae-32.npz"
+    images = np.random.default_rng(0).random((4, 32, 32, 1), np.float32)
+    for ours, theirs in ((large.sample(4, 1), again.sample(4, 1)), (large.reconstruct(images), again.reconstruct(images))):
+        assert 0 < np.abs(ours - theirs).max() < 0.05 * np.ptp(ours)
+    kinds = {name: array.dtype for name, array in np.load(path).items()}
+    assert {kind for name, kind in kinds.items() if "scale" not in name} == {np.dtype(np.int8), np.dtype(np.float16)}
+    assert pretrained.card("intro_vae", 32)["stored"].startswith("8 bits")
+    once, twice = (stored.as_arrays(model) for model in (again, stored.copy(again)))
+    assert all(np.array_equal(once[name], twice[name]) for name in once | twice)
+
+
+def test_what_only_training_needs_is_not_a_number_where_it_is_not_stored(large):
+    again = pretrained.load("intro_vae", 32)
+    mean, log_variance = (np.array(values) for values in again.encoder(np.zeros((1, 32, 32, 1), np.float32)))
+    assert np.isfinite(mean).all() and np.isnan(log_variance).all()
+    assert all(np.isnan(values).all() for values in again.generator.get_weights()), "only its average draws"
+    assert all(np.isfinite(values).all() for values in again.average_generator.get_weights())
+    with pytest.raises(InputError, match="comes without what only training needs"):
+        pretrained.load_into(large)
 
 
 def test_tables_say_what_a_card_notes(own, tmp_path):
@@ -93,5 +128,5 @@ def test_weights_that_float16_cannot_hold_are_not_published(own, tmp_path):
     before = path.read_bytes()
     model.weights[0].assign(model.weights[0] + 1e6)
     with pytest.raises(InputError, match="not finite or too large"):
-        pretrained.publish(model, tmp_path / "log", {})
+        pretrained.publish(model, LOG, {})
     assert path.read_bytes() == before

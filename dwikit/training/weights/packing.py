@@ -29,7 +29,7 @@ from dwikit.models import registry
 from dwikit.profiles import Profile
 from dwikit.slices import SliceStore
 from dwikit.training.outcome import KEPT
-from dwikit.training.weights import pretrained
+from dwikit.training.weights import stored
 
 PART = 15_000_000
 """Bytes per file, at most."""
@@ -77,7 +77,7 @@ def pack(key: str, config: Profile, store: SliceStore, out: str | Path) -> list[
         "versions": doctor.versions(),
         "labels": _labels(store),
     }
-    arrays = {f"{i:04d}": array for i, array in enumerate(pretrained.halved(model, _carried(model)))}
+    arrays = {f"{i:04d}": array for i, array in enumerate(stored.halved(model, _carried(model)))}
     contents = {name: (folder / name).read_bytes() for name in COPIED}
     contents |= {"settings.json": json.dumps(settings, indent=1).encode(), "facts.json": json.dumps(facts, indent=1).encode()}
     contents |= {"weights.npz": _bytes(np.savez, **arrays), "samples.npy": _bytes(np.save, run.samples)}
@@ -115,7 +115,7 @@ def unpack(key: str, source: str | Path, config: Profile, store: SliceStore) -> 
             arrays = [stored[name] for name in sorted(stored.files)]
         model = network(**settings["config"])
         model.compile()
-        pretrained.assign(_carried(model), arrays)
+        stored.assign(_carried(model), arrays)
     except (OSError, TypeError, ValueError, *files.DAMAGED) as error:
         raise InputError(
             f"{key} in {source} cannot be unpacked ({type(error).__name__}: {error}). Its parts are damaged or were packed by "

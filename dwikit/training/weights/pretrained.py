@@ -1,15 +1,14 @@
 """Weights that come with the kit, under ``data/pretrained``: nobody has to train from scratch.
 
-Each network is three files, ``<key>-<image size>`` with ``.npz`` (its weights as float16 arrays, in the order of
-``model.weights``), ``.json`` (its config, data, steps, hours and metrics) and ``.csv`` (the log of its training), and a card
-for readers, ``.md``. They are plain numbers: loading them runs no code. ``dwikit weights`` makes them.
+Each network is three files, ``<key>-<image size>`` with ``.npz`` (its weights, as ``stored.py`` says), ``.json`` (its config,
+data, steps, hours and metrics) and ``.csv`` (the log of its training), and a card for readers, ``.md``. They are plain
+numbers: loading them runs no code. ``dwikit weights`` makes them.
 """
 
-import shutil
 from pathlib import Path
 
-import keras
 import numpy as np
+import pandas as pd
 
 from dwikit import models
 from dwikit.common import files, paths
@@ -17,6 +16,7 @@ from dwikit.common.errors import InputError
 from dwikit.models import presets, registry
 from dwikit.profiles import SIZES
 from dwikit.slices import SliceStore
+from dwikit.training.weights import stored
 
 NETWORK_SIZES = SIZES | {"mapping_layers", "block_convolutions", "constant_size"}
 """Settings that decide how large a network is."""
@@ -39,7 +39,9 @@ def available() -> dict[str, list[int]]:
 
 
 def load(key: str, image_size: int = 64) -> models.GenerativeModel:
-    """A trained model, ready to sample, reconstruct or train further.
+    """A trained model, ready to sample and reconstruct; a small one also to train further.
+
+    A large one (``stored.LARGE``) comes without what only training needs, which is NaN.
 
     Args:
         key: ``"vae"``, ``"dfc_vae"``, ``"intro_vae"`` or ``"style_gan"``.
@@ -58,32 +60,40 @@ def load(key: str, image_size: int = 64) -> models.GenerativeModel:
         model.compile()
     except ValueError as error:
         raise InputError(f"{path} is damaged ({error}). Restore it: git checkout data/pretrained.") from error
-    load_into(model)
+    _fill(model)
     model.epochs_done = facts["epochs"]
     return model
 
 
 def load_into(model: models.GenerativeModel) -> None:
-    """Give a model of the same architecture the kit's weights; its optimizers are unchanged.
+    """Give a model of the same architecture the kit's weights, to train it further; its optimizers are unchanged.
+
+    Raises:
+        InputError: no weights of this network and size, or damaged ones, or those of another architecture, or a large network,
+            of which the kit has only what draws.
+    """
+    if stored.is_large(model):
+        raise InputError(
+            f"The kit's {model.label} at {model.image_size} pixels comes without what only training needs. Train from the "
+            "beginning, or from the weights at 64 pixels."
+        )
+    _fill(model)
+
+
+def _fill(model: models.GenerativeModel) -> None:
+    """Set the weights of a model to the kit's.
 
     Raises:
         InputError: no weights of this network and size, or damaged ones, or those of another architecture.
     """
     path = _file(model.key, model.image_size)
-    arrays = _arrays(path)
-    wanted = [tuple(variable.shape) for variable in model.weights]
+    arrays, wanted = _arrays(path), [tuple(variable.shape) for variable in stored.wanted(model)]
     if [array.shape for array in arrays] != wanted:
         raise InputError(
             f"{path} holds the weights of another architecture ({len(arrays)} arrays) than this {model.label} "
             f"({len(wanted)}). They fit the profile named in {path.with_suffix('.json').name}."
         )
-    assign(model.weights, arrays)
-
-
-def assign(weights: list, arrays: list[np.ndarray]) -> None:
-    """Set variables to the values of float16 arrays."""
-    for variable, array in zip(weights, arrays, strict=True):
-        variable.assign(array.astype(np.float32))
+    stored.fill(model, arrays)
 
 
 def _arrays(path: Path) -> list[np.ndarray]:
@@ -93,7 +103,7 @@ def _arrays(path: Path) -> list[np.ndarray]:
         InputError: it cannot be read, or does not hold finite numbers only.
     """
     try:
-        arrays = [array for _, array in sorted(files.read_arrays(path).items())]
+        arrays = stored.from_arrays(files.read_arrays(path))
         if not all(array.dtype.kind == "f" and np.isfinite(array).all() for array in arrays):
             raise ValueError("it does not hold finite numbers only")
     except (OSError, ValueError) as error:
@@ -187,26 +197,25 @@ def _file(key: str, image_size: int) -> Path:
 # ==== Made by `dwikit weights` ====
 
 
-def publish(model: models.GenerativeModel, log: Path, facts: dict) -> Path:
+def publish(model: models.GenerativeModel, log: pd.DataFrame, facts: dict) -> Path:
     """Write a model's weights, its log and its card to ``data/pretrained``; returns the path of the weights.
 
     Args:
         model: trained.
-        log: CSV of its training.
+        log: of its training, one row per epoch.
         facts: what else the card says: ``command``, ``data``, ``steps``, ``images``, ``hours``, ``metrics``, ...
 
     Raises:
         InputError: a weight that float16 cannot hold.
     """
-    arrays = halved(model, model.weights)
+    packed = stored.as_arrays(model)
     path = folder() / f"{model.key}-{model.image_size}.npz"
-    packed = {f"{i:04d}": array for i, array in enumerate(arrays)}
     config = model.get_config()
-    parameters = sum(array.size for array in arrays)
     facts = {
         "model": model.key,
         "label": model.label,
-        "parameters": parameters,
+        "parameters": sum(array.size for name, array in packed.items() if not name.endswith("-scale")),
+        "stored": "8 bits, what draws and reconstructs" if stored.is_large(model) else "float16",
         "epochs": model.epochs_done,
         **facts,
         "config": config,
@@ -214,24 +223,12 @@ def publish(model: models.GenerativeModel, log: Path, facts: dict) -> Path:
     files.write_together(
         {
             path: lambda partial: np.savez_compressed(partial, **packed),
-            path.with_suffix(".csv"): lambda partial: shutil.copyfile(log, partial),
+            path.with_suffix(".csv"): files.as_text(log.to_csv()),
             path.with_suffix(".md"): files.as_text(_as_page(facts)),
             path.with_suffix(".json"): files.as_json(facts),
         }
     )
     return path
-
-
-def halved(model: models.GenerativeModel, weights: list) -> list[np.ndarray]:
-    """Weights of a model as float16 arrays.
-
-    Raises:
-        InputError: a weight that float16 cannot hold.
-    """
-    arrays = [keras.ops.convert_to_numpy(variable) for variable in weights]
-    if not all(np.abs(array).max(initial=0) < np.finfo(np.float16).max for array in arrays):
-        raise InputError(f"A weight of this {model.label} is not finite or too large for float16.")
-    return [array.astype(np.float16) for array in arrays]
 
 
 def _as_page(facts: dict) -> str:
@@ -248,7 +245,7 @@ were trained on simulated slices only and say nothing about any patient.
 | preset | `{facts["config"]["preset"]}`, changed as the profile says |
 | trained | {facts["steps"]:,} steps, {facts["images"]:,} images, {facts["hours"]:.2f} hours on {facts["machine"]} |
 | made by | `{facts["command"]}` |
-| parameters | {facts["parameters"]:,}, float16 |
+| parameters | {facts["parameters"]:,}, {facts.get("stored", "float16")} |
 | licence | Apache-2.0, as the kit |
 
 | metric | of {facts["samples"]} samples |

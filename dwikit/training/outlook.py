@@ -50,7 +50,7 @@ def told(config: Profile, keys: Sequence[str], store: SliceStore, runs: Path) ->
         return ""
     each = ", ".join(f"{label} {_time(value)}" for label, value in seconds.items())
     return (
-        f"About {_time(total)} to go on this machine if idle ({each}), {space / 1e9:.1f} GB of disk in {runs}. It may be stopped at "
+        f"About {_time(total)} to go on this machine if idle ({each}), and {space / 1e9:.1f} GB of disk in {runs}. Stop it at "
         "any time: the same command resumes after the last complete epoch."
     )
 

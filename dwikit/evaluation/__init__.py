@@ -5,7 +5,16 @@ from dwikit.evaluation.copies import most_copied, nearest
 from dwikit.evaluation.judge import evaluate, markdown
 from dwikit.evaluation.networks import feature_networks
 from dwikit.evaluation.samples import read
-from dwikit.evaluation.tables import FLOOR, estimates, measure, per_image, real_slices, reconstruction_table, table_1
+from dwikit.evaluation.tables import (
+    FLOOR,
+    estimates,
+    measure,
+    paired_ratios,
+    per_image,
+    real_slices,
+    reconstruction_table,
+    table_1,
+)
 
 __all__ = [
     "FLOOR",
@@ -18,6 +27,7 @@ __all__ = [
     "measure",
     "most_copied",
     "nearest",
+    "paired_ratios",
     "per_image",
     "read",
     "readable",

@@ -6,6 +6,7 @@ every entry of ``metrics.METRICS`` that has a function.
 """
 
 import functools
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -141,26 +142,64 @@ def reconstruction_table(store: SliceStore, reconstructions: Mapping[str, np.nda
         One row per model key, ``original`` first, ``nearest`` (the floor) second: n, mse, mse_sd (over pixels),
         mse_sd_images, laplace, laplace_sd, periodic (the kit's own), each but n with its interval.
     """
-    from dwikit import training  # imports Keras
-
-    shown = training.held_out(store)[: min(len(images) for images in reconstructions.values())]
-    originals, train, n = store.images[shown], store.indices("train"), len(shown)
-    weights = intervals.resamples(n, store.table["subject"].to_numpy()[shown], seed=seed)
-    nearest = metrics.nearest_distances(originals, store.images, rows=train)[1]
+    shown, weights = _rebuilt(store, reconstructions, seed)
+    originals, n = store.images[shown], len(shown)
+    nearest = metrics.nearest_distances(originals, store.images, rows=store.indices("train"))[1]
     groups = {"original": originals, "nearest": store.images[nearest]}
     groups |= {key: images[:n] for key, images in reconstructions.items()}
     rows = {}
     for key, images in groups.items():
-        laplace = metrics.laplace_variance(images)
-        statistics = {"laplace": intervals.mean(laplace), "laplace_sd": intervals.sd(laplace)}
-        if key != "original":
-            error = np.square((originals.astype(np.float64) - images) / 255).reshape(len(images), -1)
-            mse, squares = error.mean(axis=1), np.square(error).mean(axis=1)
-            statistics |= {"mse": intervals.mean(mse), "mse_sd": intervals.sd(mse, squares), "mse_sd_images": intervals.sd(mse)}
-        row = {name: intervals.estimate(statistic, weights) for name, statistic in statistics.items()}
+        found = _statistics(images, None if key == "original" else originals)
+        row = {name: intervals.estimate(statistic, weights) for name, statistic in found.items()}
         row["periodic"] = Estimate(metrics.periodic_excess(images))
-        rows[key] = _row({name: row.get(name, Estimate(np.nan)) for name in RECONSTRUCTION}, len(images))
+        rows[key] = _row({name: row.get(name, Estimate(np.nan)) for name in RECONSTRUCTION}, n)
     return _frame(rows)
+
+
+def paired_ratios(store: SliceStore, reconstructions: Mapping[str, np.ndarray], seed: int = 0) -> pd.DataFrame:
+    """Ratios of two rows of the reconstruction table, each with its interval: both rows are of the same slices.
+
+    A slice that is hard for one network is hard for another, so the ratio varies less over resamples than two independent
+    rows would: each resample draws the same people for both.
+
+    Args:
+        store: as for ``reconstruction_table``.
+        reconstructions: the same.
+        seed: of the resamples.
+
+    Returns:
+        Columns value, low, high; rows by name (mse or laplace), row and to, such as ("mse", "vae", "dfc_vae").
+    """
+    shown, weights = _rebuilt(store, reconstructions, seed)
+    originals = store.images[shown]
+    found = {"original": _statistics(originals)}
+    found |= {key: _statistics(images[: len(shown)], originals) for key, images in reconstructions.items()}
+    rows = {}
+    for name in ("mse", "laplace"):
+        for row, to in itertools.permutations((key for key in found if name in found[key]), 2):
+            over, under = found[row][name], found[to][name]
+            rows[name, row, to] = intervals.estimate(lambda weights, a=over, b=under: a(weights) / b(weights), weights)
+    index = pd.MultiIndex.from_tuples(rows, names=["name", "row", "to"])
+    return pd.DataFrame(rows.values(), index=index, columns=Estimate._fields)
+
+
+def _rebuilt(store: SliceStore, reconstructions: Mapping[str, np.ndarray], seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the slices that all models have reconstructed, and weights of their resamples by person."""
+    from dwikit import training  # imports Keras
+
+    shown = training.held_out(store)[: min(len(images) for images in reconstructions.values())]
+    return shown, intervals.resamples(len(shown), store.table["subject"].to_numpy()[shown], seed=seed)
+
+
+def _statistics(images: np.ndarray, originals: np.ndarray | None = None) -> dict[str, intervals.Statistic]:
+    """Sharpness of images, and their squared error against originals."""
+    laplace = metrics.laplace_variance(images)
+    statistics = {"laplace": intervals.mean(laplace), "laplace_sd": intervals.sd(laplace)}
+    if originals is not None:
+        error = np.square((originals.astype(np.float64) - images) / 255).reshape(len(images), -1)
+        mse, squares = error.mean(axis=1), np.square(error).mean(axis=1)
+        statistics |= {"mse": intervals.mean(mse), "mse_sd": intervals.sd(mse, squares), "mse_sd_images": intervals.sd(mse)}
+    return statistics
 
 
 RECONSTRUCTION = ("mse", "mse_sd", "mse_sd_images", "laplace", "laplace_sd", "periodic")

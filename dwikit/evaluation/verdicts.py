@@ -43,7 +43,7 @@ def published() -> Evidence:
     return Evidence(exact(paper.TABLE_1), exact(paper.RECONSTRUCTION), readings(paper.TABLE_2, paper.N_READ, kappa))
 
 
-def with_rows(evidence: Evidence, key: str, label: str, *tables: pd.DataFrame) -> Evidence:
+def with_rows(evidence: Evidence, key: str, label: str, *tables: pd.DataFrame, paired: pd.DataFrame | None = None) -> Evidence:
     """The same evidence with one model's rows replaced by another training's.
 
     Args:
@@ -51,6 +51,7 @@ def with_rows(evidence: Evidence, key: str, label: str, *tables: pd.DataFrame) -
         key: the model's, such as ``"vae"``.
         label: row of the other training in ``tables``.
         *tables: its Table 1 and its reconstruction table.
+        paired: ``evaluation.paired_ratios`` with the other training's reconstructions.
     """
     replaced = []
     for ours, theirs in zip(evidence, tables):
@@ -58,7 +59,7 @@ def with_rows(evidence: Evidence, key: str, label: str, *tables: pd.DataFrame) -
             ours = ours.copy()
             ours.loc[key] = theirs.loc[label]
         replaced.append(ours)
-    return Evidence(*replaced, *evidence[len(tables) :])
+    return Evidence(*replaced, *evidence[len(tables) :])._replace(paired=paired)
 
 
 def table(evidences: Sequence[Evidence], seeds: Mapping[str, int] | None = None) -> pd.DataFrame:

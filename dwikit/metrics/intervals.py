@@ -15,6 +15,10 @@ DRAWS = 1000
 LEVEL = 0.95
 
 
+Statistic = Callable[[np.ndarray], np.ndarray]
+"""From weights (draws, n) to values (draws,)."""
+
+
 class Estimate(NamedTuple):
     """A number and its interval; both ends are NaN if it has none."""
 
@@ -41,7 +45,7 @@ def resamples(n: int, groups: ArrayLike | None = None, draws: int = DRAWS, seed:
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-def estimate(statistic: Callable[[np.ndarray], np.ndarray], weights: np.ndarray, level: float = LEVEL) -> Estimate:
+def estimate(statistic: Statistic, weights: np.ndarray, level: float = LEVEL) -> Estimate:
     """The statistic of all images, with the percentile interval over resamples.
 
     Args:
@@ -60,12 +64,12 @@ def estimate(statistic: Callable[[np.ndarray], np.ndarray], weights: np.ndarray,
 # ==== Statistics ====
 
 
-def mean(values: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+def mean(values: np.ndarray) -> Statistic:
     """Mean of values (n,), one per image."""
     return lambda weights: weights @ values
 
 
-def sd(values: np.ndarray, squares: np.ndarray | None = None) -> Callable[[np.ndarray], np.ndarray]:
+def sd(values: np.ndarray, squares: np.ndarray | None = None) -> Statistic:
     """Standard deviation of values (n,), one per image; with ``squares``, of the finer values that they are means of.
 
     Args:
@@ -76,7 +80,7 @@ def sd(values: np.ndarray, squares: np.ndarray | None = None) -> Callable[[np.nd
     return lambda weights: np.sqrt(np.maximum(weights @ squares - np.square(weights @ values), 0))
 
 
-def pair_mean(values: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+def pair_mean(values: np.ndarray) -> Statistic:
     """Mean over pairs of two different images, of values (n,): each image's mean over its pairs.
 
     Every pair has two members, so a mean over pairs varies twice as much as the mean of ``values`` (Hoeffding 1948; the
@@ -92,8 +96,7 @@ def pair_mean(values: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
 def ratio(one: Estimate, other: Estimate) -> Estimate:
     """one / other, both positive and independent, with the interval that theirs imply (MOVER; Donner and Zou 2012).
 
-    On a log scale, the distances to the intervals' ends add in quadrature. For two rows that share images the interval is
-    wider than necessary.
+    On a log scale, the distances to the intervals' ends add in quadrature.
     """
     tiny = np.finfo(float).tiny
     a, b = (np.log(np.maximum(np.array(e, np.float64), tiny)) for e in (one, other))

@@ -26,8 +26,8 @@ Function = Callable[[np.ndarray, similarity.Moments], float | np.ndarray]
 """From samples (n, H, W) and the moments of the originals to one number, or to (n,), one number per image."""
 
 
-Statistic = Callable[[np.ndarray], Callable[[np.ndarray], np.ndarray]]
-"""How values (n,), one per image, become one number: a function of the images' weights (``dwikit.metrics.intervals``)."""
+Summary = Callable[[np.ndarray], intervals.Statistic]
+"""How values (n,), one per image, become one number."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Metric:
     """Computes it where samples and originals are enough; it is then a column of Table 1. If it gives one number per
     image, the metric is their ``statistic``, with a bootstrap interval and a box in the figure. None: it comes from pairs of
     images or from features, computed with others at once (``dwikit.evaluation``)."""
-    statistic: Statistic = intervals.mean
+    statistic: Summary = intervals.mean
     title: str = ""
     """Title of its figure, which has more room than a column; empty means the label."""
     ratio: bool = True

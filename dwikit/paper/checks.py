@@ -20,6 +20,8 @@ class Evidence(NamedTuple):
     """``evaluation.reconstruction_table``."""
     readings: pd.DataFrame | None = None
     """Share called real by each human reader, one row per group (``readings``); the row ``agreement`` holds kappa."""
+    paired: pd.DataFrame | None = None
+    """``evaluation.paired_ratios`` of the reconstructions; without it, their rows count as independent."""
 
     def find(self, table: str, row: str, name: str) -> Estimate | None:
         """A number of a table with its interval, or None if there is no such row."""
@@ -27,6 +29,13 @@ class Evidence(NamedTuple):
         if frame is None or row not in frame.index or pd.isna(value := frame.loc[row].get(name, np.nan)):
             return None
         return Estimate(float(value), *(float(frame.loc[row].get(f"{name}_{end}", np.nan)) for end in ("low", "high")))
+
+    def ratio(self, table: str, row: str, to: str, name: str) -> Estimate | None:
+        """One row over another in one column, or None if one is missing."""
+        if table == "reconstruction" and self.paired is not None and (name, row, to) in self.paired.index:
+            return Estimate(*map(float, self.paired.loc[(name, row, to)]))
+        found = [self.find(table, one, name) for one in (row, to)]
+        return None if None in found else intervals.ratio(*found)
 
 
 # ==== Checks ====
@@ -56,10 +65,9 @@ class Ratio:
 
     def measure(self, evidence: Evidence) -> Estimate | None:
         """The ratio with its interval, or None if a row is missing."""
-        found = [evidence.find(self.table, row, self.name) for row in self.rows]
-        if None in found:
-            return None
-        return found[0] if self.to is None else intervals.ratio(*found)
+        if self.to is None:
+            return evidence.find(self.table, self.row, self.name)
+        return evidence.ratio(self.table, self.row, self.to, self.name)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 Figures 1 and 2, which inspect networks, are in ``dwikit.report.plots.diagrams``: importing it starts Keras.
 """
 
-from dwikit.report.plots.curves import curves, intensity_histogram, margin
+from dwikit.report.plots.curves import curves, intensity_histogram, learning, margin
 from dwikit.report.plots.evaluation import boxes, distributions, levels, maps, neighbours
 from dwikit.report.plots.images import image_rows, panels, volume_sheet
 from dwikit.report.plots.style import STYLE, mosaic
@@ -15,6 +15,7 @@ __all__ = [
     "distributions",
     "image_rows",
     "intensity_histogram",
+    "learning",
     "levels",
     "maps",
     "margin",

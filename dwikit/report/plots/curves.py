@@ -1,14 +1,14 @@
 """Figures of numbers: terms of a loss by epoch, histograms."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from dwikit.report.plots.style import finished
+from dwikit.report.plots.style import STYLE, finished
 
 
 def curves(
@@ -26,6 +26,58 @@ def curves(
             axis.set_yscale("log")
         if len(names) > 1:
             axis.legend()
+    return finished(figure)
+
+
+def learning(
+    logs: Mapping[str, pd.DataFrame],
+    panels: Mapping[str, str],
+    marks: Mapping[str, Mapping[str, float]] | None = None,
+    others: Mapping[str, tuple[float, Mapping[str, float]]] | None = None,
+    kept: Mapping[str, int] | None = None,
+) -> Figure:
+    """Learning curves: metrics of samples against the hours of training, one panel a metric, one line a network.
+
+    Args:
+        logs: label -> log with columns ``seconds`` and those of ``panels``, as ratios to the original's value.
+        panels: column -> title.
+        marks: label -> column -> the published ratio, drawn as a short line at the right edge.
+        others: label -> (hours, column -> ratio) of a shorter training, drawn as a dot.
+        kept: label -> epoch whose model stands for the training, drawn as a circle.
+    """
+    columns = 3
+    rows = -(-len(panels) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(9.6, 2.7 * rows), squeeze=False, layout="constrained", sharex=True)
+    for axis in axes.flat[len(panels) :]:
+        axis.set_axis_off()
+    styles = dict(zip(logs, STYLE["axes.prop_cycle"]))
+    for axis, (column, title) in zip(axes.flat, panels.items()):
+        axis.axhline(1, color="0.8", linewidth=0.8, zorder=0)
+        for label, log in logs.items():
+            if column not in log or log[column].isna().all():
+                continue
+            hours, look = log["seconds"].cumsum() / 3600, styles[label]
+            axis.plot(hours, log[column], label=label, **look)
+            if kept and label in kept:
+                axis.plot(hours[kept[label]], log.loc[kept[label], column], "o", mfc="white", mec=look["color"], markersize=5)
+            if marks and column in marks.get(label, {}):
+                axis.annotate(
+                    "",
+                    (1.0, marks[label][column]),
+                    (1.06, marks[label][column]),
+                    xycoords=("axes fraction", "data"),
+                    arrowprops={"arrowstyle": "-", **look},
+                )
+            if others and column in others.get(label, (0, {}))[1]:
+                axis.plot(others[label][0], others[label][1][column], "s", color=look["color"], markersize=4)
+        axis.set(title=title, xscale="log", yscale="log")
+        low, high = axis.get_ylim()
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter("{x:g}" if high < 3 * low else NullFormatter())
+        axis.xaxis.set_major_formatter("{x:g}")
+    for axis in axes[-1]:
+        axis.set_xlabel("hours of training")
+    figure.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(logs))
     return finished(figure)
 
 

@@ -1,0 +1,83 @@
+"""Which recipe is trained for hours? ``python benchmarks/recipes.py [intro_vae style_gan vae] [--steps 10000]``.
+
+Candidates for the profile ``hours``, trained for the same number of steps at 64 x 64 pixels on the people of ``weights-64``. The
+rule was written down first (docs/hours.md): of a network's candidates, the one whose samples come nearest to validation
+people (column ``distance`` of the log, its least value over epochs). Everything else in the table is shown and chooses nothing.
+Trainings are kept in ``runs/recipes/`` and go on where they stopped.
+"""
+
+import argparse
+import dataclasses
+
+import pandas as pd
+
+from dwikit import profiles, report, study, training
+from dwikit.common import paths
+from dwikit.evaluation import learning
+from dwikit.metrics import table_1_metrics
+
+EPOCH = 500
+"""Steps."""
+LEVELS = {"channels", "critic_channels"}
+"""Settings with a value per level, from the image inwards."""
+CANDIDATES = {
+    "intro_vae": {
+        "the paper's margin and weights": {},
+        "margin 250": {"margin": 250.0},
+        "adversarial weights of 0.5": {"adversarial_weight": 0.5, "generator_weight": 0.5},
+        "group normalization, slope 0.2": {"norm": "group", "slope": 0.2},
+    },
+    "style_gan": {
+        "Wasserstein": {},
+        "logistic, R1": {"loss": "logistic", "penalty": 0.5, "penalty_interval": 8, "drift": 0.0, "learning_rate": 2.2e-3},
+    },
+    "vae": {
+        "rate 5e-4": {},
+        "rate 1e-3": {"learning_rate": 1e-3},
+    },
+}
+"""Network -> candidate -> what it changes in the profile ``hours``; the DFC-VAE takes the VAE's rate."""
+
+
+def candidate(key: str, changes: dict, steps: int) -> profiles.Profile:
+    """The profile of one candidate: ``hours`` at 64 pixels, one level less, on the people of ``weights-64``."""
+    hours, small = profiles.resolve("hours"), profiles.resolve("weights-64")
+    section = hours.networks[key]
+    model = {**section.model, **changes}
+    for name in LEVELS & set(model):
+        model[name] = model[name][:-1]
+    if "warmup_steps" in model:
+        model["warmup_steps"] = steps // 5
+    section = dataclasses.replace(section, model=model, epochs=steps // EPOCH, steps_per_epoch=EPOCH, health=False)
+    return dataclasses.replace(small, networks={key: section})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("keys", nargs="*", default=list(CANDIDATES))
+    parser.add_argument("--steps", type=int, default=10_000)
+    options = parser.parse_args()
+    config, rows = profiles.resolve("weights-64"), {}
+    store = study.slices(config)
+    original = learning.real(store, config.evaluation.samples)
+    for key in options.keys:
+        for number, (name, changes) in enumerate(CANDIDATES[key].items()):
+            run = training.train(key, candidate(key, changes, options.steps), store, paths.runs("recipes") / f"{key}-{number}")
+            best = run.log["distance"].idxmin()
+            ratios = learning.curve(run, store).loc[best] / original
+            rows[key, name] = {
+                "distance": f"{run.log['distance'].min():.4f}",
+                "after steps": f"{best * EPOCH:,} of {options.steps:,}",
+                "last": f"{run.log['distance'].iloc[-1]:.4f}",
+                **{metric: f"{ratios[metric]:.2f}" for metric in table_1_metrics()},
+                "minutes": f"{run.log['seconds'].sum() / 60:.1f}",
+            }
+            print(key, name, rows[key, name], flush=True)
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis(["network", "recipe"]).reset_index(level=1)
+    command = report.command("python", "benchmarks/recipes.py", "--steps", str(options.steps))
+    report.save_table(table, "recipes", report.provenance(config, command))
+    print(report.markdown(table))
+
+
+if __name__ == "__main__":
+    main()

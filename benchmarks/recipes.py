@@ -1,8 +1,8 @@
 """Which recipe is trained for hours? ``python benchmarks/recipes.py [intro_vae style_gan vae] [--steps 10000]``.
 
-Candidates for the profile ``hours``, trained for the same number of steps at 64 x 64 pixels on the people of ``weights-64``. The
-rule was written down first (docs/hours.md): of a network's candidates, the one whose samples come nearest to validation
-people (column ``distance`` of the log, its least value over epochs). Everything else in the table is shown and chooses nothing.
+Candidates for the profile ``hours``, trained for the same number of steps at 64 x 64 pixels on the people of ``weights-64``.
+The rule was written down first (docs/hours.md): of a network's candidates, the one whose samples come nearest to validation
+people (column ``distance`` of the log, its least value over epochs). All else in the table is shown and chooses nothing.
 Trainings are kept in ``runs/recipes/`` and go on where they stopped.
 """
 

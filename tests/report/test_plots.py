@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -136,3 +137,22 @@ def test_stages_follow_the_layers(models):
     critic = architecture.stages(models["style_gan"].critic)
     assert critic[1].label == "32×32×32" and critic[2].text[0] == "conv 3×3, mean 2×2" and critic[-1].label == "1"
     assert decoder[2].text[0] == "nearest ×2, conv 3×3"
+
+
+def test_learning_curves_have_a_panel_per_metric_and_skip_what_is_missing():
+    """One network with no curve of memory, a published ratio, a shorter training, and the epoch that was kept."""
+    logs = {
+        label: pd.DataFrame({"seconds": 360.0, "isd": np.linspace(0.2, 1, 5), "memory": memory}, index=range(1, 6))
+        for label, memory in (("VAE", np.nan), ("StyleGAN", 0.9))
+    }
+    figure = plots.learning(
+        logs, {"isd": "ISD", "memory": "memory"}, {"VAE": {"isd": 0.57}}, {"VAE": (0.02, {"isd": 0.3})}, {"StyleGAN": 4}
+    )
+    isd, memory, nothing = figure.axes
+    assert [axis.get_title() for axis in (isd, memory)] == ["ISD", "memory"] and not nothing.axison
+    lines = {line.get_label(): line for line in isd.lines if not line.get_label().startswith("_")}
+    np.testing.assert_allclose(lines["VAE"].get_xdata(), np.arange(1, 6) / 10)
+    assert [line.get_label() for line in memory.lines if not line.get_label().startswith("_")] == ["StyleGAN"]
+    points = [(line.get_xdata(), line.get_ydata()) for line in isd.lines if len(line.get_xdata()) == 1]
+    assert [(float(x[0]), float(y[0])) for x, y in points] == [(0.02, 0.3), (pytest.approx(0.4), pytest.approx(0.8))]
+    assert [text.xy for text in isd.texts] == [(1.0, 0.57)]

@@ -9,7 +9,7 @@ PINNED := course scale acquire logs test backends export
 VENV := $(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv .venv
 INSTALL := $(BIN)/python install.py
 
-.PHONY: reproduce test lab course hardships figures notebooks benchmarks lint constraints resolve clean
+.PHONY: reproduce test verify lab course hardships figures notebooks benchmarks lint constraints resolve clean
 
 reproduce: .venv/.ready
 	$(BIN)/dwikit reproduce --profile $(PROFILE)
@@ -31,6 +31,10 @@ course: .venv/.ready-course
 # Long trials: mutated files, kills, full disks, other processes; prints the counts that figures/hardships.md keeps.
 hardships: .venv/.ready-test
 	$(BIN)/python -m pytest tests -m hardship -s
+
+# The tables, figures and verdicts of the kit's weights at 128 pixels, computed again and compared with figures/hours.
+verify: .venv/.ready
+	$(BIN)/dwikit verify --profile hours
 
 # Tables and figures again from what is already trained.
 figures: .venv/.ready

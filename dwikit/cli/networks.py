@@ -37,6 +37,13 @@ def add(commands) -> None:
     command.add_argument("--profile", default="weights-64", help="default %(default)s")
     command.set_defaults(action=_weights)
 
+    command = commands.add_parser(
+        "verify", help="compute the tables of the kit's weights again, and compare them with those it has"
+    )
+    command.add_argument("--profile", default="hours", help="default %(default)s")
+    command.add_argument("--write", action="store_true", help="make these tables and figures the kit's own")
+    command.set_defaults(action=_verify)
+
     command = commands.add_parser("export", help="write the generator of a trained model as ONNX")
     command.add_argument("model", type=Path, help="e.g. runs/quick/vae/model.keras")
     command.add_argument("out", type=Path, help="e.g. vae.onnx")
@@ -105,6 +112,31 @@ def _weights(options) -> None:
     store = study.slices(config)
     for key in keys:
         print(kit_weights.publish(study.train(key, config, store), study.used(config, store), store))
+
+
+def _verify(options) -> int:
+    from dwikit import profiles, report, study
+    from dwikit.common import paths
+    from dwikit.evaluation import kit_weights, verify
+
+    config = profiles.resolve(options.profile)
+    store, committed = study.slices(config), paths.project() / "figures" / config.name
+    runs = kit_weights.shipped_runs(config, store)
+    if not runs:
+        raise InputError(f"The kit has no weights of {config.image_size} pixels that these slices can judge.")
+    found = verify.tables(store, runs, config.evaluation.samples)
+    lines = [] if options.write else verify.differences(found, committed)
+    words = report.command("dwikit", "verify", "--profile", config.reference)
+    source = report.provenance(study.used(config, store, runs), words, runs={key: run.facts() for key, run in runs.items()})
+    folder = committed if options.write else paths.runs(config.name) / "verified"
+    for name, table in found.items():
+        report.save_table(table, name, source, folder)
+    for name, figure in verify.figures(store, runs).items():
+        report.save_figure(figure, name, source, folder=folder)
+    print(report.markdown(found["claims"]))
+    print("\n".join(lines) if lines else f"Every verdict and every printed number is that of {committed}.")
+    print(f"Tables and figures: {folder}")
+    return int(bool(lines))
 
 
 def _export(options) -> None:

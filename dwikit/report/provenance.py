@@ -58,9 +58,16 @@ def _commit() -> str | None:
     return result.stdout.strip() or None
 
 
-def save_table(table: pd.DataFrame, name: str, source: dict) -> Path:
-    """Write ``figures/<name>.csv``, ``.md``, ``.tex`` and ``.json`` (the provenance); returns the path of the Markdown."""
-    folder = paths.figures()
+def save_table(table: pd.DataFrame, name: str, source: dict, folder: Path | None = None) -> Path:
+    """Write ``<name>.csv``, ``.md``, ``.tex`` and ``.json`` (the provenance); returns the path of the Markdown.
+
+    Args:
+        table: with one heading or two per column.
+        name: of the files.
+        source: of ``provenance``.
+        folder: by default ``figures/``.
+    """
+    folder = folder or paths.figures()
     profile, command = source["profile"]["name"], source["command"]
     note = f"\nProfile {profile}; made by `{command}`; provenance in {name}.json.\n"
     files.write_together(
@@ -74,12 +81,12 @@ def save_table(table: pd.DataFrame, name: str, source: dict) -> Path:
     return folder / f"{name}.md"
 
 
-def save_figure(figure: Figure, name: str, source: dict, suffix: str = "svg") -> Path:
-    """Write ``figures/<name>.<suffix>`` and ``<name>.json`` (the provenance); returns the path of the figure.
+def save_figure(figure: Figure, name: str, source: dict, suffix: str = "svg", folder: Path | None = None) -> Path:
+    """Write ``<name>.<suffix>`` and ``<name>.json`` (the provenance) to ``folder``, by default ``figures/``.
 
     In a vector file images keep their own pixels; without dates and random names, the same figure gives the same file.
     """
-    path = paths.figures() / f"{name}.{suffix}"
+    path = (folder or paths.figures()) / f"{name}.{suffix}"
     metadata = {"Date": None} if suffix == "svg" else None
     for image in [image for axis in figure.axes for image in axis.images if suffix == "svg"]:
         image.set_interpolation("none")

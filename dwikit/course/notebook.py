@@ -36,6 +36,8 @@ PATHS = ("bids", "readings")
 """Parameters that are paths."""
 BEGUN = "_dwikit_begun"
 """In the namespace of a notebook whose parameters have been checked once."""
+BUDGETS = {"hours": "hours", "GPU": "gpu", "minutes": ""}
+"""Trainings whose verdicts stand side by side: how long they took, and the folder of their tables in ``figures/``."""
 JUPYTER_NAMES = {"In", "Out", "exit", "quit", "get_ipython", "open"}
 
 
@@ -172,10 +174,12 @@ def publish(executed: Path, committed: Path) -> None:
 
 
 def write_short_tables(folder: Path) -> None:
-    """The README's versions of two tables: ``claims-short.md``, without numbers, and ``minutes-short.md``, the total."""
-    claims = pd.read_csv(folder / "claims.csv", index_col="no.")[["claim", "verdict"]]
-    note = (folder / "claims.md").read_text(encoding="utf-8").splitlines()[-1]
-    files.write_text(folder / "claims-short.md", f"{report.markdown(claims)}\n{note}\n")
+    """The README's versions of two tables: ``claims-short.md``, verdicts by budget, and ``minutes-short.md``, the total."""
+    found = {budget: folder / where for budget, where in BUDGETS.items() if (folder / where / "claims.csv").is_file()}
+    claims = {budget: pd.read_csv(where / "claims.csv", index_col="no.") for budget, where in found.items()}
+    table = next(iter(claims.values()))[["claim"]].assign(**{budget: one["verdict"] for budget, one in claims.items()})
+    notes = [(where / "claims.md").read_text(encoding="utf-8").splitlines()[-1] for where in found.values()]
+    files.write_text(folder / "claims-short.md", "\n".join([report.markdown(table), *notes]) + "\n")
     made, minutes = files.read_json(folder / "minutes.json"), pd.read_csv(folder / "minutes.csv", index_col="notebook")
     took = f"{minutes['minutes']['all']:.1f} minutes on {made['cores']} CPU cores ({made['machine']})"
     files.write_text(folder / "minutes-short.md", f"`{made['command']}` took {took}, installation not included.\n")

@@ -63,6 +63,7 @@ def publish(run: training.Run, config: Profile, store: SliceStore) -> Path:
         "command": report.command("dwikit", "weights", key, "--profile", config.reference),
         "samples": int(row["n"]),
         "metrics": found,
+        "original": learning.real(store, int(row["n"])).to_dict(),
         "versions": doctor.versions(),
     }
     return pretrained.publish(model, log, facts)

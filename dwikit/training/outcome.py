@@ -116,13 +116,13 @@ class Run:
             raise InputError(f"{path} cannot be read ({error}). Delete samples.json beside it, then train again.") from error
 
 
-def read_log(folder: Path) -> pd.DataFrame:
+def read_log(folder: Path, name: str = "log.csv") -> pd.DataFrame:
     """The log of a training: epoch, seconds, every term of the loss, variety and distance, one row per epoch.
 
     Raises:
         InputError: it is missing or damaged.
     """
-    path = folder / "log.csv"
+    path = folder / name
     try:
         log = pd.read_csv(path)
     except (OSError, ValueError, OverflowError) as error:

@@ -1,0 +1,80 @@
+"""The same network after hours: the weights at 128 pixels that come with the kit, and how its samples changed on the way."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from dwikit import metrics, models, paper, slices, training
+from dwikit.cohorts import phantom
+from dwikit.common import files
+from dwikit.training.weights import pretrained
+
+SIZE = 128
+"""Pixels along one side, as in the paper."""
+STRANGERS = 1
+"""Seed of people whom no network of the kit has seen."""
+RATIOS = [key for key, metric in metrics.table_1_metrics().items() if metric.ratio]
+"""Metrics that are shown as ratios to the original's."""
+
+
+class Longer(NamedTuple):
+    """A training of hours."""
+
+    model: models.GenerativeModel
+    """After the epoch that stands for it."""
+    card: dict
+    """Its facts: ``epochs`` of the model, ``steps``, ``images``, ``hours``, ``machine``, ``metrics``."""
+    log: pd.DataFrame
+    """One row per epoch; metrics of its samples as ratios to the original's."""
+
+    @property
+    def told(self) -> str:
+        """How long it was trained, and what its samples measure beside the paper's, as text."""
+        card, label, last = self.card, self.model.label, self.log.loc[self.card["epochs"]]
+        published = paper.TABLE_1.div(paper.TABLE_1.loc["original"])
+        ratios = ", ".join(
+            f"{metrics.METRICS[key].label} {last[key]:.2f} of the original's" + _paper(published, self.model.key, key)
+            for key in RATIOS
+            if key in last
+        )
+        trained = f"{label} after {card['hours']:.1f} hours on {card['machine']}: epoch {card['epochs']} of {len(self.log)}"
+        return f"{trained}, {card['steps']:,} steps, {card['images']:,} images.\n{ratios}."
+
+
+def load(key: str, image_size: int = SIZE) -> Longer:
+    """The kit's training of hours of a network.
+
+    Args:
+        key: such as ``"vae"``.
+        image_size: pixels along one side.
+
+    Raises:
+        InputError: the kit has no such weights.
+    """
+    card, model = pretrained.card(key, image_size), pretrained.load(key, image_size)
+    log = training.read_log(pretrained.folder(), f"{key}-{image_size}.csv").set_index("epoch")
+    for name in RATIOS:
+        if name in log:
+            log[name] /= card["original"][name]
+    return Longer(model, card, log)
+
+
+def people(folder: Path, n: int = 12, image_size: int = SIZE) -> slices.SliceStore:
+    """Slices of people whom no network of the kit has seen, of that size; made once.
+
+    Args:
+        folder: of the store.
+        n: people.
+        image_size: pixels along one side.
+    """
+    if files.read_object(folder / "settings.json"):
+        return slices.SliceStore.open(folder)
+    settings = slices.SliceSettings.for_size(image_size)
+    return slices.build(phantom.simulate_volumes(n, STRANGERS, settings=settings), folder, settings)
+
+
+def _paper(published: pd.DataFrame, key: str, name: str) -> str:
+    """The paper's ratio in brackets, if it has one."""
+    known = key in published.index and name in published
+    return f" (paper: {published.loc[key, name]:.2f})" if known else ""

@@ -1,0 +1,40 @@
+"""The kit's training of hours, as notebooks show it beside that of minutes."""
+
+import pytest
+
+from dwikit import profiles, training
+from dwikit.common.errors import InputError
+from dwikit.course import longer
+from dwikit.evaluation import kit_weights, learning
+from dwikit.slices import SliceStore
+from dwikit.training.weights import pretrained
+
+
+def test_a_longer_training_tells_its_ratios_beside_the_papers(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(pretrained, "folder", lambda: tmp_path / "kit")
+    (tmp_path / "kit").mkdir()
+    store = SliceStore(store.images, store.table, {**store.settings, "cohort": {"bids": None, "cases": 12, "seed": 0}})
+    section = {"epochs": 3, "steps_per_epoch": 5, "snapshots": 30, "keep": "best", "model": {"channels": [8, 16]}}
+    config = profiles.resolve("smoke", vae=section)
+    run = training.train("vae", config, store, tmp_path / "vae")
+    kit_weights.publish(run, config, store)
+
+    found, curve = longer.load("vae", 32), learning.curve(run, store)
+    original = learning.real(store, found.card["samples"])
+    kept = run.model.epochs_done
+    assert found.model.epochs_done == kept and list(found.log.index) == [1, 2, 3]
+    assert found.log.loc[kept, "isd"] == pytest.approx(curve.loc[kept, "isd"] / original["isd"])
+    assert found.log.loc[kept, "memory"] == pytest.approx(curve.loc[kept, "memory"]) and found.log["loss"].notna().all()
+    first, second = found.told.splitlines()
+    assert first.startswith("VAE after 0.0 hours on ") and f"epoch {kept} of 3, {5 * kept} steps" in first
+    assert f"ISD {found.log.loc[kept, 'isd']:.2f} of the original's (paper: 0.57)" in second
+    with pytest.raises(InputError, match="no weights of 'vae' at 64 pixels"):
+        longer.load("vae", 64)
+
+
+def test_strangers_are_made_once(tmp_path):
+    made = longer.people(tmp_path / "slices", 3, 32)
+    assert made.table["subject"].nunique() == 3 and made.images.shape[1:] == (32, 32)
+    stamp = (tmp_path / "slices" / "images.npy").stat().st_mtime_ns
+    assert longer.people(tmp_path / "slices", 3, 32).content == made.content
+    assert (tmp_path / "slices" / "images.npy").stat().st_mtime_ns == stamp

@@ -31,8 +31,8 @@ from dwikit.training import outlook
 
 
 def data_folder(config: Profile) -> Path:
-    """Folder of the cohort, its derivatives and slices."""
-    return paths.runs(config.name) / "data"
+    """Folder of the cohort, its derivatives and slices: the run's own, or one that runs of equal settings share."""
+    return paths.runs(config.data or f"{config.name}/data")
 
 
 def cohort(config: Profile) -> Path:
@@ -63,10 +63,7 @@ def slices(config: Profile, rebuild: bool = False) -> SliceStore:
     """
     out = data_folder(config) / "slices"
     settings, seed = config.slice_settings, config.slices.seed
-    source = dataclasses.asdict(config.cohort)
-    del source["workers"]  # which decide nothing
-    if config.cohort.bids:
-        source = {"bids": str(Path(config.cohort.bids).resolve()), "cases": 0, "registered": 0}
+    source = config.cohort.source
     provenance = {"dwikit": dwikit.__version__, "cohort": source}
     wanted = {**dataclasses.asdict(settings), "seed": seed, **provenance}
     there = files.read_object(out / "settings.json")
@@ -132,8 +129,13 @@ def train(
     machines: Alone = ALONE,
 ) -> training.Run:
     """Train one network as the profile says, or resume where it stopped. Other seeds have their own folders."""
+    return training.train(key, config, store, folder_of(config, key, seed), seed, minutes, devices, machines)
+
+
+def folder_of(config: Profile, key: str, seed: int | None = None) -> Path:
+    """Folder of a training; one with another seed than the profile's has its own."""
     name = key if seed in (None, config.networks[key].seed) else f"{key}-seed-{seed}"
-    return training.train(key, config, store, paths.runs(config.name) / name, seed, minutes, devices, machines)
+    return paths.runs(config.name) / name
 
 
 WORTH_A_START = 3
@@ -141,7 +143,12 @@ WORTH_A_START = 3
 
 
 def train_in_pieces(
-    config: Profile, keys: Sequence[str], minutes: float | None = None, devices: int = 1, machines: Alone = ALONE
+    config: Profile,
+    keys: Sequence[str],
+    minutes: float | None = None,
+    devices: int = 1,
+    machines: Alone = ALONE,
+    seed: int | None = None,
 ) -> bool:
     """Train networks one after another while there is time; the same call resumes from there.
 
@@ -151,6 +158,7 @@ def train_in_pieces(
         minutes: stop at the end of an epoch before these have passed; None: never.
         devices: GPUs per machine that share each batch.
         machines: machines that train together.
+        seed: as for ``train``.
 
     Returns:
         Whether all are fully trained.
@@ -168,7 +176,7 @@ def train_in_pieces(
         left = None if minutes is None else minutes - (time.perf_counter() - start) / 60
         if machines.any(left is not None and left < minutes / WORTH_A_START):
             return False
-        run = train(key, config, store, minutes=left, devices=devices, machines=machines)
+        run = train(key, config, store, seed, left, devices, machines)
         if machines.first:
             print(told(run), flush=True)
             print(f"{run.label}: {run.epochs} of {config.networks[key].epochs} epochs in {run.folder}", flush=True)
@@ -246,6 +254,16 @@ def trained(config: Profile, store: SliceStore) -> dict[str, training.Run]:
     return runs
 
 
+def found(config: Profile, key: str, store: SliceStore) -> dict[int, training.Run]:
+    """The trainings of a network on these slices that are there, by seed, the profile's first; nothing is trained."""
+    folders, section, runs = paths.runs(config.name), config.networks[key], {}
+    for folder in (folders / key, *sorted(folders.glob(f"{key}-seed-*[0-9]"))):
+        if folder.is_dir() and not training.left_out(folder, section, store):
+            run = training.Run(models.load(training.kept(folder, section.keep)[0], key=key), folder)
+            runs[run.model.seed] = run
+    return runs
+
+
 def judged(config: Profile, store: SliceStore) -> dict[str, training.Run | Brought]:
     """All rows of the tables, by key: the ``trained`` networks, then samples that the profile brings along.
 
@@ -260,7 +278,7 @@ def judged(config: Profile, store: SliceStore) -> dict[str, training.Run | Broug
 
 
 def seeds(run: training.Run, config: Profile, store: SliceStore) -> dict[int, training.Run]:
-    """One network trained ``config.evaluation.seeds`` times, with all settings of a run but its seed.
+    """One network trained as often as ``config.evaluation.seeds`` says, with all settings of a run but its seed.
 
     Returns:
         Seed -> run, the given one first. Existing trainings are not repeated; weights that came with the kit
@@ -270,7 +288,7 @@ def seeds(run: training.Run, config: Profile, store: SliceStore) -> dict[int, tr
         return {run.model.seed: run}
     key, first = run.model.key, run.model.seed
     config = with_network(config, key, _section(run, config))
-    others = range(first + 1, first + config.evaluation.seeds)
+    others = range(first + 1, first + config.evaluation.seeds.get(key, 1))
     folders = {seed: run.folder.with_name(f"{run.folder.name}-seed-{seed}") for seed in others}
     return {first: run} | {seed: training.train(key, config, store, folder, seed) for seed, folder in folders.items()}
 
@@ -306,4 +324,5 @@ def _section(run: training.Run, config: Profile) -> Training:
         steps_per_epoch=steps,
         seed=run.model.seed,
         **{name: facts[name] for name in ("flip", "mixed_precision") if name in facts},
+        **{name: facts.get(name, getattr(Training(), name)) for name in ("init", "frozen")},
     )

@@ -48,5 +48,5 @@ def _check(options: argparse.Namespace) -> None:
             setattr(options, name, paths.home(value))
         elif isinstance(value, list) and value and isinstance(value[0], Path):
             setattr(options, name, [paths.home(one) for one in value])
-        elif name == "seed" and value < 0:
+        elif name == "seed" and value is not None and value < 0:
             raise InputError(f"--seed must be 0 or more, not {value}.")

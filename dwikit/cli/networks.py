@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dwikit.cli.notebooks import PROFILE
+from dwikit.cli.notebooks import PROFILE, RUN, SETTING, settings
 from dwikit.common.errors import InputError
 
 UNFINISHED = 75
@@ -15,6 +15,9 @@ def add(commands) -> None:
     command = commands.add_parser("train", help="train networks without a notebook, in pieces if need be")
     command.add_argument("networks", **NETWORK)
     command.add_argument("--profile", help=PROFILE)
+    command.add_argument("-p", "--parameter", **SETTING, help="e.g. model.margin=20, vae.epochs=3; kept in a run of its own")
+    command.add_argument("--run", metavar="NAME", help=f"{RUN}; default with -p: named by the settings")
+    command.add_argument("--seed", type=int, help="another seed than the profile's; its results lie beside the others")
     command.add_argument("--minutes", type=float, help="stop at an epoch's end before these have passed, with exit status 75")
     command.add_argument("--devices", type=int, default=1, help="GPUs per machine that share each batch; default %(default)s")
     command.add_argument("--machines", metavar="HOST:PORT,...", help="machines that train together; each runs this command")
@@ -62,17 +65,29 @@ def add(commands) -> None:
 
 
 def _train(options) -> int:
-    from dwikit import profiles, study
+    from dwikit import study
     from dwikit.backend.machines import ALONE, Machines
 
     if (options.machines is None) != (options.machine is None):
         raise InputError("Several machines need both --machines HOST:PORT,HOST:PORT,... and --machine N, from 0.")
     machines = Machines(options.machines.split(","), options.machine) if options.machines else ALONE
-    config = profiles.resolve(options.profile)
-    if study.train_in_pieces(config, options.networks, options.minutes, options.devices, machines):
+    config = _run(options)
+    if study.train_in_pieces(config, options.networks, options.minutes, options.devices, machines, options.seed):
         return 0
     print("Epochs are left: run the same command again.")
     return UNFINISHED
+
+
+def _run(options):
+    """The profile, or the run that ``--run`` names and ``-p`` sets."""
+    from dwikit import profiles
+    from dwikit.profiles import runs
+
+    config, given = profiles.resolve(options.profile), settings(options.parameter)
+    if not (options.run or given):
+        return config
+    name = options.run or runs.name_for(config.name, given)
+    return runs.named(name, options.profile, **runs.sections(given, config, options.networks or config.networks))
 
 
 def _pack(options) -> None:

@@ -1,10 +1,13 @@
 """``dwikit doctor``, ``run`` and ``reproduce``."""
 
 from pathlib import Path
+from typing import Any
 
 from dwikit.common.errors import InputError
 
-PROFILE = "name of a profile (smoke, quick, gpu, paper, ...) or path of a .yaml file; default $DWIKIT_PROFILE or quick"
+PROFILE = "name of a profile (smoke, quick, gpu, paper, ...) or run, or path of a .yaml file; default $DWIKIT_PROFILE or quick"
+RUN = "name of a run that keeps its settings and results apart, in runs/NAME"
+SETTING = {"action": "append", "default": [], "metavar": "NAME=VALUE"}
 
 
 def add(commands) -> None:
@@ -14,7 +17,8 @@ def add(commands) -> None:
 
     command = commands.add_parser("run", help="run one notebook headless")
     command.add_argument("notebook", help="name, such as 02_train_vae, or path")
-    command.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE", help="e.g. epochs=3")
+    command.add_argument("-p", "--parameter", **SETTING, help="e.g. epochs=3 or model.margin=20")
+    command.add_argument("--run", metavar="NAME", help=RUN)
     command.add_argument("-o", "--output", type=Path, help="default: runs/<profile>/notebooks/<name>.ipynb")
     command.set_defaults(action=_run)
 
@@ -32,19 +36,31 @@ def _doctor(options) -> int:
 
 
 def _run(options) -> None:
-    from dwikit.common import files
     from dwikit.course import run
+    from dwikit.profiles import runs
 
-    parameters = {}
-    for pair in options.parameter:
+    parameters = runs.nested(settings(options.parameter))
+    run.notebook(options.notebook, parameters | ({"run_name": options.run} if options.run else {}), options.output)
+
+
+def settings(pairs: list[str], several: bool = False) -> dict[str, Any]:
+    """The values of ``-p NAME=VALUE``, by name; sections of a name are separated by dots. If ``several``: lists of values.
+
+    Raises:
+        InputError: one is no pair, or its value no YAML.
+    """
+    from dwikit.common import files
+
+    found = {}
+    for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
             raise InputError(f"-p takes NAME=VALUE, such as epochs=3, not {pair!r}.")
         try:
-            parameters[name] = files.parse_yaml(value)
+            found[name] = files.parse_yaml(f"[{value}]" if several else value)
         except ValueError as error:
             raise InputError(f"-p {pair}: the value cannot be read as YAML ({' '.join(str(error).split())}).") from error
-    run.notebook(options.notebook, parameters, options.output)
+    return found
 
 
 def _reproduce(options) -> None:

@@ -29,7 +29,7 @@ from dwikit import report
 from dwikit.common import files, paths
 from dwikit.common.errors import InputError
 from dwikit.course import start
-from dwikit.profiles import Profile, resolve
+from dwikit.profiles import Profile, resolve, runs
 from dwikit.report import plots
 
 PATHS = ("bids", "readings")
@@ -41,7 +41,13 @@ BUDGETS = {"hours": "hours", "GPU": "gpu", "minutes": ""}
 JUPYTER_NAMES = {"In", "Out", "exit", "quit", "get_ipython", "open"}
 
 
-def begin(namespace: dict[str, Any], profile: str | None = None, networks: Sequence[str] = (), **overrides: Any) -> Profile:
+def begin(
+    namespace: dict[str, Any],
+    profile: str | None = None,
+    run: str | None = None,
+    networks: Sequence[str] = (),
+    **overrides: Any,
+) -> Profile:
     """Resolve the profile, refuse parameters that the notebook does not have, and set the style of figures.
 
     papermill only warns of a mistyped parameter and then runs with the default, even for two days. The first two cells can be
@@ -50,6 +56,7 @@ def begin(namespace: dict[str, Any], profile: str | None = None, networks: Seque
     Args:
         namespace: the notebook's ``globals()``, in which only parameters are defined when this is called first.
         profile: name of the profile or None.
+        run: name of the run, which keeps its settings (``profiles.runs.named``); None: the profile's own run.
         networks: sections of the profile that the overrides belong to; none: they are sections themselves.
         **overrides: as in ``profiles.resolve``; their names, and those inside a section, are the parameters it has.
 
@@ -58,27 +65,28 @@ def begin(namespace: dict[str, Any], profile: str | None = None, networks: Seque
     """
     parameters = {}
     for name, value in overrides.items():
-        parameters |= value if isinstance(value, dict) else {name: value}
-    known = {"profile", *parameters}
+        parameters |= value if isinstance(value, dict) and not networks else {name: value}
+    known = {"profile", "run_name", *parameters}
     names = _set_by_parameters_cell(namespace) if BEGUN in namespace else namespace
     for name, value in ((name, namespace[name]) for name in names if name in namespace):
         ours = name.startswith("_") or name in JUPYTER_NAMES or isinstance(value, ModuleType) or callable(value)
         if not ours and name not in known:
             raise InputError(f"This notebook has no parameter {name!r}. It has: {', '.join(sorted(known))}.")
     if networks:
-        there = resolve(profile)
+        there = runs.named(run, profile) if run else resolve(profile)
         if missing := [network for network in networks if network not in there.networks]:
             raise InputError(
                 f"Profile {there.name} has no network {missing[0]!r}, which this notebook trains. Begin its file with extends: "
                 f"quick, or add a section {missing[0]}:."
             )
-    config = resolve(profile, **({network: overrides for network in networks} if networks else overrides))
+        overrides = {network: overrides for network in networks}
+    config = runs.named(run, profile, **overrides) if run else resolve(profile, **overrides)
     given = from_here({name: value for name, value in parameters.items() if value is not None})
     config = dataclasses.replace(config, parameters=given)
     namespace[BEGUN] = True
     plt.rcParams.update(plots.STYLE)
     size, folder = config.image_size, _short(paths.runs(config.name))
-    print(f"Profile {config.name}: {size} x {size} pixels, results in {folder}/.")
+    print(f"{'Run' if run else 'Profile'} {config.name}: {size} x {size} pixels, results in {folder}/.")
     return config
 
 

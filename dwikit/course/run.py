@@ -16,6 +16,7 @@ from dwikit import profiles, report, study
 from dwikit.common import paths
 from dwikit.common.errors import InputError
 from dwikit.course.notebook import from_here
+from dwikit.profiles import runs
 
 JUDGES = "05_evaluate"
 """Before this notebook, every network of the profile without its own notebook is trained."""
@@ -42,7 +43,8 @@ def notebook(name: str, parameters: dict, output: Path | None = None) -> Path:
     for variable in ("DWIKIT_RUNS", "DWIKIT_FIGURES"):  # the notebook runs in its own folder
         if variable in os.environ:
             os.environ[variable] = str(paths.home(os.environ[variable]).resolve())
-    config = profiles.resolve(parameters.get("profile"))
+    profile, run = parameters.get("profile"), parameters.get("run_name")
+    config = runs.named(run, profile) if run else profiles.resolve(profile)
     parameters = from_here(parameters) | ({"profile": config.reference} if "profile" in known else {})
     output = output or paths.runs(config.name) / "notebooks" / source.name
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -11,12 +11,18 @@ the networks (``SIZES``), stay as in the profile. So runs with different presets
 A section that is not a field of ``Profile`` is a network: the kit's, an installed package's, or, if it names a
 ``file``, your own (docs/own-network.md).
 
+A run can have a name (``runs.named``). It is a profile that is kept with its results, ``runs/<name>/profile.yaml``, and its
+name is as good as that of any other profile.
+
 Example:
     >>> config = resolve("quick", vae={"epochs": 3})
     >>> config.networks["vae"].epochs
     3
 """
 
+import dataclasses
+import hashlib
+import json
 import os
 import re
 from pathlib import Path
@@ -53,10 +59,18 @@ __all__ = [
     "Usefulness",
     "as_dict",
     "names",
+    "of_values",
     "resolve",
 ]
 
 FOLDER = Path(__file__).parent
+PRETRAINED = "pretrained"
+"""In place of a path: the kit's own weights."""
+LIKE = FOLDER / "quick.yaml"
+FILE = "profile.yaml"
+"""The profile of a run with a name, in its folder."""
+RUN = r"[A-Za-z0-9][\w.=+-]*"
+"""What the name of a run looks like."""
 DEFAULT = "quick"
 TAKEN = ("original", "held_out", "nearest", "samples", "agreement", "none", "classical", "unlabelled", "labelled")
 TAKEN += ("data", "notebooks", "packed", "features", "usefulness", "reader_study", "pretrained", "figures")
@@ -83,11 +97,25 @@ def resolve(profile: str | None = None, **overrides: Any) -> Profile:
     Raises:
         InputError: unknown profile, unknown key (with the nearest known one), or a value of the wrong type.
     """
-    name = profile or os.environ.get("DWIKIT_PROFILE") or DEFAULT
-    path = _path(name, Path.cwd())
-    values = _over({**_read(path), "name": path.stem}, _from_folder(overrides, Path.cwd()))
-    own = None if path.parent == FOLDER else str(path.resolve())
-    resolved = build(Profile, {**_gathered(values, path.name), "path": own}, where=path.name)
+    path = _path(profile or os.environ.get("DWIKIT_PROFILE") or DEFAULT, Path.cwd())
+    return of_values(files.read_yaml(path, like=LIKE), path, from_folder(overrides, Path.cwd()))
+
+
+def of_values(values: dict, path: Path, overrides: dict | None = None) -> Profile:
+    """The profile that a file of these values is, or would be.
+
+    Args:
+        values: of the file, ``extends`` among them.
+        path: of the file, which decides its name and where relative paths begin.
+        overrides: as in ``resolve``.
+
+    Raises:
+        InputError: as in ``resolve``.
+    """
+    run = path == paths.runs(path.parent.name) / FILE
+    name, own = (path.parent.name, None) if run else (path.stem, None if path.parent == FOLDER else str(path.resolve()))
+    known = _gathered({**_over(_complete(values, path), overrides or {}), "name": name}, path.name)
+    resolved = build(Profile, {**known, "path": own}, where=path.name)
     check_ranges(resolved, where=path.name)
     try:
         _ = resolved.slice_settings
@@ -96,22 +124,27 @@ def resolve(profile: str | None = None, **overrides: Any) -> Profile:
                 preset(network, section.preset, overrides=section.model)
     except InputError as error:
         raise InputError(f"{path.name}: {error}") from None
-    return resolved
+    return dataclasses.replace(resolved, data=_shared_data(resolved, values.get("extends"))) if run else resolved
 
 
 def _path(name: str, folder: Path) -> Path:
-    """File of a profile: one that comes with the kit, or a path relative to a folder."""
-    path = folder / paths.home(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
+    """File of a profile: one that comes with the kit, that of a run with a name, or a path relative to a folder."""
+    if name.endswith((".yaml", ".yml")):
+        path = folder / paths.home(name)
+    else:
+        path = FOLDER / f"{name}.yaml" if name in names() or not re.fullmatch(RUN, name) else paths.runs(name) / FILE
     if not os.path.isfile(path):  # Path.is_file fails on names that no system accepts
-        raise InputError(f"There is no profile {name!r}. Known: {', '.join(names())}, or the path of a .yaml file.")
+        raise InputError(
+            f"There is no profile {name!r}. Known: {', '.join(names())}, the name of a run, or the path of a .yaml file."
+        )
     return path
 
 
-def _read(path: Path, extended_by: tuple[Path, ...] = ()) -> dict:
+def _complete(values: dict, path: Path, extended_by: tuple[Path, ...] = ()) -> dict:
     """Values of a file, over those of the profile that it extends."""
     if path in extended_by:
         raise InputError(f"{path} extends itself, through {', '.join(other.name for other in extended_by)}.")
-    values = _from_folder(_open(files.read_yaml(path, like=FOLDER / "quick.yaml")), path.parent)
+    values = from_folder(_open(values), path.parent)
     base = values.pop("extends", None)
     if not base:
         return values
@@ -119,7 +152,16 @@ def _read(path: Path, extended_by: tuple[Path, ...] = ()) -> dict:
         other = _path(str(base), path.parent)
     except InputError as error:
         raise InputError(f"{path}, extends: {error}") from None
-    return _over(_read(other, (*extended_by, path)), values)
+    return _over(_complete(files.read_yaml(other, like=LIKE), other, (*extended_by, path)), values)
+
+
+def _shared_data(run: Profile, base: str | None) -> str:
+    """Folder of a run's data under ``runs/``: that of the profile it extends if they agree, else one of their settings."""
+    other = resolve(base) if base else None
+    if other and other.data_settings == run.data_settings:
+        return other.data or f"{other.name}/data"
+    settings = json.dumps(run.data_settings, sort_keys=True)
+    return f"data/{hashlib.sha256(settings.encode()).hexdigest()[:8]}"
 
 
 PATHS = (
@@ -127,15 +169,16 @@ PATHS = (
     ("reader_study", "readings"),
     ("brought", "*", "samples"),
     ("*", "file"),
+    ("*", "init"),
 )
 """Where a profile holds paths."""
 
 
-def _from_folder(values: dict, folder: Path) -> dict:
+def from_folder(values: dict, folder: Path) -> dict:
     """The same, with every path in it made absolute, relative to a folder; ``~`` is the home folder."""
 
     def absolute(value: Any, place: tuple[str, ...]) -> Any:
-        if not place and isinstance(value, str):
+        if not place and isinstance(value, str) and value != PRETRAINED:
             return str((folder / paths.home(value)).resolve())
         if not isinstance(value, dict):
             return value
@@ -177,7 +220,16 @@ def _gathered(values: dict, where: str) -> dict:
             )
     if both := sorted(set(networks) & set(values["brought"])):
         raise InputError(f"{where}: {both[0]!r} is both a network and under brought. Give the samples another key.")
-    return {**values, "networks": networks}
+    return {**values, "evaluation": _seeds(values.get("evaluation") or {}, networks, where), "networks": networks}
+
+
+def _seeds(evaluation: Any, networks: dict, where: str) -> Any:
+    """The section ``evaluation``, its seeds by network; a single number is that of every network."""
+    seeds = evaluation.get("seeds") if isinstance(evaluation, dict) else None
+    if isinstance(seeds, dict):
+        for key in seeds:
+            require(networks, key, "network", f"{where}: evaluation: seeds")
+    return {**evaluation, "seeds": dict.fromkeys(networks, seeds)} if isinstance(seeds, int | float) else evaluation
 
 
 def _mapping(value: Any, where: str) -> dict:
@@ -213,7 +265,7 @@ def _with_reasons(section: dict, where: str) -> dict:
 
 def _over(values: dict, overrides: dict) -> dict:
     """A profile's values with overrides, network by network as their presets require."""
-    return _merge({key: _for_preset(key, value, overrides.get(key)) for key, value in values.items()}, overrides)
+    return merge({key: _for_preset(key, value, overrides.get(key)) for key, value in values.items()}, overrides)
 
 
 def _for_preset(key: str, section: Any, overrides: Any) -> Any:
@@ -229,12 +281,13 @@ def _for_preset(key: str, section: Any, overrides: Any) -> Any:
     return {**section, "model": kept}
 
 
-def _merge(values: dict, overrides: dict) -> dict:
+def merge(values: dict, overrides: dict) -> dict:
+    """Nested values with overrides; None overrides nothing."""
     merged = dict(values)
     for key, value in overrides.items():
         whole = isinstance(value, dict) and value and set(value) <= {"value", "why"}  # a value with its reason is one thing
         if isinstance(value, dict) and not whole and isinstance(merged.get(key, {}), dict):
-            merged[key] = _merge(merged.get(key) or {}, value)
+            merged[key] = merge(merged.get(key) or {}, value)
         elif value is not None:
             merged[key] = value
     return merged

@@ -4,6 +4,7 @@ import dataclasses
 import types
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from dwikit.common.errors import InputError, choose
@@ -21,6 +22,13 @@ class Cohort:
     workers: int | None = None
     bids: str | None = None
     """Path of your own BIDS dataset, instead of the simulation."""
+
+    @property
+    def source(self) -> dict:
+        """What decides its scans, as plain values."""
+        if self.bids:
+            return {"bids": str(Path(self.bids).resolve()), "cases": 0, "registered": 0}
+        return {name: value for name, value in dataclasses.asdict(self).items() if name != "workers"}
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,10 @@ class Training:
     """Python file of your own network; None: a network of the kit or of an installed package."""
     preset: str = "paper"
     """A preset other than the profile's also replaces the ``model`` values in which the two differ, except sizes."""
+    init: str | None = None
+    """Weights to start from instead of random ones: ``pretrained``, the kit's own, or the path of a .keras file."""
+    frozen: list = field(default_factory=list)
+    """What of the network does not learn: names of its parts, such as ``encoder``, or of layers, such as ``critic/conv_0*``."""
     model: dict = field(default_factory=dict)
     reasons: dict = field(default_factory=dict)
     """Why a value departs from the preset's, by its name."""
@@ -100,11 +112,12 @@ class Usefulness:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How many samples and real slices each row of Table 1 uses, and how often the VAE is trained."""
+    """How many samples and real slices each row of Table 1 uses, and how often each network is trained."""
 
     samples: int = 1000
-    seeds: int = 1
-    """Trainings of the VAE that differ only in their seed, to show how much one training means."""
+    seeds: dict[str, int] = field(default_factory=dict)
+    """By network: trainings that differ only in their seed, to show how much one training means; 1 if missing. A single number
+    is that of every network."""
     usefulness: Usefulness = field(default_factory=Usefulness)
 
 
@@ -135,6 +148,8 @@ class Profile:
     reader_study: ReaderStudy = field(default_factory=ReaderStudy)
     path: str | None = field(default=None, compare=False, repr=False)
     """Its file, if it is not one of the kit's."""
+    data: str | None = field(default=None, compare=False, repr=False)
+    """Folder of its cohort and slices under ``runs/``, if it shares that of other runs."""
     parameters: dict = field(default_factory=dict, compare=False, repr=False)
     """Parameters of the notebook that runs with it, by name, where they were given; their values are in the sections."""
 
@@ -154,12 +169,17 @@ class Profile:
         chosen.pop("seed")
         return dataclasses.replace(SliceSettings.for_size(self.image_size), **chosen)
 
+    @property
+    def data_settings(self) -> dict:
+        """What decides its slices, as plain values: runs that agree in it share their data."""
+        return {"cohort": self.cohort.source, "slices": dataclasses.asdict(self.slice_settings), "seed": self.slices.seed}
+
 
 def as_dict(profile: Profile) -> dict:
     """A profile as nested plain values, as its file would hold them; values that depend on the image size are filled in."""
     values = dataclasses.asdict(profile)
     networks = values.pop("networks")
-    del values["path"], values["parameters"]  # where it comes from, not what it says
+    del values["path"], values["data"], values["parameters"]  # where it comes from, not what it says
     settings = dataclasses.asdict(profile.slice_settings)
     slices = {name: settings.get(name, value) for name, value in values["slices"].items()}
     return values | {"slices": slices} | networks
@@ -209,6 +229,10 @@ def check_ranges(section: Any, where: str) -> None:
         elif isinstance(value, dict) and entry.name == "networks":
             for key, network in value.items():
                 check_ranges(network, f"{where}: {key}")
+        elif isinstance(value, dict) and entry.name == "seeds":
+            for key, count in value.items():
+                if count < 1:
+                    raise InputError(f"{where}: seeds: {key} must be at least 1, not {count}.")
         elif entry.name in COUNTS and value is not None and value < 1:
             raise InputError(f"{where}: {entry.name} must be at least 1, not {value}.")
         elif entry.name in ("seed", "snapshots") and value < 0:
@@ -222,6 +246,8 @@ def _coerce(kind: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(kind):
         return build(kind, value, where)
     if get_origin(kind) is dict:
+        if not isinstance(value, dict):
+            raise InputError(f"{where} must hold 'key: value' pairs, not {value!r}.")
         return {key: _coerce(get_args(kind)[1], one, f"{where}: {key}") for key, one in value.items()}
     if get_origin(kind) in (Union, types.UnionType):
         if value is None:

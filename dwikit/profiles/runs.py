@@ -1,0 +1,125 @@
+"""Runs with a name: profiles that are kept with their results, and never displace one another.
+
+A setting is written with dots, such as ``model.margin=20`` for the networks at hand or ``slices.percentile=95`` for the data.
+"""
+
+import dataclasses
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import yaml
+
+from dwikit.common import files, paths
+from dwikit.common.errors import InputError
+from dwikit.profiles import FILE, LIKE, RUN, TAKEN, Profile, Training, from_folder, merge, names, of_values, resolve
+
+FREE = {"steps_per_execution", "health", "tensorboard", "keep", "reasons"}
+"""Settings of a network that may change after its training has begun: they do not decide its weights."""
+
+
+def named(run: str, profile: str | None = None, **overrides: Any) -> Profile:
+    """The profile of a run with a name, made now if there is none, in ``runs/<run>/profile.yaml``.
+
+    Settings are kept with the run. They can be added one by one (first the data, then each network) as long as nothing has been
+    trained with others. A training can be made longer.
+
+    Args:
+        run: its name.
+        profile: name or path of the profile that it extends; None: that of the run, or for a new one as in ``resolve``.
+        **overrides: as in ``resolve``.
+
+    Raises:
+        InputError: an impossible name; a run of that name that extends another profile, or has trained a network with other
+            settings; or whatever ``resolve`` refuses.
+    """
+    if not re.fullmatch(RUN, str(run)) or run in (*TAKEN, *names(), "benchmarks") or run.endswith((".yaml", ".yml")):
+        raise InputError(
+            f"{run!r} cannot be the name of a run. Use letters, digits, '.', '-' and '_', and not the name of a profile."
+        )
+    path = paths.runs(run) / FILE
+    there = path.is_file()
+    if not there and path.parent.exists():
+        raise InputError(f"{path.parent} holds the results of a profile of that name. Give the run another name.")
+    values = files.read_yaml(path, like=LIKE) if there else {}
+    base = None if there and profile in (None, run) else resolve(profile).reference
+    if there and base not in (None, values.get("extends")):
+        raise InputError(
+            f"The run {run} extends {values.get('extends')}, not {base}. Give another name, or leave out the profile."
+        )
+    wanted = merge(values | ({"extends": base} if base else {}), from_folder(overrides, Path.cwd()))
+    if wanted != values:
+        made = of_values(wanted, path)
+        if there:
+            _require_unmade(resolve(run), made)
+        files.write_text(path, yaml.safe_dump(wanted, sort_keys=False))
+    return resolve(run)
+
+
+def _require_unmade(there: Profile, wanted: Profile) -> None:
+    """Refuse to change what networks of a run were trained with.
+
+    Raises:
+        InputError: a network that has been trained would differ, or its data.
+    """
+    for key, section in there.networks.items():
+        if not (paths.runs(there.name) / key / "settings.json").is_file():
+            continue
+        old, new = dataclasses.asdict(section), dataclasses.asdict(wanted.networks[key])
+        changed = [name for name in old if old[name] != new[name] and name not in FREE]
+        if new["epochs"] > old["epochs"]:
+            changed.remove("epochs")
+        if there.data_settings != wanted.data_settings:
+            changed.append("data")
+        if changed:
+            raise InputError(
+                f"The run {there.name} has trained {key} with other settings ({', '.join(changed)}), and nothing is "
+                "overwritten: give another name."
+            )
+
+
+def nested(settings: Mapping[str, Any]) -> dict:
+    """Values by names with dots as sections: ``{"model.margin": 20}`` as ``{"model": {"margin": 20}}``.
+
+    Raises:
+        InputError: one is the section of another.
+    """
+    found: dict = {}
+    for name, value in settings.items():
+        *sections, last = name.split(".")
+        place = found
+        for section in sections:
+            place = place.setdefault(section, {})
+            if not isinstance(place, dict):
+                break
+        if not isinstance(place, dict) or last in place:
+            raise InputError(f"{name} is set twice: once on its own, once as a part of another setting.")
+        place[last] = value
+    return found
+
+
+def sections(settings: Mapping[str, Any], config: Profile, keys: Iterable[str]) -> dict:
+    """Overrides for ``resolve``; settings of a network that name none belong to all of the given ones.
+
+    Args:
+        settings: values by names with dots, e.g. ``model.margin``, ``epochs``, ``vae.epochs`` or ``slices.percentile``.
+        config: profile that they are for.
+        keys: of networks.
+    """
+    found, of_network = {}, get_type_hints(Training)
+    for name, value in nested(settings).items():
+        if name in of_network and name not in config.networks:
+            found = merge(found, {key: {name: value} for key in keys})
+        else:
+            found = merge(found, {name: value})
+    return found
+
+
+def name_for(base: str, settings: Mapping[str, Any]) -> str:
+    """A name for a run that changes these settings of a profile, such as ``quick-margin-20``."""
+    words = [Path(base).stem]
+    for name, value in settings.items():
+        shown = "-".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+        words.append(f"{name.replace('model.', '').replace('.', '-')}-{Path(shown).name}")
+    return re.sub(r"[^\w.=+-]+", "-", "-".join(words))

@@ -1,0 +1,121 @@
+"""Runs with a name: settings that are kept, data that are shared, and nothing that displaces anything."""
+
+import pytest
+
+from dwikit import cli, profiles, study
+from dwikit.cli.notebooks import settings
+from dwikit.common import files, paths
+from dwikit.common.errors import InputError
+from dwikit.course import notebook
+from dwikit.profiles import runs
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("DWIKIT_RUNS", str(tmp_path / "runs"))
+    return tmp_path / "runs"
+
+
+def trained(run: str, key: str) -> None:
+    files.write_json(paths.runs(run) / key / "settings.json", {})
+
+
+def test_a_run_keeps_its_settings_and_is_found_by_its_name(folder):
+    made = runs.named("wide", "smoke", intro_vae={"model": {"margin": 20.0}, "epochs": None})
+    assert made == profiles.resolve("wide") and made.networks["intro_vae"].model["margin"] == 20.0
+    assert made.name == made.reference == "wide" and (folder / "wide/profile.yaml").is_file()
+    assert made.networks["vae"] == profiles.resolve("smoke").networks["vae"]
+    assert runs.named("wide") == made == runs.named("wide", "smoke")
+
+
+def test_settings_are_added_until_something_was_trained_with_others():
+    runs.named("mine", "smoke", slices={"percentile": 95.0})
+    runs.named("mine", vae={"epochs": 5})
+    trained("mine", "vae")
+    config = runs.named("mine", intro_vae={"epochs": 7}, vae={"epochs": 9, "tensorboard": True})
+    assert (config.networks["vae"].epochs, config.networks["intro_vae"].epochs) == (9, 7)
+    for change, what in (
+        ({"vae": {"epochs": 3}}, "epochs"),
+        ({"vae": {"model": {"latent_size": 8}}}, "model"),
+        ({"slices": {"percentile": 90.0}}, "data"),
+    ):
+        with pytest.raises(InputError, match=rf"The run mine has trained vae with other settings \({what}\)"):
+            runs.named("mine", **change)
+    assert profiles.resolve("mine") == config
+
+
+@pytest.mark.parametrize(
+    ("name", "profile", "message"),
+    [
+        ("quick", None, "cannot be the name of a run"),
+        ("data", None, "cannot be the name of a run"),
+        ("../out", None, "cannot be the name of a run"),
+        ("old", "smoke", "holds the results of a profile of that name"),
+        ("mine", "quick", "The run mine extends smoke, not quick"),
+        ("new", "fast", "no profile 'fast'"),
+    ],
+)
+def test_what_cannot_be_a_run_is_refused(folder, name, profile, message):
+    (folder / "old").mkdir(parents=True)
+    runs.named("mine", "smoke")
+    with pytest.raises(InputError, match=message):
+        runs.named(name, profile)
+    assert not (folder / "new").exists()
+
+
+def test_a_mistake_leaves_the_run_as_it_was(folder):
+    runs.named("mine", "smoke")
+    before = (folder / "mine/profile.yaml").read_bytes()
+    with pytest.raises(InputError, match="Did you mean 'epochs'"):
+        runs.named("mine", vae={"epoch": 3})
+    assert (folder / "mine/profile.yaml").read_bytes() == before
+
+
+def test_runs_of_equal_data_share_them_and_others_do_not(folder):
+    same, other, twin = (
+        runs.named(name, "smoke", **given)
+        for name, given in (
+            ("same", {"vae": {"epochs": 3}, "cohort": {"workers": 1}}),
+            ("other", {"slices": {"percentile": 90.0}}),
+            ("twin", {"slices": {"percentile": 90.0}, "vae": {"seed": 4}}),
+        )
+    )
+    assert study.data_folder(same) == folder / "smoke/data" == study.data_folder(profiles.resolve("smoke"))
+    assert study.data_folder(other) == study.data_folder(twin) != study.data_folder(same)
+    assert study.data_folder(runs.named("child", "other", vae={"epochs": 3})) == study.data_folder(other)
+    assert study.data_folder(other).parent == folder / "data"
+
+
+def test_settings_with_dots_go_where_they_belong():
+    given = settings(["model.margin=20", "epochs=3", "vae.model.latent_size=8", "slices.percentile=95", "image_size=32"])
+    config = profiles.resolve("smoke")
+    assert runs.sections(given, config, ["intro_vae"]) == {
+        "intro_vae": {"model": {"margin": 20}, "epochs": 3},
+        "vae": {"model": {"latent_size": 8}},
+        "slices": {"percentile": 95},
+        "image_size": 32,
+    }
+    assert runs.name_for("quick", {"model.margin": 20, "vae.model.channels": [8, 16]}) == "quick-margin-20-vae-channels-8-16"
+    with pytest.raises(InputError, match="model.margin is set twice"):
+        runs.nested({"model": {"margin": 3}, "model.margin": 20})
+
+
+def test_a_setting_on_the_command_line_trains_in_a_run_of_its_own(folder, monkeypatch, capsys):
+    seen = []
+    monkeypatch.setattr(study, "train_in_pieces", lambda config, keys, *_: seen.append((config, keys)) or True)
+    assert cli.main(["train", "intro_vae", "--profile", "smoke", "-p", "model.margin=20"]) == 0
+    assert cli.main(["train", "intro_vae", "--profile", "smoke", "--run", "mine", "-p", "epochs=1"]) == 0
+    assert cli.main(["train", "vae", "--profile", "smoke"]) == 0
+    names = [config.name for config, _ in seen]
+    assert names == ["smoke-margin-20", "mine", "smoke"] and seen[0][0].networks["intro_vae"].model["margin"] == 20
+    assert cli.main(["train", "intro_vae", "--profile", "smoke", "-p", "model.marginn=20"]) == 2
+    assert "Did you mean 'margin'" in capsys.readouterr().err
+
+
+def test_a_notebook_takes_the_name_of_a_run():
+    config = notebook.begin({}, "smoke", "mine", networks=["intro_vae"], epochs=None, model={"margin": 20.0})
+    assert config.name == "mine" and config.networks["intro_vae"].model["margin"] == 20.0
+    assert profiles.resolve("mine") == config
+    assert "-p profile=mine" in notebook.command("03_train_introvae", config)
+    with pytest.raises(InputError, match="no parameter 'margin'. It has: epochs, model, profile, run_name"):
+        notebook.begin({"margin": 3}, "smoke", None, networks=["intro_vae"], epochs=None, model=None)

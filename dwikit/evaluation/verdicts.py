@@ -43,21 +43,24 @@ def published() -> Evidence:
     return Evidence(exact(paper.TABLE_1), exact(paper.RECONSTRUCTION), readings(paper.TABLE_2, paper.N_READ, kappa))
 
 
-def with_rows(evidence: Evidence, key: str, label: str, *tables: pd.DataFrame, paired: pd.DataFrame | None = None) -> Evidence:
-    """The same evidence with one model's rows replaced by another training's.
+def with_rows(
+    evidence: Evidence, rows: Mapping[str, str], *tables: pd.DataFrame, paired: pd.DataFrame | None = None
+) -> Evidence:
+    """The same evidence with the rows of some models replaced by those of other trainings.
 
     Args:
         evidence: of the study.
-        key: the model's, such as ``"vae"``.
-        label: row of the other training in ``tables``.
-        *tables: its Table 1 and its reconstruction table.
-        paired: ``evaluation.paired_ratios`` with the other training's reconstructions.
+        rows: model key, such as ``"vae"`` -> row of its other training in ``tables``, where that table has one.
+        *tables: their Table 1 and their reconstruction table.
+        paired: ``evaluation.paired_ratios`` with the other trainings' reconstructions.
     """
     replaced = []
     for ours, theirs in zip(evidence, tables):
         if ours is not None:
             ours = ours.copy()
-            ours.loc[key] = theirs.loc[label]
+            for key, label in rows.items():
+                if label in theirs.index:
+                    ours.loc[key] = theirs.loc[label]
         replaced.append(ours)
     return Evidence(*replaced, *evidence[len(tables) :])._replace(paired=paired)
 

@@ -111,7 +111,9 @@ def test_nearer_takes_both_sides_of_the_original():
 
 def test_seeds_that_disagree_leave_a_claim_undecided_and_show_their_numbers():
     first = evidence(0.01)
-    other = verdicts.with_rows(first, "vae", "vae", evidence(0.01, table_1={"vae": {"isd": 0.04}}).table_1)
+    other = verdicts.with_rows(
+        first, {"vae": "vae", "intro_vae": "not there"}, evidence(0.01, table_1={"vae": {"isd": 0.04}}).table_1
+    )
     table = verdicts.table([first, other], {"vae": 2}).set_index("claim")
     row = table.loc[BY_KEY["diversity lost by the plain VAEs"].text]
     assert row["verdict"] == UNDECIDED and "(other seeds 0.89)" in row["numbers"] and row["seeds"] == "VAE 2, DFC-VAE 1"
@@ -159,5 +161,5 @@ def test_another_seed_brings_its_own_pairs():
     )
     first = evidence(0.01)._replace(paired=ratio)
     assert first.ratio("reconstruction", "vae", "dfc_vae", "mse") == (0.5, 0.4, 0.6)
-    other = verdicts.with_rows(first, "vae", "vae", first.table_1)
+    other = verdicts.with_rows(first, {"vae": "vae", "intro_vae": "not there"}, first.table_1)
     assert other.paired is None and other.ratio("reconstruction", "vae", "dfc_vae", "mse").value != 0.5

@@ -160,7 +160,7 @@ FLOORS = (
     ("report", "training"),
     ("evaluation",),
     ("reader_study", "study"),
-    ("course",),
+    ("comparison", "course"),
     ("cli",),
 )
 """Rooms, from the ground up: each imports only from floors below its own."""

@@ -160,7 +160,7 @@ def test_the_command_in_a_caption_makes_the_tables_again(trained, folder):
     for name in kept:
         (folder / "runs" / "figures" / name).write_text("")
     [command] = made
-    shell = f'dwikit() {{ {sys.executable} -m dwikit.cli "$@"; }}; {command}'
+    shell = f'dwikit() {{ {sys.executable} -m dwikit "$@"; }}; {command}'
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DWIKIT_")}
     subprocess.run(["bash", "-c", shell], cwd=ROOT, env=environment, check=True, capture_output=True)
     assert figures(folder) == kept
@@ -175,7 +175,7 @@ def test_both_stand_in_the_deck(trained, folder):
 def test_it_is_packed_and_exported(trained, folder, monkeypatch, capsys):
     store = study.slices(trained)
     environment = os.environ | {"PYTHONPATH": str(ROOT)}  # a process of its own has not read dcgan.py yet
-    command = [sys.executable, "-m", "dwikit.cli", "pack", "dcgan", "--profile", str(folder / "mine.yaml")]
+    command = [sys.executable, "-m", "dwikit", "pack", "dcgan", "--profile", str(folder / "mine.yaml")]
     done = subprocess.run([*command, "--out", str(folder / "packed")], capture_output=True, text=True, env=environment)
     assert done.returncode == 0 and "dcgan: 1 files" in done.stdout, done.stderr
     with pytest.raises(InputError, match="There is no network 'dcgan'.*Known: vae"):
@@ -187,7 +187,7 @@ def test_it_is_packed_and_exported(trained, folder, monkeypatch, capsys):
     assert np.abs(home.model.sample(4) - study.models.load(folder / "runs/mine/dcgan/model.keras").sample(4)).max() < 0.02
     pytest.importorskip("tf2onnx")
     model = str(folder / "runs/mine/dcgan/model.keras")
-    command = [sys.executable, "-m", "dwikit.cli", "export", model, str(folder / "dcgan.onnx"), "--profile"]
+    command = [sys.executable, "-m", "dwikit", "export", model, str(folder / "dcgan.onnx"), "--profile"]
     done = subprocess.run([*command, str(folder / "mine.yaml")], capture_output=True, text=True, env=os.environ)
     assert done.returncode == 0 and "pixels differ" in done.stdout, done.stderr
 

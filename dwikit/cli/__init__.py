@@ -5,11 +5,11 @@ import sys
 from pathlib import Path
 
 from dwikit import __version__
-from dwikit.cli import cohort, data, networks, notebooks, reader_study
+from dwikit.cli import cohort, comparison, data, networks, notebooks, reader_study
 from dwikit.common import paths
 from dwikit.common.errors import InputError
 
-GROUPS = (notebooks, cohort, data, networks, reader_study)
+GROUPS = (notebooks, cohort, data, networks, comparison, reader_study)
 
 
 def parser() -> argparse.ArgumentParser:

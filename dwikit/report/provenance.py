@@ -63,22 +63,22 @@ def save_table(table: pd.DataFrame, name: str, source: dict, folder: Path | None
 
     Args:
         table: with one heading or two per column.
-        name: of the files.
+        name: of the files; it may hold folders: those of a study are in ``<profile>/``.
         source: of ``provenance``.
         folder: by default ``figures/``.
     """
-    folder = folder or paths.figures()
+    path = (folder or paths.figures()) / f"{name}.md"
     profile, command = source["profile"]["name"], source["command"]
-    note = f"\nProfile {profile}; made by `{command}`; provenance in {name}.json.\n"
+    note = f"\nProfile {profile}; made by `{command}`; provenance in {path.stem}.json.\n"
     files.write_together(
         {
-            folder / f"{name}.csv": files.as_text(table.to_csv()),
-            folder / f"{name}.md": files.as_text(markdown(table) + note),
-            folder / f"{name}.tex": files.as_text(f"% Profile {profile}; made by: {command}\n" + latex(table)),
-            folder / f"{name}.json": files.as_json(source),
+            path.with_name(f"{path.stem}.csv"): files.as_text(table.to_csv()),
+            path: files.as_text(markdown(table) + note),
+            path.with_name(f"{path.stem}.tex"): files.as_text(f"% Profile {profile}; made by: {command}\n" + latex(table)),
+            path.with_name(f"{path.stem}.json"): files.as_json(source),
         }
     )
-    return folder / f"{name}.md"
+    return path
 
 
 def save_figure(figure: Figure, name: str, source: dict, suffix: str = "svg", folder: Path | None = None) -> Path:

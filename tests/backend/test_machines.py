@@ -144,7 +144,7 @@ def test_machines_that_do_not_come(monkeypatch):
 @pytest.mark.usefixtures("interruptible")
 def test_waiting_can_be_stopped():
     addresses = free_addresses()
-    command = [sys.executable, "-m", "dwikit.cli", "train", "vae", "--machines", addresses, "--machine", "0"]
+    command = [sys.executable, "-m", "dwikit", "train", "vae", "--machines", addresses, "--machine", "0"]
     with socket.socket() as taken:  # nobody else can open the port that is waited for
         taken.bind(("127.0.0.1", int(addresses.rpartition(":")[2])))
         waiting = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)

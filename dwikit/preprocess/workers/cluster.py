@@ -53,13 +53,11 @@ def run_jobs(jobs: list[dict[str, Any]], scheduler: str, raw: Path, out: Path) -
         InputError: Dask is not installed, no scheduler answers, it was lost, or a worker lacks dwikit, has other versions
             or does not see the folders.
     """
-    try:
-        from distributed import CancelledError, as_completed
-    except ImportError as error:
-        raise InputError("A scheduler needs Dask: pip install -e '.[scale]'.") from error
     if not jobs:
         return
-    with _client(scheduler) as client, _mark(out) as mark:
+    with connection(scheduler) as client, _mark(out) as mark:
+        from distributed import CancelledError, as_completed
+
         place = Place(str(raw), str(out), mark, tuple(derivative.versions().items()))
         futures = {}
         try:
@@ -77,10 +75,16 @@ def run_jobs(jobs: list[dict[str, Any]], scheduler: str, raw: Path, out: Path) -
 
 
 @contextmanager
-def _client(scheduler: str) -> Iterator[Any]:
-    """A connection to the scheduler."""
-    from distributed import Client
+def connection(scheduler: str) -> Iterator[Any]:
+    """A connection to the scheduler.
 
+    Raises:
+        InputError: Dask is not installed, or no scheduler answers.
+    """
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise InputError("A scheduler needs Dask: pip install -e '.[scale]'.") from error
     try:
         if not re.fullmatch(r"inproc://.+|(\w+://)?.+:\d+", scheduler):
             raise ValueError("it has no port")  # the client would leave a thread behind that complains later

@@ -1,4 +1,4 @@
-"""``python -m dwikit.cli`` is the command ``dwikit``."""
+"""``python -m dwikit`` is the command ``dwikit``."""
 
 import sys
 

@@ -1,0 +1,182 @@
+"""Trainings of several runs in one table, and their samples beside one another."""
+
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from dwikit import evaluation, paper, report, study, training
+from dwikit.common.errors import InputError
+from dwikit.metrics.table import column_metrics
+from dwikit.models.presets import as_text
+from dwikit.profiles import Profile, as_dict, resolve
+from dwikit.report import plots
+from dwikit.slices import SliceStore
+
+SHOWN = 8
+"""Samples of each row of the figure."""
+ASIDE = ("name", "evaluation", "reader_study", "brought")
+"""Parts of a profile that decide no training."""
+UNTOLD = ("reasons", "seed")
+"""Settings of a network that are no difference between two runs: its seeds are counted."""
+
+
+@dataclasses.dataclass
+class Row:
+    """One network of one run, trained with one or several seeds."""
+
+    label: str
+    config: Profile
+    """The profile as a record of what was used."""
+    store: SliceStore
+    trainings: dict[int, training.Run]
+
+    @property
+    def key(self) -> str:
+        """Of the network."""
+        return next(iter(self.trainings.values())).model.key
+
+
+def compare(names: Sequence[str], n: int = paper.N_SAMPLES) -> tuple[pd.DataFrame, Figure, dict]:
+    """Table 1 over runs: one row for each network of each run, with the settings in which they differ.
+
+    A value is the mean over seeds. Its interval reaches from the lowest end of the seeds' bootstrap intervals to the highest:
+    it holds what another draw of images, and what another of these trainings would have given. "over seeds" are the lowest
+    and the highest value alone. Nothing is trained.
+
+    Args:
+        names: of runs or profiles.
+        n: images per row, at most; all rows have the same number.
+
+    Returns:
+        The table, a figure of samples, and the provenance of both.
+
+    Raises:
+        InputError: fewer than one training in a run, or slices of different sizes.
+    """
+    rows = [row for name in names for row in _rows(name)]
+    if len({row.store.image_size for row in rows}) > 1:
+        raise InputError("These runs have slices of different sizes, whose metrics cannot be compared. Name runs of one size.")
+    n = min([n, *(len(run.samples) for row in rows for run in row.trainings.values())])
+    n = min([n, *(len(row.store.indices("train")) for row in rows)])
+    settings = differences({row.label: _settings(row) for row in rows})
+    several = len({row.store.content for row in rows}) > 1
+    measured, originals = {}, {}
+    for row in rows:
+        label = f"Original, {row.config.name}" if several else "Original"
+        table = _measured(row, n)
+        originals.setdefault(row.store.content, (label, table.loc[["original"]]))
+        measured[row.label] = _over_seeds(table.drop(index="original"), table.loc["original"])
+    found = {label: _over_seeds(table, table.iloc[0]) for label, table in originals.values()} | measured
+    table = pd.DataFrame.from_dict(found, orient="index")
+    told = pd.DataFrame(settings).reindex(table.index).fillna("") if settings else pd.DataFrame(index=table.index)
+    told.columns = pd.MultiIndex.from_tuples([(name, "") for name in told], names=None) if len(told.columns) else told.columns
+    table = pd.concat([told, table], axis=1) if len(told.columns) else table
+    table.columns = pd.MultiIndex.from_tuples(table.columns)
+    return table.rename_axis("run"), _figure(rows), _source(names, rows)
+
+
+def _rows(name: str) -> list[Row]:
+    """The networks of a run that are trained.
+
+    Raises:
+        InputError: none is.
+    """
+    config = resolve(name)
+    store = study.slices(config)
+    there = {key: found for key in study.networks(config) if (found := study.found(config, key, store))}
+    if not there:
+        raise InputError(f"No network of {name} is trained on its slices yet. Train one: dwikit train --profile {name}.")
+    rows = []
+    for trainings in there.values():
+        first = next(iter(trainings.values()))
+        used = study.used(config, store, {first.model.key: first})
+        rows.append(Row(f"{config.name}: {first.title}", used, store, trainings))
+    return rows
+
+
+def _measured(row: Row, n: int) -> pd.DataFrame:
+    """Table 1 and, for networks that reconstruct, the error, of every seed."""
+    samples = {seed: run.samples for seed, run in row.trainings.items()}
+    table = evaluation.table_1(row.store, samples, n).drop(index=evaluation.FLOOR, errors="ignore")
+    if all(run.reconstructs for run in row.trainings.values()):
+        rebuilt = evaluation.reconstruction_table(row.store, {seed: run.reconstructions for seed, run in row.trainings.items()})
+        table = table.join(rebuilt[["mse", "mse_low", "mse_high"]])
+    return table
+
+
+def _over_seeds(table: pd.DataFrame, original: pd.Series) -> dict[tuple[str, str], Any]:
+    """One row for all seeds of a network: the columns of ``report.beside_paper``."""
+    row: dict[tuple[str, str], Any] = {("seeds", ""): str(len(table)), ("n", ""): int(table["n"].iloc[0])}
+    for name, metric in column_metrics().items():
+        if name not in table:
+            continue
+        values = table[name]
+        row[name, ""] = values.mean()
+        if f"{name}_low" in table:
+            row |= {(name, "low"): table[f"{name}_low"].min(), (name, "high"): table[f"{name}_high"].max()}
+        if metric.ratio and name in original and not table.index.equals(pd.Index(["original"])):
+            row[name, " / original"] = values.mean() / original[name]
+        if len(table) > 1:
+            row[name, "over seeds"] = f"{values.min():.{metric.digits}f} to {values.max():.{metric.digits}f}"
+    return row
+
+
+def differences(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, str]]:
+    """Settings in which rows differ, each with its values by row, as text; one that a row does not have is empty there.
+
+    Args:
+        settings: by row and name.
+    """
+    names = dict.fromkeys(itertools.chain.from_iterable(settings.values()))
+    shown = {}
+    for name in names:
+        values = {row: as_text(there[name]) for row, there in settings.items() if name in there}
+        if len(set(values.values())) > 1:
+            shown[name] = values
+    return shown
+
+
+def _settings(row: Row) -> dict[str, Any]:
+    """Every setting of a row by a name with dots; those of its network without the network's name."""
+    values = {name: value for name, value in as_dict(row.config).items() if name not in (*ASIDE, *row.config.networks)}
+    section = {name: value for name, value in as_dict(row.config)[row.key].items() if name not in UNTOLD}
+    del values["cohort"]["workers"]
+    return _flat(values) | _flat(section)
+
+
+def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Nested values by names with dots."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{before}{name}.") if isinstance(value, dict) else {f"{before}{name}": value}
+    return flat
+
+
+def _figure(rows: Sequence[Row]) -> Figure:
+    """The first samples of each row's first seed, under slices of the first run."""
+    train = rows[0].store.indices("train")
+    images = {"Original": rows[0].store.images[np.random.default_rng(0).permutation(train)[:SHOWN]]}
+    images |= {row.label: next(iter(row.trainings.values())).samples[:SHOWN] for row in rows}
+    return plots.image_rows({label.replace(": ", "\n"): one for label, one in images.items()}, columns=SHOWN)
+
+
+def _source(names: Sequence[str], rows: Sequence[Row]) -> dict:
+    """Provenance: that of each run, and the facts of each of its trainings."""
+    command = report.command("dwikit", "compare", *names)
+    source = report.provenance(rows[0].config, command)
+    profiles = {row.label: as_dict(row.config) for row in rows}
+    facts = {row.label: {str(seed): run.facts() for seed, run in row.trainings.items()} for row in rows}
+    return (
+        source
+        | {"profile": {"name": ", ".join(dict.fromkeys(row.config.name for row in rows))}}
+        | {
+            "profiles": profiles,
+            "slices": {row.config.name: row.store.settings for row in rows},
+            "runs": facts,
+        }
+    )

@@ -10,6 +10,7 @@ from keras import ops
 from dwikit.backend import distribution, gradients, kernels
 from dwikit.common import keras_settings
 from dwikit.common.errors import InputError
+from dwikit.models.frozen import freeze, require_some
 from dwikit.models.presets import preset
 
 SAMPLING_BATCH = 64
@@ -90,15 +91,17 @@ class GenerativeModel(keras.Model):
 
     # ==== One training step ====
 
-    def compile(self, jit_compile: bool = False, steps_per_execution: int = 1):
-        """Build the optimizers (their settings are part of the preset) and make the model ready for ``fit``."""
+    def compile(self, jit_compile: bool = False, steps_per_execution: int = 1, frozen: Sequence[str] = ()):
+        """Build the optimizers (their settings are part of the preset); parts that are ``frozen`` do not learn (``freeze``)."""
         super().compile(optimizer=None, jit_compile=jit_compile, steps_per_execution=steps_per_execution)
-        self.compile_settings = {"jit_compile": jit_compile, "steps_per_execution": steps_per_execution}
+        self.compile_settings = {"jit_compile": jit_compile, "steps_per_execution": steps_per_execution, "frozen": [*frozen]}
+        freeze(self, frozen)
         self.optimizer = gradients.trainer_optimizer(self, self.build_optimizers())
         self.built = True
 
     def adam(self, variables: list) -> keras.optimizers.Adam:
         """Adam with the preset's ``learning_rate``, ``decay``, ``beta_1`` and ``beta_2``, built on ``variables``."""
+        require_some(self, variables)
         rate, decay = self.config["learning_rate"], self.config.get("decay", 0.0)
         if decay:
             rate = keras.optimizers.schedules.InverseTimeDecay(rate, decay_steps=1, decay_rate=decay)

@@ -47,10 +47,11 @@ def fit(
     the same weights.
 
     Args:
-        model: fresh, or loaded from ``folder / "model.keras"``.
+        model: fresh, or loaded from ``folder / "model.keras"``; any other one (such as ``pretrained.load(...)``) begins anew in
+            this folder, at its first epoch.
         store: slices; the training split is used.
         folder: of the results.
-        epochs: total, including those done before.
+        epochs: total, including those done before in this folder.
         steps_per_epoch: batches per epoch; None means one pass over the training split.
         flip: mirror a random half of the slices.
         seed: of the order of the slices.
@@ -73,6 +74,7 @@ def fit(
     batches = store.batches("train", model.config["batch_size"], seed, flip, steps_per_epoch)
     batches = distribution.deal(batches, distribution.devices_of(model))
     if machines.first and not (folder / "model.keras").is_file():
+        model.epochs_done = 0  # of another training, for a model that comes from elsewhere
         models.save(model, folder / "model.keras")
     if model.epochs_done >= epochs:
         return

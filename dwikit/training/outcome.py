@@ -21,6 +21,7 @@ from dwikit import models
 from dwikit.common import files
 from dwikit.common.errors import InputError
 from dwikit.slices import SliceStore, to_uint8
+from dwikit.training import initial
 
 KEPT = {"last": "model.keras", "best": "best.keras"}
 SAMPLE_SEED = 1_000
@@ -43,10 +44,11 @@ class Run:
     @property
     def origin(self) -> str:
         """Origin of its samples, in a few words."""
-        kept = self.model.epochs_done
-        return (
-            "the kit's weights" if self.card else f"{kept} epochs" if kept == self.epochs else f"epoch {kept} of {self.epochs}"
-        )
+        if self.card:
+            return "the kit's weights"
+        kept, start = self.model.epochs_done, initial.told(self.settings)
+        trained = f"{kept} epochs" if kept == self.epochs else f"epoch {kept} of {self.epochs}"
+        return f"{start}, {trained}" if start else trained
 
     @property
     def reconstructs(self) -> bool:
@@ -71,21 +73,28 @@ class Run:
 
     @property
     def title(self) -> str:
-        """The model's label, noting weights that came with the kit, and what their card says of them in a few words."""
-        return f"{self.label} ({', '.join(filter(None, [self.card.get('note'), self.origin]))})" if self.card else self.label
+        """The model's label, noting weights that came with the kit (and what their card says of them) or were started from."""
+        notes = [self.card.get("note"), self.origin] if self.card else [initial.told(self.settings)]
+        said = ", ".join(filter(None, notes))
+        return f"{self.label} ({said})" if said else self.label
+
+    @property
+    def settings(self) -> dict:
+        """What decided its training: ``settings.json``."""
+        return files.read_object(self.folder / "settings.json")
 
     def facts(self) -> dict:
         """This run in a provenance file."""
         if self.card:
             return self.card
         log = self.log
-        settings = files.read_json(self.folder / "settings.json")
+        settings = self.settings
         kept = {"kept_epoch": self.model.epochs_done} if self.model.epochs_done < len(log) else {}
         return {**settings, "epochs": len(log), **kept, "minutes": round(float(log["seconds"].sum()) / 60, 2)}
 
     def steps(self, store: SliceStore) -> int:
         """Steps that made its model, on these slices."""
-        per_epoch = files.read_json(self.folder / "settings.json")["steps_per_epoch"]
+        per_epoch = self.settings["steps_per_epoch"]
         return self.model.epochs_done * (per_epoch or len(store.batches("train", self.model.config["batch_size"])))
 
     @property

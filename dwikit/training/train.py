@@ -18,6 +18,7 @@ from dwikit.common.errors import InputError, choose
 from dwikit.models import presets, registry
 from dwikit.profiles import Profile, Training
 from dwikit.slices import SliceStore
+from dwikit.training import initial
 from dwikit.training.loop import fit
 from dwikit.training.outcome import Run, draw_samples, kept, read_log
 
@@ -66,9 +67,10 @@ def train(
     network = registry.network(key, section.file)
     with _precision(section.mixed_precision), machines.scope(devices):
         model = network.from_preset(section.preset, image_size=store.image_size, seed=seed, **overrides)
+        start = initial.begin(model, section, store)
     if (replicas := distribution.devices_of(model)) > 1:
         model.check_devices(replicas)
-    settings = _settings(model, section, data)
+    settings = _settings(model, section, data) | start
     alone = lock.alone(folder.with_name(f".{folder.name}.lock"), f"trains in {folder}")
     alone = alone if machines.first else contextlib.nullcontext()
     with alone, machines.together():
@@ -163,9 +165,13 @@ def differences(run: Run, section: Training) -> str:
     """The settings in which a training differs from a profile, as text, e.g. "epochs 2 (profile: 3)"; empty if in none."""
     there, facts = run.model.config, run.facts()
     wanted = presets.preset(type(run.model), section.preset, there["image_size"], overrides=_overrides(section))
-    wanted |= {name: getattr(section, name) for name in ("seed", "epochs", "steps_per_epoch", "flip", "mixed_precision")}
-    wanted = {name: tuple(value) if isinstance(value, list) else value for name, value in wanted.items()}
-    found = {**facts, **there, "seed": run.model.seed}
+    names = ("seed", "epochs", "steps_per_epoch", "flip", "mixed_precision", "init", "frozen")
+    wanted |= {name: getattr(section, name) for name in names}
+    found = {"frozen": [], **facts, **there, "seed": run.model.seed}
+    wanted, found = (
+        {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        for values in (wanted, found)
+    )
     as_text = presets.as_text
     said = {name: as_text(value) for name, value in wanted.items() if found.get(name) != value}
     said |= {name: "no such setting" for name in there if name not in wanted}

@@ -54,7 +54,7 @@ def load(key: str, image_size: int = 64) -> models.GenerativeModel:
         >>> load("intro_vae").sample(16).shape
         (16, 64, 64, 1)
     """
-    facts, path = card(key, image_size), _file(key, image_size).with_suffix(".json")
+    facts, path = card(key, image_size), file(key, image_size).with_suffix(".json")
     try:
         model = registry.network(key)(**_config(facts, key, image_size))
         model.compile()
@@ -86,7 +86,7 @@ def _fill(model: models.GenerativeModel) -> None:
     Raises:
         InputError: no weights of this network and size, or damaged ones, or those of another architecture.
     """
-    path = _file(model.key, model.image_size)
+    path = file(model.key, model.image_size)
     arrays, wanted = _arrays(path), [tuple(variable.shape) for variable in stored.wanted(model)]
     if [array.shape for array in arrays] != wanted:
         raise InputError(
@@ -125,7 +125,7 @@ def _config(facts: dict, key: str, image_size: int) -> dict:
     config["seed"] = found.get("seed")
     if set(found) != set(config) or found["image_size"] != image_size or not isinstance(found["seed"], int):
         raise ValueError("its config lacks a value, or is of another size")
-    arrays = _arrays(_file(key, image_size))
+    arrays = _arrays(file(key, image_size))
     largest = max((side for array in arrays for side in array.shape), default=0)
     for name in NETWORK_SIZES & set(config):
         if max(np.atleast_1d(config[name])) > max(largest, len(arrays)):
@@ -139,7 +139,7 @@ def card(key: str, image_size: int = 64) -> dict:
     Raises:
         InputError: no such weights, or no readable card beside them.
     """
-    path = _file(key, image_size).with_suffix(".json")
+    path = file(key, image_size).with_suffix(".json")
     facts = files.read_object(path)
     if facts.get("model") != key:
         raise InputError(f"{path} is missing or damaged. Restore it: git checkout data/pretrained.")
@@ -186,7 +186,12 @@ def otherwise(facts: dict, store: SliceStore) -> str:
     return "" if here == there else f"fov_mm {there} (here: {here})"
 
 
-def _file(key: str, image_size: int) -> Path:
+def file(key: str, image_size: int) -> Path:
+    """The file of the kit's weights of a network.
+
+    Raises:
+        InputError: there is none.
+    """
     path = folder() / f"{key}-{image_size}.npz"
     if not path.is_file():
         known = ", ".join(f"{name} at {size}" for name, sizes in available().items() for size in sizes) or "none"

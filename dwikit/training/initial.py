@@ -1,0 +1,70 @@
+"""Fine-tuning: a training that starts from weights instead of random numbers."""
+
+import hashlib
+from pathlib import Path
+
+from dwikit import models
+from dwikit.common.errors import InputError
+from dwikit.profiles import PRETRAINED, Training
+from dwikit.slices import SliceStore
+from dwikit.training.weights import pretrained, stored
+
+
+def begin(model: models.GenerativeModel, section: Training, store: SliceStore) -> dict:
+    """Give a fresh model the weights that a profile names, and freeze what shall not learn. Its optimizers are new.
+
+    Args:
+        model: fresh.
+        section: of the profile.
+        store: the slices that it will learn from.
+
+    Returns:
+        What of this decides the result, for ``settings.json``; empty if the model starts from random weights and all of it
+        learns.
+
+    Raises:
+        InputError: no such weights, or those of another network; the kit's, if they have seen people who are held out here; a
+            part that cannot be frozen.
+    """
+    facts: dict = {}
+    if section.init:
+        path = pretrained.file(model.key, model.image_size) if section.init == PRETRAINED else Path(section.init)
+        if section.init == PRETRAINED:
+            if seen := pretrained.seen(pretrained.card(model.key, model.image_size), store):
+                raise InputError(
+                    f"The kit's {model.label} was trained on {len(seen)} people who are held out here, such as {seen[0]}. "
+                    "Start from random weights, or use another cohort (cohort: seed)."
+                )
+            pretrained.load_into(model)
+        else:
+            _fill(model, path)
+        facts = {"init": section.init, "init_content": hashlib.sha256(path.read_bytes()).hexdigest()[:16]}
+    if section.frozen:
+        model.compile(frozen=section.frozen)
+        facts["frozen"] = list(section.frozen)
+    return facts
+
+
+def _fill(model: models.GenerativeModel, path: Path) -> None:
+    """Set a model's weights to those of another in a file.
+
+    Raises:
+        InputError: it is no model, or one of other networks.
+    """
+    other = models.load(path, key=model.key, image_size=model.image_size)
+    if [tuple(one.shape) for one in other.weights] != [tuple(one.shape) for one in model.weights]:
+        sizes = [name for name, value in model.config.items() if other.config.get(name) != value]
+        raise InputError(
+            f"{path} holds a {model.label} of another architecture than this profile's: they differ in {', '.join(sizes)}. "
+            "Give the profile its values, under model:."
+        )
+    stored.assign(model.weights, other.get_weights())
+
+
+def told(settings: dict) -> str:
+    """What a training with these settings started from, in a few words; empty if from random weights."""
+    init = settings.get("init")
+    if not init:
+        return ""
+    what = "the kit's weights" if init == PRETRAINED else "/".join(Path(init).parts[-3:])
+    return f"fine-tuned from {what}" + (f", {', '.join(settings['frozen'])} frozen" if settings.get("frozen") else "")

@@ -74,7 +74,7 @@ def test_what_is_wrong_is_named(overrides, message):
 
 
 def test_an_unknown_profile_lists_the_known_ones():
-    with pytest.raises(InputError, match="gpu, paper, quick, smoke, weights-64"):
+    with pytest.raises(InputError, match="gpu, hours, paper, quick, smoke, weights-64"):
         profiles.resolve("fast")
 
 

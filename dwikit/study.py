@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import pandas as pd
 from tqdm import tqdm
 
 import dwikit
@@ -48,10 +49,18 @@ def cohort(config: Profile) -> Path:
 def derivatives(config: Profile) -> Path:
     """Folder of the registered volumes, made if need be; its ``quality.tsv`` is the report."""
     out = data_folder(config) / "derivatives"
-    report = preprocess(cohort(config), out, workers=config.cohort.workers, settings=config.slice_settings)
+    report = register(config)
     if lost := told_losses(report, out):
         print(lost)
     return out
+
+
+def register(config: Profile) -> pd.DataFrame:
+    """Register the cohort's scans; returns the quality report."""
+    section = config.cohort
+    own = {"b_value": section.b_value, "tolerance": section.tolerance, "include": section.include} if section.bids else {}
+    out = data_folder(config) / "derivatives"
+    return preprocess(cohort(config), out, section.workers, settings=config.slice_settings, **own)
 
 
 def slices(config: Profile, rebuild: bool = False) -> SliceStore:
@@ -76,7 +85,8 @@ def slices(config: Profile, rebuild: bool = False) -> SliceStore:
     registered = derivatives(config) if config.cohort.registered or config.cohort.bids else None
 
     def volumes() -> Iterable[Volume]:
-        return read_derivatives(registered) if registered else []
+        include = config.cohort.include if config.cohort.bids else ()
+        return read_derivatives(registered, include=include) if registered else []
 
     if there and {**there, **wanted} == there and is_made_of(out, volumes()):
         return SliceStore.open(out)

@@ -1,5 +1,6 @@
 """The command line: one message for a mistake, exit status 2, and notebooks that run headless."""
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -93,6 +94,7 @@ def test_cohort_preprocess_slices_from_the_command_line(tmp_path, capsys):
 )
 def test_lost_data_are_in_the_exit_status(monkeypatch, capsys, statuses, code, words):
     report = pd.DataFrame({"case": [f"sub-M\udcfc-{status}" for status in statuses], "status": statuses})
+    report = report.assign(flags="", used=report["status"] == "done", overlap=0.9, similarity=0.8)
     monkeypatch.setattr("dwikit.preprocess.preprocess", lambda *_, **__: report)
     assert cli.main(["preprocess", "bids", "out"]) == code
     said = capsys.readouterr()
@@ -143,14 +145,22 @@ def test_help_loads_nothing_that_is_slow(command):
 
 
 def test_preprocess_and_slices_take_the_settings_of_the_image_size_unless_told_otherwise(monkeypatch):
-    asked = {}
-    monkeypatch.setattr(
-        "dwikit.preprocess.preprocess", lambda *_, **options: asked.update(options) or pd.DataFrame({"status": []})
-    )
+    asked, report = {}, pd.DataFrame(columns=["case", "status", "flags", "used", "overlap", "similarity"])
+    monkeypatch.setattr("dwikit.preprocess.preprocess", lambda *_, **options: asked.update(options) or report)
     assert cli.main(["preprocess", "bids", "out", "--image-size", "64", "--fov-mm", "220"]) == 0
     assert asked["settings"] == replace(SliceSettings.for_size(64), fov_mm=220)
     settings = []
-    monkeypatch.setattr("dwikit.slices.build", lambda *given: settings.append(given[2]) or 1 / 0, raising=False)
+    monkeypatch.setattr("dwikit.slices.build", lambda *given, **_: settings.append(given[2]) or 1 / 0, raising=False)
     with pytest.raises(ZeroDivisionError):
         cli.main(["slices", "derivatives", "out", "--scope", "volume"])
     assert settings == [SliceSettings(scope="volume")]
+
+
+def test_a_backend_is_chosen_before_keras_starts(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    seen = []
+    monkeypatch.setattr("dwikit.course.run.reproduce", lambda profile: seen.append(os.environ["KERAS_BACKEND"]))
+    assert cli.main(["reproduce", "--backend", "jax"]) == 0 and cli.main(["reproduce", "--backend", "torch"]) == 0
+    assert seen == ["jax", "torch"]
+    with pytest.raises(SystemExit):
+        cli.main(["reproduce", "--backend", "theano"])

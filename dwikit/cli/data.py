@@ -7,6 +7,13 @@ from pathlib import Path
 
 from dwikit.slices.settings import INTERPOLATORS, SCOPES, SEED, SliceSettings
 
+INCLUDE = {
+    "action": "append",
+    "default": [],
+    "metavar": "CASE",
+    "help": "a scan to use although the quality report leaves it out: look at it in quality.png first; may be repeated",
+}
+
 
 def add(commands) -> None:
     """Adds the commands to the subparsers of ``dwikit``."""
@@ -17,12 +24,14 @@ def add(commands) -> None:
     command.add_argument("--scheduler", metavar="ADDRESS", help="scheduler of a Dask cluster to do the work, see docs/scale.md")
     command.add_argument("--b-value", type=float, default=1000, help="wanted b-value, s/mm2")
     command.add_argument("--tolerance", type=float, default=600, help="largest distance of a shell from it, s/mm2")
+    command.add_argument("--include", **INCLUDE)
     _add_slice_settings(command)
     command.set_defaults(action=_preprocess)
 
     command = commands.add_parser("slices", help="make normalized slices from registered volumes")
     command.add_argument("derivatives", type=Path)
     command.add_argument("out", type=Path)
+    command.add_argument("--include", **INCLUDE)
     _add_slice_settings(command)
     command.add_argument("--percentile", type=float, help=f"where to clip; default {SliceSettings.percentile:g}")
     command.add_argument("--scope", choices=SCOPES, help=f"scope of the percentile; default {SliceSettings.scope}")
@@ -48,7 +57,7 @@ def _slice_settings(options) -> SliceSettings:
 
 def _preprocess(options) -> int:
     from dwikit.preprocess import preprocess
-    from dwikit.preprocess.losses import told
+    from dwikit.preprocess.losses import to_look_at, told
 
     report = preprocess(
         options.bids,
@@ -58,8 +67,12 @@ def _preprocess(options) -> int:
         b_value=options.b_value,
         tolerance=options.tolerance,
         settings=_slice_settings(options),
+        include=options.include,
     )
     print(report.to_string(index=False))
+    if not (doubtful := to_look_at(report)).empty:
+        print(f"\nLeft out until somebody has looked at them in {options.out / 'quality.png'}; --include CASE uses them:")
+        print(doubtful.to_string(index=False))
     if lost := told(report, options.out):
         print(f"dwikit: {lost}", file=sys.stderr)
     return 1 if lost else 0
@@ -71,6 +84,8 @@ def _slices(options) -> None:
 
     require_current(options.derivatives)
     source = {"bids": str(raw)} if (raw := raw_dataset(options.derivatives)) else {}
-    store = slices.build(options.derivatives, options.out, _slice_settings(options), options.seed, source)
+    source |= {"include": options.include} if options.include else {}
+    settings, include = _slice_settings(options), options.include
+    store = slices.build(options.derivatives, options.out, settings, options.seed, source, include=include)
     print(f"{len(store.images)} slices of {store.table['case'].nunique()} scans in {options.out}")
     print(store.table["split"].value_counts().to_string())

@@ -21,7 +21,7 @@ from dwikit.slices import grid
 from dwikit.slices.histogram import histogram, to_text
 from dwikit.slices.registered import SPACE, read_sidecar
 
-VERSION = 2
+VERSION = 3
 """Version of the method. Raise it when results change, so that older ones are recomputed."""
 
 

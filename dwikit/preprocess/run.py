@@ -21,7 +21,7 @@ from dwikit.preprocess.losses import LOST
 from dwikit.preprocess.workers import cluster
 from dwikit.preprocess.workers.pool import run_jobs
 from dwikit.slices import grid
-from dwikit.slices.registered import EXCLUDING, Quality, grid_of
+from dwikit.slices.registered import Quality, grid_of, is_used, require_known
 from dwikit.slices.settings import CALIBRATED, SliceSettings
 from dwikit.slices.split import twins
 
@@ -48,6 +48,7 @@ def preprocess(
     only: Sequence[str] | None = None,
     progress: bool = True,
     scheduler: str | None = None,
+    include: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Registers every scan of a BIDS dataset to MNI152 on the target grid (paper, sec. 3.1) and reports on their quality.
 
@@ -73,6 +74,8 @@ def preprocess(
         progress: shows a progress bar.
         scheduler: address of a Dask scheduler ("tcp://10.0.0.1:8786") whose workers do the work instead of processes on this
             machine, with the same result. All its workers must see both folders under the same path.
+        include: scans ("sub-0001_run-2") that the column `used` counts in spite of their flags, as
+            `dwikit.slices.read_derivatives` does if it is told the same.
 
     Returns:
         One row per scan, sorted by name, then, without `only`, what was left out: `COLUMNS`. `flags` are separated by commas
@@ -89,6 +92,7 @@ def preprocess(
     _check(method, workers, scheduler, raw, out)
     cases = find_cases(raw)
     chosen = _choose(cases, only)
+    require_known(include, [case.name for case in cases], raw)
     with lock.alone(out / ".lock", f"preprocesses into {out}"):
         _prepare(raw, out)
         contents = identity.contents(cases, progress)
@@ -122,7 +126,7 @@ def preprocess(
         done = {name: (result["Subject"], result["Voxels"]) for name, result in results.items() if name not in failed}
         for name, reason in twins(done).items():  # the files stay, and slices refuse them
             results[name] = {"status": "failed", "flag": "", "message": reason}
-        rows = [_row(case, results.get(case.name, NOT_CHOSEN)) for case in cases]
+        rows = [_row(case, results.get(case.name, NOT_CHOSEN), include) for case in cases]
         report = pd.DataFrame(rows + losses.rows(left_out(raw, cases)), columns=COLUMNS)
         _write_report(report, cases, out, method, redraw=bool(todo))
         return report if only is None else report[report["case"].isin([case.name for case in chosen])].reset_index(drop=True)
@@ -200,7 +204,7 @@ def _processors() -> int:
     return os.cpu_count() or 1
 
 
-def _row(case: Case, result: dict[str, Any]) -> dict[str, Any]:
+def _row(case: Case, result: dict[str, Any], include: Sequence[str]) -> dict[str, Any]:
     """Row of the report from a sidecar, or from the answer of a worker that failed."""
     row = {"case": case.name, "subject": case.subject, "session": case.session, "age": case.age, "sex": case.sex}
     if result.get("status") in LOST:
@@ -213,7 +217,7 @@ def _row(case: Case, result: dict[str, Any]) -> dict[str, Any]:
     return row | {
         "status": "done",
         "flags": ",".join(result["Flags"]),
-        "used": not EXCLUDING & set(result["Flags"]),
+        "used": is_used(case.name, result["Flags"], include),
         "b_value": math.nan if result["BValue"] is None else result["BValue"],
         "n_directions": result["NumberOfDirections"],
         **result["Quality"],

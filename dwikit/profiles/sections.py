@@ -22,13 +22,20 @@ class Cohort:
     workers: int | None = None
     bids: str | None = None
     """Path of your own BIDS dataset, instead of the simulation."""
+    b_value: float = 1000.0
+    """Wanted b-value of your own scans, s/mm2; the nearest shell is used."""
+    tolerance: float = 600.0
+    """Largest accepted distance of a shell from it, s/mm2."""
+    include: list = field(default_factory=list)
+    """Scans of yours that are used although the quality report leaves them out: look at them first."""
 
     @property
     def source(self) -> dict:
         """What decides its scans, as plain values."""
         if self.bids:
-            return {"bids": str(Path(self.bids).resolve()), "cases": 0, "registered": 0}
-        return {name: value for name, value in dataclasses.asdict(self).items() if name != "workers"}
+            chosen = {"b_value": self.b_value, "tolerance": self.tolerance, "include": list(self.include)}
+            return {"bids": str(Path(self.bids).resolve()), "cases": 0, "registered": 0, **chosen}
+        return {"cases": self.cases, "registered": self.registered, "seed": self.seed, "bids": None}
 
 
 @dataclass(frozen=True)

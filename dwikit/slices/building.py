@@ -4,7 +4,7 @@ import itertools
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -30,6 +30,7 @@ def build(
     seed: int = SEED,
     provenance: dict | None = None,
     then: Repeatable | None = None,
+    include: Collection[str] = (),
 ) -> SliceStore:
     """Normalize registered volumes and write them as a store of slices.
 
@@ -44,6 +45,7 @@ def build(
         settings: the image size divides the volumes' size, and smaller slices are means of blocks of pixels.
         seed: seed of the split.
         provenance: facts to keep in ``settings.json``.
+        include: scans of a folder that are used in spite of their flags.
         then: scans that come after these and take long to make. They are kept beside ``out`` until the store is complete: if
             the process is stopped, the same call goes on after the last of them, and the store is the same to the last byte.
 
@@ -52,7 +54,7 @@ def build(
             volumes of one scan, two subjects with the same voxels, or simulated people among real ones.
     """
     if isinstance(derivatives, str | Path):
-        source, volumes = str(derivatives), read_derivatives(derivatives, settings=settings)
+        source, volumes = str(derivatives), read_derivatives(derivatives, settings=settings, include=include)
     else:
         source, volumes = "the volumes given", derivatives
     out = paths.home(out)

@@ -1,7 +1,7 @@
 """A folder of registered volumes: where a scan's files are, what its sidecar says, and how they are read."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,11 +15,12 @@ from dwikit.slices.settings import SliceSettings
 from dwikit.slices.split import refuse_twins
 
 SPACE = "MNI152"
-FLAGS = ("partial_coverage", "implausible_affine", "low_overlap", "empty", "b_value")
+FLAGS = ("partial_coverage", "implausible_affine", "low_overlap", "unusual_contrast", "empty", "b_value")
 ALIKE = ("image_size", "fov_mm", "interpolator", "b_value", "tolerance")
 """Settings that all scans of one set of slices share."""
-EXCLUDING = frozenset({"partial_coverage", "implausible_affine", "low_overlap", "empty"})
-"""Flags that leave a scan out by default. `b_value` does not: whoever widened the tolerance wants the scan."""
+EXCLUDING = frozenset({"partial_coverage", "implausible_affine", "low_overlap", "unusual_contrast", "empty"})
+"""Flags that leave a scan out unless it is included by name. `b_value` does not: whoever widened the tolerance wants the
+scan."""
 
 
 class Quality(NamedTuple):
@@ -96,16 +97,22 @@ def grid_of(sidecar: dict[str, Any]) -> tuple[int, float]:
     return sidecar["Settings"]["image_size"], sidecar["Settings"]["fov_mm"]
 
 
+def is_used(name: str, flags: Collection[str], include: Collection[str] = ()) -> bool:
+    """Whether slices are made of a scan with these flags: none of them excludes it, or it is included by name."""
+    return name in include or not EXCLUDING & set(flags)
+
+
 def read_derivatives(
-    path: str | Path, include_flagged: bool = False, settings: SliceSettings | None = None
+    path: str | Path, include_flagged: bool = False, settings: SliceSettings | None = None, include: Collection[str] = ()
 ) -> Iterator[grid.Volume]:
     """Reads what `dwikit.preprocess.preprocess` wrote, scan by scan, sorted by name.
 
     Args:
         path: folder of the derivatives.
-        include_flagged: also yields scans with partial coverage, an implausible affine, low overlap or an empty image;
-            they are black outside the scan's field of view.
+        include_flagged: also yields scans with a flag that excludes them (`EXCLUDING`); they are black outside the scan's field
+            of view.
         settings: refuses scans of another field of view or interpolator; None takes any.
+        include: names of scans to yield in spite of such a flag.
 
     Yields:
         `dwikit.slices.grid.Volume` with origin "registered", or "simulated, registered" for scans of nobody.
@@ -118,6 +125,7 @@ def read_derivatives(
     sidecars = read_sidecars(root)
     if not sidecars:
         raise InputError(f"{root} holds no registered scan. Make some with dwikit.preprocess.preprocess first.")
+    require_known(include, [one["Case"] for one in sidecars.values()], root)
     refuse_twins({one["Case"]: (one["Subject"], one["Voxels"]) for one in sidecars.values()}, root)
     made = {tuple(sidecar["Settings"].get(name) for name in ALIKE) for sidecar in sidecars.values()}
     if differing := [name for name, *values in zip(ALIKE, *made) if len(set(values)) > 1]:
@@ -126,7 +134,7 @@ def read_derivatives(
             "for all of them."
         )
     for file, sidecar in sidecars.items():
-        if EXCLUDING & set(sidecar["Flags"]) and not include_flagged:
+        if not (include_flagged or is_used(sidecar["Case"], sidecar["Flags"], include)):
             continue
         if settings is not None:
             _require_same(sidecar["Settings"], settings, file)
@@ -136,6 +144,16 @@ def read_derivatives(
             "simulated, registered" if sidecar["Simulated"] else "registered",
             grid.to_slices(image),
         )
+
+
+def require_known(include: Collection[str], names: Collection[str], where: Path) -> None:
+    """Refuse to include a scan that is not there.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    if unknown := sorted(set(include) - set(names)):
+        raise InputError(f"There is no scan {unknown[0]!r} in {where} to include. Scans have the names in quality.tsv.")
 
 
 def read_sidecars(root: Path) -> dict[Path, dict[str, Any]]:

@@ -1,6 +1,7 @@
 """Parsing of the command ``dwikit``. Each command is one call into a room, imported when called."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -26,6 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; an error that the user can correct is printed as one message, with its exit status, mostly 2."""
     sys.stdout.reconfigure(errors="backslashreplace")  # a file name may hold bytes that are no text
     options = parser().parse_args(arguments)
+    if backend := getattr(options, "backend", None):
+        os.environ["KERAS_BACKEND"] = backend  # which Keras, not imported yet, and processes of this one read
     try:
         _check(options)
         return options.action(options) or 0

@@ -1,7 +1,7 @@
 """``dwikit sweep`` and ``compare``."""
 
 from dwikit.cli.networks import NETWORK
-from dwikit.cli.notebooks import PROFILE, SETTING, settings
+from dwikit.cli.notebooks import BACKEND, PROFILE, SETTING, settings
 
 
 def add(commands) -> None:
@@ -10,6 +10,7 @@ def add(commands) -> None:
     command.add_argument("networks", **NETWORK)
     command.add_argument("--profile", help=PROFILE)
     command.add_argument("-p", "--parameter", **SETTING | {"metavar": "NAME=VALUE,..."}, help="e.g. model.margin=20,60,110")
+    command.add_argument("--backend", **BACKEND)
     command.add_argument("--seeds", type=int, default=1, help="trainings that differ only in their seed; default %(default)s")
     command.add_argument("--workers", type=int, default=1, help="trainings at the same time here; default %(default)s")
     command.add_argument("--scheduler", metavar="ADDRESS", help="scheduler of a Dask cluster to train on, see docs/scale.md")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dwikit.cli.notebooks import PROFILE, RUN, SETTING, settings
+from dwikit.cli.notebooks import BACKEND, PROFILE, RUN, SETTING, settings
 from dwikit.common.errors import InputError
 
 UNFINISHED = 75
@@ -17,6 +17,7 @@ def add(commands) -> None:
     command.add_argument("--profile", help=PROFILE)
     command.add_argument("-p", "--parameter", **SETTING, help="e.g. model.margin=20, vae.epochs=3; kept in a run of its own")
     command.add_argument("--run", metavar="NAME", help=f"{RUN}; default with -p: named by the settings")
+    command.add_argument("--backend", **BACKEND)
     command.add_argument("--seed", type=int, help="another seed than the profile's; its results lie beside the others")
     command.add_argument("--minutes", type=float, help="stop at an epoch's end before these have passed, with exit status 75")
     command.add_argument("--devices", type=int, default=1, help="GPUs per machine that share each batch; default %(default)s")

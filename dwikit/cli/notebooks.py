@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+from dwikit.common import keras_settings
 from dwikit.common.errors import InputError
 
 PROFILE = "name of a profile (smoke, quick, gpu, paper, ...) or run, or path of a .yaml file; default $DWIKIT_PROFILE or quick"
 RUN = "name of a run that keeps its settings and results apart, in runs/NAME"
+BACKEND = {"choices": keras_settings.BACKENDS, "help": "what Keras computes with; default $KERAS_BACKEND or tensorflow"}
 SETTING = {"action": "append", "default": [], "metavar": "NAME=VALUE"}
 
 
@@ -19,11 +21,13 @@ def add(commands) -> None:
     command.add_argument("notebook", help="name, such as 02_train_vae, or path")
     command.add_argument("-p", "--parameter", **SETTING, help="e.g. epochs=3 or model.margin=20")
     command.add_argument("--run", metavar="NAME", help=RUN)
+    command.add_argument("--backend", **BACKEND)
     command.add_argument("-o", "--output", type=Path, help="default: runs/<profile>/notebooks/<name>.ipynb")
     command.set_defaults(action=_run)
 
     command = commands.add_parser("reproduce", help="run the study's notebooks in order")
     command.add_argument("--profile", help=PROFILE)
+    command.add_argument("--backend", **BACKEND)
     command.set_defaults(action=_reproduce)
 
 

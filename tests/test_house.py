@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import sysconfig
 import tomllib
 from importlib import metadata
 from pathlib import Path
@@ -16,6 +17,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+from dwikit.common import paths
 from dwikit.course import run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -183,16 +185,33 @@ def imports(path: Path) -> set[str]:
 def test_rooms_import_only_from_below():
     floor = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
     package = ROOT / "dwikit"
-    there = {path.name.removesuffix(".py") for path in package.iterdir() if not path.name.startswith("_")}
+    files = [path for path in package.iterdir() if path.is_dir() or path.suffix == ".py"]
+    there = {path.stem for path in files if not path.name.startswith("_")}
     assert there == set(floor)
     wrong, arrows = [], 0
     for path in package.rglob("*.py"):
         room = path.relative_to(package).parts[0].removesuffix(".py")
         others = (imports(path) & set(floor)) - {room}
         arrows += len(others)
-        if room != "__init__":
+        if not room.startswith("__"):
             wrong += [f"{path.relative_to(package)} imports {other}" for other in others if floor[other] >= floor[room]]
     assert not wrong and arrows > 100
+
+
+def test_an_installed_copy_has_what_the_kit_reads(monkeypatch):
+    """The wheel's data files are those that a source tree has in the same places (``paths.kit``)."""
+    patterns = PYPROJECT["tool"]["setuptools"]["data-files"]
+    installed = {}
+    for place, files in patterns.items():
+        for path in (path for pattern in files for path in ROOT.glob(pattern)):
+            installed[f"{place.removeprefix('share/dwikit/')}/{path.name}"] = path
+    wanted = [*ROOT.glob("notebooks/*.ipynb"), *(path for path in ROOT.glob("data/*/*") if path.is_file())]
+    assert {str(path.relative_to(ROOT)) for path in wanted} <= set(installed) and len(wanted) > 30
+    for notebook in NOTEBOOKS:
+        for name in re.findall(r'paths\.kit\(\) / \\"([\w-]+)\\" / \\"([\w.-]+)\\"', notebook.read_text()):
+            assert "/".join(name) in installed, f"{notebook.name} reads {name}"
+    monkeypatch.setattr(paths, "PACKAGE", ROOT / "nowhere" / "dwikit")
+    assert paths.kit() == Path(sysconfig.get_path("data"), "share", "dwikit") and paths.project() == Path.cwd()
 
 
 def test_the_tracked_tree_is_small():

@@ -1,6 +1,7 @@
 """Paths: the project, its notebooks and data, and the folder that a run writes to."""
 
 import os
+import sysconfig
 from pathlib import Path
 
 from dwikit.common.errors import InputError
@@ -23,15 +24,24 @@ def home(path: str | Path) -> Path:
         raise InputError(f"{path} begins with the home folder of a user who is unknown here: write the folder out.") from error
 
 
+def from_source() -> bool:
+    """Whether this is the source tree, or an installation that points to it; else it is an installed copy."""
+    return (PACKAGE.parent / "notebooks").is_dir()
+
+
 def project() -> Path:
-    """Folder that holds ``notebooks/`` and ``data/``: the source tree, or the current folder of an installed copy."""
-    source = PACKAGE.parent
-    return source if (source / "notebooks").is_dir() else Path.cwd()
+    """Folder that holds ``runs/`` and ``figures/``: the source tree, or for an installed copy the current folder."""
+    return PACKAGE.parent if from_source() else Path.cwd()
+
+
+def kit() -> Path:
+    """Folder of what comes with the kit beside its code, ``notebooks/`` and ``data/``; nothing is written there."""
+    return PACKAGE.parent if from_source() else Path(sysconfig.get_path("data"), "share", "dwikit")
 
 
 def notebooks() -> Path:
     """Folder of the notebooks."""
-    return project() / "notebooks"
+    return kit() / "notebooks"
 
 
 def figures() -> Path:

@@ -40,9 +40,9 @@ def notebook(name: str, parameters: dict, output: Path | None = None) -> Path:
     known = papermill.inspect_notebook(str(source))
     if unknown := sorted(set(parameters) - set(known)):
         raise InputError(f"{source.name} has no parameter {', '.join(map(repr, unknown))}. It has: {', '.join(known)}.")
-    for variable in ("DWIKIT_RUNS", "DWIKIT_FIGURES"):  # the notebook runs in its own folder
-        if variable in os.environ:
-            os.environ[variable] = str(paths.home(os.environ[variable]).resolve())
+    for variable, folder in (("DWIKIT_RUNS", paths.runs("")), ("DWIKIT_FIGURES", paths.figures())):
+        if variable in os.environ or not paths.from_source():  # the notebook runs in its own folder
+            os.environ[variable] = str(folder.resolve())
     profile, run = parameters.get("profile"), parameters.get("run_name")
     config = runs.named(run, profile) if run else profiles.resolve(profile)
     parameters = from_here(parameters) | ({"profile": config.reference} if "profile" in known else {})

@@ -136,7 +136,7 @@ def measured_minutes() -> tuple[dict[str, float], dict]:
     Returns:
         Minutes, and facts about the measurement (command, profile, cores, ...); both empty if there is none.
     """
-    for folder in (paths.figures(), paths.project() / "figures"):
+    for folder in (paths.figures(), paths.kit() / "figures"):
         source = files.read_object(folder / "minutes.json")
         if source and (folder / "minutes.csv").is_file():
             return pd.read_csv(folder / "minutes.csv", index_col="notebook")["minutes"].to_dict(), source

@@ -42,7 +42,7 @@ class Recipe:
 
 def names() -> list[str]:
     """Names of the recipes that come with the kit."""
-    return sorted(path.stem for path in (paths.project() / "data" / "cohorts").glob("*.yaml"))
+    return sorted(path.stem for path in (paths.kit() / "data" / "cohorts").glob("*.yaml"))
 
 
 def load(name: str | Path) -> Recipe:
@@ -51,7 +51,7 @@ def load(name: str | Path) -> Recipe:
     Raises:
         InputError: no such recipe, or one that lacks a field or has an unknown one.
     """
-    path = Path(name) if str(name).endswith(".yaml") else paths.project() / "data" / "cohorts" / f"{name}.yaml"
+    path = Path(name) if str(name).endswith(".yaml") else paths.kit() / "data" / "cohorts" / f"{name}.yaml"
     if not path.is_file():
         raise InputError(f"There is no recipe {str(name)!r}. Known: {', '.join(names())}; or give your own .yaml file.")
     values = files.read_yaml(path, like="those in data/cohorts")

@@ -26,7 +26,7 @@ MADE = ("fov_mm", "interpolator", "percentile", "scope")
 
 def folder() -> Path:
     """Folder of the weights."""
-    return paths.project() / "data" / "pretrained"
+    return paths.kit() / "data" / "pretrained"
 
 
 def available() -> dict[str, list[int]]:

@@ -126,24 +126,25 @@ def test_two_rows_with_one_label_are_refused(folder, brought, message):
 
 def test_both_stand_in_every_table_of_the_study(trained, folder):
     assert cli.main(["run", "05_evaluate", "-p", f"profile={folder / 'mine.yaml'}"]) == 0
-    text = {path.stem: path.read_text() for path in (folder / "runs" / "figures").glob("*.md")}
+    text = {path.stem: path.read_text() for path in (folder / "runs" / "figures" / "mine").glob("*.md")}
     for name in ("table-1", "beyond", "usefulness-segmentation", "usefulness-denoising"):
         assert "DCGAN" in text[name] and "Their GAN" in text[name], name
     assert "Their GAN (brought along)" in text["table-1"]
-    source = json.loads((folder / "runs" / "figures" / "table-1.json").read_text())["runs"]
+    source = json.loads((folder / "runs" / "figures" / "mine" / "table-1.json").read_text())["runs"]
     assert source["dcgan"]["model"] == "dcgan" and source["theirs"]["images"] == 70
+    drawn = {path.stem: path.read_text() for path in (folder / "runs" / "figures" / "mine").glob("*.svg")}
     for name in ("figure-4", "neighbours", "distributions", "maps"):
-        assert "DCGAN" in (drawn := (folder / "runs" / "figures" / f"{name}.svg").read_text()) and "Their GAN" in drawn, name
+        assert "DCGAN" in drawn[name] and "Their GAN" in drawn[name], name
 
 
 def figures(folder, suffix="csv") -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in (folder / "runs" / "figures").glob(f"*.{suffix}")}
+    return {path.name: path.read_bytes() for path in (folder / "runs" / "figures" / "mine").glob(f"*.{suffix}")}
 
 
 def test_evaluate_gives_their_rows_of_the_study(trained, folder):
     """05 and ``dwikit evaluate``: the same samples, the same digits."""
-    table = pd.read_csv(folder / "runs" / "figures" / "table-1.csv", header=[0, 1], index_col=0)
-    beyond = pd.read_csv(folder / "runs" / "figures" / "beyond.csv", index_col=0, keep_default_na=False)
+    table = pd.read_csv(folder / "runs" / "figures" / "mine" / "table-1.csv", header=[0, 1], index_col=0)
+    beyond = pd.read_csv(folder / "runs" / "figures" / "mine" / "beyond.csv", index_col=0, keep_default_na=False)
     rows = {"DCGAN": "runs/mine/dcgan/samples.npy", "Their GAN (brought along)": "theirs"}
     for label, samples in rows.items():
         verdict = evaluation.evaluate(folder / samples, folder / "runs/mine/data/slices", out=folder / "out", n=64)
@@ -158,7 +159,7 @@ def test_the_command_in_a_caption_makes_the_tables_again(trained, folder):
     made = {json.loads(source)["command"] for source in figures(folder, "json").values()}
     assert made == {f"DWIKIT_RUNS={folder}/runs dwikit run 05_evaluate -p profile={folder}/mine.yaml"}
     for name in kept:
-        (folder / "runs" / "figures" / name).write_text("")
+        (folder / "runs" / "figures" / "mine" / name).write_text("")
     [command] = made
     shell = f'dwikit() {{ {sys.executable} -m dwikit "$@"; }}; {command}'
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DWIKIT_")}
@@ -168,7 +169,7 @@ def test_the_command_in_a_caption_makes_the_tables_again(trained, folder):
 
 def test_both_stand_in_the_deck(trained, folder):
     assert cli.main(["run", "06_reader_study", "-p", f"profile={folder / 'mine.yaml'}"]) == 0
-    table = (folder / "runs" / "figures" / "table-2.md").read_text()
+    table = (folder / "runs" / "figures" / "mine" / "table-2.md").read_text()
     assert "| DCGAN |" in table and "| Their GAN |" in table
 
 
@@ -198,7 +199,7 @@ def test_reproduce_trains_it_before_anything_is_judged(trained, folder, monkeypa
     monkeypatch.setattr(run, "train", lambda key, config: steps.append(key))
     run.reproduce(str(folder / "mine.yaml"))
     assert steps.index("04_train_stylegan") < steps.index("dcgan") < steps.index("05_evaluate")
-    assert (folder / "runs" / "figures" / "minutes.md").read_text().count("train dcgan") == 1
+    assert (folder / "runs" / "figures" / "mine" / "minutes.md").read_text().count("train dcgan") == 1
 
 
 @pytest.mark.parametrize(

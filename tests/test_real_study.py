@@ -17,7 +17,7 @@ def test_the_notebooks_run_on_real_scans(real_data, tmp_path, monkeypatch):
     assert set(store.table["origin"]) == {"registered"} and len(store.images) == 5 * 26
     assert cli.main(["run", "02_train_vae", *smoke, "-p", "epochs=3"]) == 0
     assert cli.main(["run", "05_evaluate", *smoke]) == 0
-    table = pd.read_csv(tmp_path / "figures" / "table-1.csv", header=[0, 1], index_col=0)
+    table = pd.read_csv(tmp_path / "figures" / "smoke" / "table-1.csv", header=[0, 1], index_col=0)
     assert table.loc["VAE", ("laplace", "ours")] > 0 and table.loc["Original", ("isd", "ours")] > 0
     executed = nbformat.read(tmp_path / "runs" / "smoke" / "notebooks" / "05_evaluate.ipynb", 4)
     assert "'VAE': '3 epochs'" in str(executed)

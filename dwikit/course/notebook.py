@@ -29,15 +29,15 @@ from dwikit import report
 from dwikit.common import files, paths
 from dwikit.common.errors import InputError
 from dwikit.course import start
-from dwikit.profiles import Profile, resolve, runs
+from dwikit.profiles import DEFAULT, Profile, resolve, runs
 from dwikit.report import plots
 
 PATHS = ("bids", "readings")
 """Parameters that are paths."""
 BEGUN = "_dwikit_begun"
 """In the namespace of a notebook whose parameters have been checked once."""
-BUDGETS = {"hours": "hours", "GPU": "gpu", "minutes": ""}
-"""Trainings whose verdicts stand side by side: how long they took, and the folder of their tables in ``figures/``."""
+BUDGETS = {"hours": "hours", "GPU": "gpu", "minutes": "quick"}
+"""Trainings whose verdicts stand side by side: how long they took, and their folder in ``figures/``."""
 JUPYTER_NAMES = {"In", "Out", "exit", "quit", "get_ipython", "open"}
 
 
@@ -182,8 +182,9 @@ def publish(executed: Path, committed: Path) -> None:
 
 
 def write_short_tables(folder: Path) -> None:
-    """The README's versions of two tables: ``claims-short.md``, verdicts by budget, and ``minutes-short.md``, the total."""
-    found = {budget: folder / where for budget, where in BUDGETS.items() if (folder / where / "claims.csv").is_file()}
+    """The README's versions of two of a profile's tables: ``claims-short.md``, verdicts by budget, and ``minutes-short.md``."""
+    found = {budget: folder.parent / where for budget, where in BUDGETS.items()}
+    found = {budget: where for budget, where in found.items() if (where / "claims.csv").is_file()}
     claims = {budget: pd.read_csv(where / "claims.csv", index_col="no.") for budget, where in found.items()}
     table = next(iter(claims.values()))[["claim"]].assign(**{budget: one["verdict"] for budget, one in claims.items()})
     notes = [(where / "claims.md").read_text(encoding="utf-8").splitlines()[-1] for where in found.values()]
@@ -195,7 +196,7 @@ def write_short_tables(folder: Path) -> None:
 
 def fill_in(project: Path, folder: Path) -> None:
     """Put the tables of a folder of figures into the README and the pages of ``docs/``."""
-    write_short_tables(folder)
+    write_short_tables(folder / DEFAULT)
     for page in (project / "README.md", *sorted((project / "docs").glob("*.md"))):
         report.fill_in(page, folder)
 

@@ -93,7 +93,7 @@ def _errors_of_children(path: Path):
 def reproduce(profile: str | None = None) -> None:
     """Run the study's notebooks in order, and train the profile's other networks before the evaluation.
 
-    The minutes of each step go into ``figures/minutes.*``.
+    The minutes of each step go into ``figures/<profile>/minutes.*``.
     """
     config = profiles.resolve(profile)
     steps = {name: lambda name=name: notebook(name, {"profile": profile} if profile else {}) for name in notebooks()}
@@ -111,8 +111,8 @@ def reproduce(profile: str | None = None) -> None:
     minutes = pd.DataFrame.from_dict(rows, orient="index").rename_axis("notebook")
     facts = {"cores": os.cpu_count(), "machine": platform.machine()}
     command = report.command("dwikit", "reproduce", "--profile", config.reference)
-    report.save_table(minutes, "minutes", report.provenance(config, command, **facts))
-    print(f"Done in {minutes.loc['all', 'minutes']:.1f} minutes. Tables and figures: {paths.figures()}")
+    report.save_table(minutes, f"{config.name}/minutes", report.provenance(config, command, **facts))
+    print(f"Done in {minutes.loc['all', 'minutes']:.1f} minutes. Tables and figures: {paths.figures() / config.name}")
 
 
 def without_notebook(config: profiles.Profile) -> list[str]:

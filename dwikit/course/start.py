@@ -10,7 +10,7 @@ from dwikit import paper, study
 from dwikit.cohorts import phantom
 from dwikit.common import files, paths
 from dwikit.preprocess import open_current
-from dwikit.profiles import Profile
+from dwikit.profiles import DEFAULT, Profile
 from dwikit.slices import normalize, shrink, to_uint8
 from dwikit.training.weights import pretrained
 
@@ -111,7 +111,7 @@ def samples(config: Profile, n: int = 8) -> dict[str, np.ndarray]:
 def guide() -> str:
     """Which notebook covers which section of the paper, with its measured minutes, as Markdown.
 
-    Titles, questions and sections are read from the notebooks, minutes from ``figures/minutes.csv`` (``dwikit reproduce``).
+    Titles, questions and sections are read from the notebooks, minutes from ``minutes.csv`` of ``dwikit reproduce``.
     """
     minutes, source = measured_minutes()
     note = "Nobody has measured the minutes here yet: `dwikit reproduce` does."
@@ -131,12 +131,12 @@ def guide() -> str:
 
 
 def measured_minutes() -> tuple[dict[str, float], dict]:
-    """Minutes by notebook as last measured by ``dwikit reproduce``, here or by the kit's makers.
+    """Minutes by notebook at the default profile as last measured by ``dwikit reproduce``, here or by the kit's makers.
 
     Returns:
         Minutes, and facts about the measurement (command, profile, cores, ...); both empty if there is none.
     """
-    for folder in (paths.figures(), paths.kit() / "figures"):
+    for folder in (paths.figures() / DEFAULT, paths.kit() / "figures" / DEFAULT):
         source = files.read_object(folder / "minutes.json")
         if source and (folder / "minutes.csv").is_file():
             return pd.read_csv(folder / "minutes.csv", index_col="notebook")["minutes"].to_dict(), source

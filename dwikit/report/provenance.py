@@ -102,9 +102,12 @@ def write_results(folder: Path, table: pd.DataFrame, key: str) -> None:
 
 
 def fill_in(page: Path, folder: Path) -> None:
-    """Put every ``folder/<name>.md`` between the lines ``<!-- begin <name> -->`` and ``<!-- end <name> -->`` of a page."""
+    """Put every ``folder/<name>.md`` between the lines ``<!-- begin <name> -->`` and ``<!-- end <name> -->`` of a page.
+
+    A name may hold folders, such as ``quick/table-1``.
+    """
     text = page.read_text(encoding="utf-8")
-    for name in re.findall(r"<!-- begin ([\w-]+) -->", text):
+    for name in re.findall(r"<!-- begin ([\w/-]+) -->", text):
         content = (folder / f"{name}.md").read_text(encoding="utf-8").strip()
         begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
         before, rest = text.split(begin, 1)

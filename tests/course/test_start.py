@@ -76,13 +76,13 @@ def test_the_guide_reads_the_notebooks_and_the_measured_minutes(config):
     assert len(rows) == len(list(paths.notebooks().glob("0*.ipynb")))
     [row] = [row for row in rows if "(03_train_introvae.ipynb)" in row]
     assert row.startswith("| sec. 2.4 (eq. 8–9) and 3.2 | [03 · The introspective VAE]") and "its own critic" in row
-    committed = paths.project() / "figures" / "minutes.csv"
+    committed = paths.project() / "figures" / "quick" / "minutes.csv"
     measured = dict(line.split(",") for line in committed.read_text().splitlines()[1:])
     assert row.endswith(f"| {float(measured['03_train_introvae']):.1f} |")
 
-    files.write_text(paths.figures() / "minutes.csv", "notebook,minutes\n03_train_introvae,12.34\nall,12.34\n")
+    files.write_text(paths.figures() / "quick" / "minutes.csv", "notebook,minutes\n03_train_introvae,12.34\nall,12.34\n")
     source = {"command": "dwikit reproduce --profile smoke", "profile": {"name": "smoke"}, "cores": 7}
-    (paths.figures() / "minutes.json").write_text(json.dumps(source))
+    (paths.figures() / "quick" / "minutes.json").write_text(json.dumps(source))
     text = start.guide()
     assert "| 12.3 |" in text and "(profile smoke, 7 cores), 12 in all" in text and "| - |" in text
 

@@ -164,5 +164,5 @@ def test_reproduce_names_the_file_of_its_profile(tmp_path, monkeypatch):
     monkeypatch.setattr(run, "notebook", lambda *_: None)
     monkeypatch.setattr(run, "train", lambda *_: None)
     run.reproduce(str(tmp_path / "mine.yaml"))
-    command = json.loads((tmp_path / "runs" / "figures" / "minutes.json").read_text())["command"]
+    command = json.loads((tmp_path / "runs" / "figures" / "smoke" / "minutes.json").read_text())["command"]
     assert command == f"DWIKIT_RUNS={tmp_path}/runs dwikit reproduce --profile {Path(tmp_path) / 'mine.yaml'}"

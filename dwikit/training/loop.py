@@ -4,6 +4,7 @@ import importlib.util
 import math
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -40,6 +41,7 @@ def fit(
     minutes: float | None = None,
     machines: Alone = ALONE,
     snapshots: int = 0,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> None:
     """Train until ``model.epochs_done == epochs``, writing the model, the log and a row of the grid after each epoch.
 
@@ -62,6 +64,7 @@ def fit(
         minutes: stop before an epoch that would end later than this; None: never.
         machines: machines that train together; the first of them writes.
         snapshots: samples to keep after every epoch; the log then compares them with validation people.
+        callbacks: of your own, called after the kit's, such as those of MLflow or Weights & Biases; on the first machine only.
 
     Raises:
         TrainingStopped: a health check failed; the message names what to change.
@@ -78,17 +81,17 @@ def fit(
         models.save(model, folder / "model.keras")
     if model.epochs_done >= epochs:
         return
-    callbacks: list[keras.callbacks.Callback] = [Follower(batches, machines)]
+    ours: list[keras.callbacks.Callback] = [Follower(batches, machines)]
     if machines.first:
         keeper = Keeper(model, batches, store, folder, epochs, health_checks, minutes, machines, snapshots)
         bar = ProgressBar(model, epochs, len(batches))
-        callbacks = [keeper, bar]
+        ours = [keeper, bar, *callbacks]
         if tensorboard:
             if importlib.util.find_spec("tensorboard") is None:
                 raise InputError("tensorboard: true needs the package tensorboard: pip install -e '.[logs]'.")
-            callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False))
+            ours.append(keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False))
     try:
-        model.fit(batches, initial_epoch=model.epochs_done, epochs=epochs, verbose=0, callbacks=callbacks)
+        model.fit(batches, initial_epoch=model.epochs_done, epochs=epochs, verbose=0, callbacks=ours)
     except KeyboardInterrupt:
         tqdm.write(
             f"Stopped in epoch {model.epochs_done + 1} of {epochs}. {folder / 'model.keras'} holds the model after "

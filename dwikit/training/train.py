@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -32,6 +33,7 @@ def train(
     minutes: float | None = None,
     devices: int = 1,
     machines: Alone = ALONE,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Run:
     """Train one network as a profile says, or continue where an earlier run stopped, then draw its samples.
 
@@ -50,6 +52,7 @@ def train(
         devices: GPUs (or else CPUs) of this machine that share each batch; the result is that of one within rounding, and an
             earlier run resumes with any number. With more than one, steps are called one at a time, without XLA.
         machines: a ``Machines`` if several train together: all call this, with a shared folder.
+        callbacks: as for ``fit``.
 
     Raises:
         InputError: an unknown key or setting, a batch larger than the training split or one that cannot be shared by
@@ -96,6 +99,7 @@ def train(
                 minutes=minutes,
                 machines=machines,
                 snapshots=section.snapshots,
+                callbacks=callbacks,
             )
         with machines.in_turn():
             if machines.first and model.epochs_done == section.epochs:

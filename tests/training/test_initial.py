@@ -1,5 +1,6 @@
 """Fine-tuning: weights to start from, parts that do not learn, and epochs that count from its beginning."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -96,6 +97,14 @@ def test_a_model_from_elsewhere_begins_at_its_first_epoch(store, tmp_path):
     for epochs in (1, 2):
         training.fit(model, store, tmp_path / "vae", epochs, steps_per_epoch=1)
         assert model.epochs_done == len(training.read_log(tmp_path / "vae")) == epochs
+
+
+def test_callbacks_of_ones_own_see_every_epoch(store, tmp_path):
+    seen = []
+    config = profiles.resolve("smoke", vae=TINY | {"epochs": 2}, evaluation={"samples": 8})
+    own = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append((epoch, "mse" in logs)))
+    training.train("vae", config, store, tmp_path / "vae", callbacks=[own])
+    assert seen == [(0, True), (1, True)]
 
 
 def test_a_path_in_a_profile_is_relative_to_its_file(tmp_path):

@@ -71,12 +71,13 @@ def compare(names: Sequence[str], n: int = paper.N_SAMPLES) -> tuple[pd.DataFram
         table = _measured(row, n)
         originals.setdefault(row.store.content, (label, table.loc[["original"]]))
         measured[row.label] = _over_seeds(table.drop(index="original"), table.loc["original"])
-    found = {label: _over_seeds(table, table.iloc[0]) for label, table in originals.values()} | measured
+    found = {label: _over_seeds(table, table.iloc[0]) | {("seeds", ""): ""} for label, table in originals.values()} | measured
     table = pd.DataFrame.from_dict(found, orient="index")
     told = pd.DataFrame(settings).reindex(table.index).fillna("") if settings else pd.DataFrame(index=table.index)
     told.columns = pd.MultiIndex.from_tuples([(name, "") for name in told], names=None) if len(told.columns) else told.columns
     table = pd.concat([told, table], axis=1) if len(told.columns) else table
-    table.columns = pd.MultiIndex.from_tuples(table.columns)
+    order = dict.fromkeys(name for name, _ in table.columns)
+    table = table[[column for name in order for column in table.columns if column[0] == name]]
     return table.rename_axis("run"), _figure(rows), _source(names, rows)
 
 
@@ -162,7 +163,7 @@ def _figure(rows: Sequence[Row]) -> Figure:
     train = rows[0].store.indices("train")
     images = {"Original": rows[0].store.images[np.random.default_rng(0).permutation(train)[:SHOWN]]}
     images |= {row.label: next(iter(row.trainings.values())).samples[:SHOWN] for row in rows}
-    return plots.image_rows({label.replace(": ", "\n"): one for label, one in images.items()}, columns=SHOWN)
+    return plots.image_rows(images, columns=SHOWN, above=True)
 
 
 def _source(names: Sequence[str], rows: Sequence[Row]) -> dict:

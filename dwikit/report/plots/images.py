@@ -12,7 +12,9 @@ PICTURE = 0.91
 """Share of a figure's width that rows of images take; the rest holds their labels."""
 
 
-def image_rows(rows: Mapping[str, np.ndarray], columns: int = 8, width: float = 9.0, title: str | None = None) -> Figure:
+def image_rows(
+    rows: Mapping[str, np.ndarray], columns: int = 8, width: float = 9.0, title: str | None = None, above: bool = False
+) -> Figure:
     """One labelled row of images per group, in one frame around the heads.
 
     Args:
@@ -20,20 +22,20 @@ def image_rows(rows: Mapping[str, np.ndarray], columns: int = 8, width: float = 
         columns: images per row.
         width: of the figure, in inches.
         title: above all.
+        above: long labels, one above each row instead of beside it.
     """
     shown = framed({label: np.asarray(images[:columns]) for label, images in rows.items()})
     sheets = [mosaic(images, columns) for images in shown.values()]
-    ratio = sheets[0].shape[0] / sheets[0].shape[1]
-    figure, axes = plt.subplots(
-        len(rows), 1, figsize=(width, PICTURE * width * ratio * len(rows) * 1.04 + (0.3 if title else 0)), squeeze=False
-    )
+    height = (1 if above else PICTURE) * width * sheets[0].shape[0] / sheets[0].shape[1] * 1.04 + (0.25 if above else 0)
+    figure, axes = plt.subplots(len(rows), 1, figsize=(width, height * len(rows) + (0.3 if title else 0)), squeeze=False)
     for axis, (label, sheet) in zip(axes[:, 0], zip(rows, sheets)):
         axis.imshow(sheet, cmap="gray", vmin=0, vmax=255)
-        axis.set_ylabel(label)
+        axis.set_title(label, loc="left") if above else axis.set_ylabel(label)
         bare(axis)
     if title:
         figure.suptitle(title)
-    figure.subplots_adjust(left=1 - PICTURE, right=1, bottom=0, top=0.95 if title else 1, hspace=0.03)
+    top = 0.95 if title else 1 - 0.25 / figure.get_figheight() if above else 1
+    figure.subplots_adjust(left=0 if above else 1 - PICTURE, right=1, bottom=0, top=top, hspace=0.25 if above else 0.03)
     return finished(figure)
 
 

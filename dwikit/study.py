@@ -201,12 +201,21 @@ def checked(config: Profile, keys: Sequence[str] = ()) -> list[str]:
     Raises:
         InputError: the profile lacks a network, or one cannot be built.
     """
-    known = networks(config)
-    keys = list(keys or known)
+    keys = list(keys or networks(config))
     for key in keys:
-        network, section = choose(known, key, "network"), config.networks[key]
-        network(**presets.preset(network, section.preset, config.image_size, overrides=section.model))
+        untrained(key, config)
     return keys
+
+
+def untrained(key: str, config: Profile) -> models.GenerativeModel:
+    """The network that the profile trains, built and not trained: to check it, to draw it and to count its weights.
+
+    Raises:
+        InputError: the profile lacks it, or it cannot be built.
+    """
+    network, section = choose(networks(config), key, "network"), config.networks[key]
+    given = section.model | ({"batch_size": section.batch_size} if section.batch_size else {})
+    return network(**presets.preset(network, section.preset, config.image_size, overrides=given))
 
 
 def told(run: training.Run) -> str:

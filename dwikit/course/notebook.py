@@ -13,7 +13,7 @@ import io
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,12 +25,15 @@ import yaml
 from IPython.display import Code
 from PIL import Image
 
-from dwikit import report
+from dwikit import report, study
 from dwikit.common import files, paths
 from dwikit.common.errors import InputError
 from dwikit.course import start
+from dwikit.models import registry
+from dwikit.models.presets import as_text, preset
 from dwikit.profiles import DEFAULT, Profile, resolve, runs
 from dwikit.report import plots
+from dwikit.training import departures
 
 PATHS = ("bids", "readings")
 """Parameters that are paths."""
@@ -46,6 +49,8 @@ def begin(
     profile: str | None = None,
     run: str | None = None,
     networks: Sequence[str] = (),
+    settings: Mapping[str, Any] | None = None,
+    own: Mapping[str, Any] | None = None,
     **overrides: Any,
 ) -> Profile:
     """Resolve the profile, refuse parameters that the notebook does not have, and set the style of figures.
@@ -57,15 +62,19 @@ def begin(
         namespace: the notebook's ``globals()``, in which only parameters are defined when this is called first.
         profile: name of the profile or None.
         run: name of the run, which keeps its settings (``profiles.runs.named``); None: the profile's own run.
-        networks: sections of the profile that the overrides belong to; none: they are sections themselves.
+        networks: sections of the profile that the overrides belong to; none: they are sections themselves. An override
+            with the name of one belongs to this one alone.
+        settings: of the networks' models that are parameters of their own, such as the margin.
+        own: parameters of the notebook that no profile has.
         **overrides: as in ``profiles.resolve``; their names, and those inside a section, are the parameters it has.
 
     Raises:
         InputError: an unknown parameter, a network that the profile lacks, or whatever ``profiles.resolve`` refuses.
     """
-    parameters = {}
+    parameters = {**(settings or {}), **(own or {})}
     for name, value in overrides.items():
-        parameters |= value if isinstance(value, dict) and not networks else {name: value}
+        nested = isinstance(value, dict) and (not networks or name in networks)
+        parameters |= _leaves(value) if nested else {name: value}
     known = {"profile", "run_name", *parameters}
     names = _set_by_parameters_cell(namespace) if BEGUN in namespace else namespace
     for name, value in ((name, namespace[name]) for name in names if name in namespace):
@@ -79,7 +88,12 @@ def begin(
                 f"Profile {there.name} has no network {missing[0]!r}, which this notebook trains. Begin its file with extends: "
                 f"quick, or add a section {missing[0]}:."
             )
-        overrides = {network: overrides for network in networks}
+        shared = {name: value for name, value in overrides.items() if name not in networks}
+        shared["model"] = {**(shared.get("model") or {}), **(settings or {})}
+        alone = {network: overrides.get(network, {}) for network in networks}
+        overrides = {
+            network: {**shared, **one, "model": {**shared["model"], **one.get("model", {})}} for network, one in alone.items()
+        }
     config = runs.named(run, profile, **overrides) if run else resolve(profile, **overrides)
     given = from_here({name: value for name, value in parameters.items() if value is not None})
     config = dataclasses.replace(config, parameters=given)
@@ -88,6 +102,35 @@ def begin(
     size, folder = config.image_size, _short(paths.runs(config.name))
     print(f"{'Run' if run else 'Profile'} {config.name}: {size} x {size} pixels, results in {folder}/.")
     return config
+
+
+def _leaves(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Names and values at the ends of nested dicts."""
+    parts = [_leaves(value) if isinstance(value, dict) else {name: value} for name, value in overrides.items()]
+    return {name: value for part in parts for name, value in part.items()}
+
+
+def numbers(key: str, config: Profile, symbols: Mapping[str, str]) -> pd.DataFrame:
+    """Every number of a training that stands in an equation or differs from the paper: the one place to look them up.
+
+    Args:
+        key: of the network.
+        config: from ``begin``.
+        symbols: symbol in the equations -> its name in the code, a setting of the network.
+
+    Returns:
+        One row per setting, with its symbol (or none), the paper's value, this run's, and the reason for a difference.
+    """
+    network, section = registry.network(key, config.networks[key].file), config.networks[key]
+    model = study.untrained(key, config)
+    paper = preset(network, "paper", config.image_size)
+    differ = departures(network, section, model.config)
+    names = {name: symbol for symbol, name in symbols.items()}
+    rows = []
+    for name in [*names, *(name for name in differ.index if name not in names)]:
+        reason = differ.loc[name, "reason"] if name in differ.index else "as in the paper"
+        rows.append([names.get(name, ""), name, as_text(paper.get(name)), as_text(model.config[name]), reason])
+    return pd.DataFrame(rows, columns=["symbol", "in the code", "paper", "here", "reason"]).set_index("symbol")
 
 
 def _set_by_parameters_cell(namespace: dict[str, Any]) -> list[str]:
@@ -175,6 +218,8 @@ def publish(executed: Path, committed: Path) -> None:
                 cell.outputs = [output for output in cell.outputs if not _incidental(output)]
                 for output in cell.outputs:
                     if png := output.get("data", {}).get("image/png"):
+                        if not output.metadata.get("image/png", {}).get("alt"):
+                            raise InputError(f"{path}, cell {cell.id}: describe its figure in words (plots.finished).")
                         output.data["image/png"] = _smaller(png)
         notebook.cells[0].source = _with_minutes(notebook.cells[0].source, path.stem)
         nbformat.write(notebook, target)

@@ -63,10 +63,13 @@ def notebook(name: str, parameters: dict, output: Path | None = None) -> Path:
 
 @contextlib.contextmanager
 def _own_kernel():
-    """Inside, the kernel ``python3`` is this interpreter, whatever kernel of that name the user has installed."""
+    """Inside, the kernel ``python3`` is this interpreter, whatever kernel of that name the user has installed.
+
+    It is shown the solutions of the lessons, which a reader sees after an attempt (``course.lesson``).
+    """
     before = os.environ.get("JUPYTER_PATH")
     with tempfile.TemporaryDirectory() as folder:
-        write_kernel_spec(str(Path(folder, "kernels", "python3")))
+        write_kernel_spec(str(Path(folder, "kernels", "python3")), {"env": {"DWIKIT_FILL_IN": "1"}})
         os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, (folder, before)))
         try:
             yield

@@ -84,10 +84,11 @@ def save_table(table: pd.DataFrame, name: str, source: dict, folder: Path | None
 def save_figure(figure: Figure, name: str, source: dict, suffix: str = "svg", folder: Path | None = None) -> Path:
     """Write ``<name>.<suffix>`` and ``<name>.json`` (the provenance) to ``folder``, by default ``figures/``.
 
-    In a vector file images keep their own pixels; without dates and random names, the same figure gives the same file.
+    In a vector file images keep their own pixels; without dates and random names, the same figure gives the same file. Its
+    description in words (``plots.finished``) is in the file, too.
     """
     path = (folder or paths.figures()) / f"{name}.{suffix}"
-    metadata = {"Date": None} if suffix == "svg" else None
+    metadata = {"Description": figure.get_label() or name} | ({"Date": None} if suffix == "svg" else {})
     for image in [image for axis in figure.axes for image in axis.images if suffix == "svg"]:
         image.set_interpolation("none")
     with plt.rc_context({"svg.hashsalt": "dwikit"}):

@@ -2,11 +2,12 @@
 
 from dwikit.training.loop import fit
 from dwikit.training.outcome import SAMPLE_SEED, Run, draw_samples, epochs_in, held_out, kept, read_log
-from dwikit.training.train import differences, fingerprint, left_out, train
+from dwikit.training.train import departures, differences, fingerprint, left_out, train
 
 __all__ = [
     "SAMPLE_SEED",
     "Run",
+    "departures",
     "differences",
     "draw_samples",
     "epochs_in",

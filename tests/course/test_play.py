@@ -1,6 +1,8 @@
 """Things to play with: what each slider changes, and what a committed notebook keeps of it."""
 
+import base64
 import io
+import re
 
 import nbclient
 import nbformat
@@ -27,7 +29,8 @@ def shown(monkeypatch):
 
 
 def pixels(panel) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(panel.picture.value)).convert("L"))
+    png = re.search(r'base64,([^"]*)" alt="[^"]{20,}"', panel.picture.value)[1]
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(png))).convert("L"))
 
 
 def move(panel, **values):
@@ -179,4 +182,7 @@ play.margin(log, 60)"""
     notebook.publish(tmp_path / "executed", tmp_path / "committed")
     kept = nbformat.read(tmp_path / "committed" / "n.ipynb", 4)
     assert [set(output.data) for output in kept.cells[0].outputs] == [{"image/png", "text/plain"}]
+    [picture] = kept.cells[0].outputs
+    assert picture.metadata["image/png"]["alt"] == picture.data["text/plain"]
+    assert picture.data["text/plain"].startswith("What the encoder demands of fakes, at three margins. At m = 15 the encoder")
     assert "widgets" not in kept.metadata

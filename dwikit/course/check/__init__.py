@@ -54,7 +54,7 @@ def check(name: str, answer: Callable) -> bool:
         return False
     if case.measure and value is not None:
         value = case.measure(value)
-    if problem := _difference(value, case.expected):
+    if problem := difference(value, case.expected):
         hint = textwrap.fill(f"Hint: {case.hint}", 95)
         print(f"{name}: not yet, for\n{_shown(case.arguments)}\n{problem}\n{hint}")
         return False
@@ -89,14 +89,20 @@ def _text(value) -> str:
     return np.array2string(np.asarray(value), precision=5, suppress_small=True, separator=", ").replace("\n", "")
 
 
-def _difference(value, expected) -> str | None:
-    """What is wrong with a value, or None."""
+def difference(value, expected, relative: float = RELATIVE) -> str | None:
+    """What is wrong with a value, in words; None if nothing is.
+
+    Args:
+        value: what a reader's function returned.
+        expected: number, array, or a tuple of them.
+        relative: tolerance.
+    """
     if value is None:
         return "Your function returns nothing: is there a return?"
     if isinstance(expected, tuple):  # several values
         if not isinstance(value, tuple | list) or len(value) != len(expected):
             return f"Return {len(expected)} values, separated by commas."
-        problems = [(i, _difference(mine, theirs)) for i, (mine, theirs) in enumerate(zip(value, expected), 1)]
+        problems = [(i, difference(mine, theirs, relative)) for i, (mine, theirs) in enumerate(zip(value, expected), 1)]
         return next((f"Value {i} of {len(expected)}:\n{problem}" for i, problem in problems if problem), None)
     try:
         value, expected = np.asarray(value, float), np.asarray(expected, float)
@@ -104,14 +110,14 @@ def _difference(value, expected) -> str | None:
         return f"Your function returns {type(value).__name__}, but numbers are expected."
     if value.shape != expected.shape:
         return f"your value      has shape {value.shape}\nexpected shape  {expected.shape}"
-    if np.allclose(value, expected, RELATIVE, ABSOLUTE):
+    if np.allclose(value, expected, relative, ABSOLUTE):
         return None
     if expected.size <= 9:
         return f"your value      {_text(value)}\nexpected value  {_text(expected)}" + _pattern(value, expected)
     distance = np.where(np.isfinite(value), np.abs(value - expected), np.inf)
     worst = np.unravel_index(distance.argmax(), expected.shape)
     place = f"at [{', '.join(map(str, worst))}]"
-    wrong = (distance > ABSOLUTE + RELATIVE * np.abs(expected)).mean()
+    wrong = (distance > ABSOLUTE + relative * np.abs(expected)).mean()
     lines = f"your value      {value[worst]:.6g} {place}\nexpected value  {expected[worst]:.6g} {place}"
     return f"{lines}\n{wrong:.0%} of the values differ." + _pattern(value, expected)
 

@@ -4,7 +4,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from dwikit.course.play.panel import Panel, drawn, real
+from dwikit.course.play.panel import Panel, drawn, plain, real
+from dwikit.report import plots
 
 FAKES = {"kl_rec": ("reconstructions", "s"), "kl_fake": ("images of prior latents", "o")}
 PUSH = "$[m - KL]^+$"
@@ -51,7 +52,8 @@ def margin(log: pd.DataFrame, m: float) -> Panel:
         axis.set_ylabel("")
     axes[0].set_ylabel(PUSH)
     axes[-1].legend(fontsize=8, loc="upper right")
-    plt.close(figure)
+    told = plain(" ".join(_words(game, value) for value in (m / 4, m / 2, m)))
+    plots.finished(figure, f"What the encoder demands of fakes, at three margins. {told}")
     return Panel(figure, {"margin": real("margin m", 0, round(2 * m), m, 1)}, draw)
 
 

@@ -1,6 +1,9 @@
 """Controls above a picture and a line of text, and a static picture for where they cannot run."""
 
+import base64
+import html
 import io
+import re
 from collections.abc import Callable, Mapping
 
 import ipywidgets
@@ -18,6 +21,8 @@ TILE = 192
 class Panel(ipywidgets.VBox):
     """Controls; whenever one of them moves, picture and text are redrawn.
 
+    Tab goes from one to the next, the arrow keys move it, and the text, which also describes the picture, is read out.
+
     Args:
         static: shown first, and the only thing that a notebook keeps.
         controls: widgets with a value, by the name of the ``draw`` argument that they set.
@@ -27,7 +32,7 @@ class Panel(ipywidgets.VBox):
     def __init__(self, static: Figure, controls: Mapping[str, ipywidgets.ValueWidget], draw: Callable[..., tuple[bytes, str]]):
         display(static)
         self.controls, self.draw = dict(controls), draw
-        self.picture, self.words = ipywidgets.Image(format="png"), ipywidgets.HTML()
+        self.picture, self.words = ipywidgets.HTML(), ipywidgets.HTML()
         super().__init__([*self.controls.values(), self.picture, self.words])
         for control in self.controls.values():
             control.observe(self.redraw, names="value")
@@ -36,7 +41,10 @@ class Panel(ipywidgets.VBox):
     def redraw(self, change=None) -> None:
         """Redraw picture and text."""
         values = {name: control.value for name, control in self.controls.items()}
-        self.picture.value, self.words.value = self.draw(**values)
+        png, words = self.draw(**values)
+        source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+        self.picture.value = f'<img src="{source}" alt="{html.escape(plain(words))}">'
+        self.words.value = f'<div role="status">{words}</div>'
 
 
 def whole(description: str, largest: int, value: int = 0) -> ipywidgets.IntSlider:
@@ -60,6 +68,11 @@ def tiles(images: np.ndarray, frame: tuple[slice, slice], columns: int = 8) -> b
     packed = io.BytesIO()
     sheet.resize((sheet.width * factor, sheet.height * factor), Image.Resampling.NEAREST).save(packed, "PNG")
     return packed.getvalue()
+
+
+def plain(words: str) -> str:
+    """HTML as text."""
+    return " ".join(re.sub(r"<[^>]+>", " ", words).split())
 
 
 def drawn(figure: Figure) -> bytes:

@@ -84,7 +84,7 @@ def _frame(images: np.ndarray) -> tuple[slice, slice]:
 
 def _curves(images: np.ndarray, originals: metrics.Moments, before: pd.Series, steps: int = 5) -> Figure:
     """One column per kind of damage: four images at its maximum, and every metric's ratio to the undamaged value."""
-    frame = _frame(images)
+    frame, told = _frame(images), []
     figure, axes = plt.subplots(2, 4, figsize=(10, 4.6), height_ratios=(1, 1.3), layout="constrained", sharey="row")
     for (name, largest), (top, below) in zip(LARGEST.items(), axes.T):
         amounts = np.linspace(0, largest, steps).round().astype(int) if name == "shift" else np.linspace(0, largest, steps)
@@ -95,8 +95,10 @@ def _curves(images: np.ndarray, originals: metrics.Moments, before: pd.Series, s
         below.set(xlabel=f"{name}, {UNITS[name]}", ylim=(0, 3))
         top.imshow(plots.mosaic(results[-1][:4, *frame], 2), cmap="gray", vmin=0, vmax=255)
         top.set_title(f"{name} {largest:g}")
+        told.append(
+            f"{name} {largest:g}: {plots.listed(f'{NAMES[metric]} {ratios[metric].iloc[-1]:.2f}' for metric in NAMES)}."
+        )
         top.axis("off")
     axes[1, 0].set_ylabel("ratio to before")
     axes[1, 0].legend(fontsize=8)
-    plt.close(figure)
-    return figure
+    return plots.finished(figure, f"Metrics as ratios to those of the slices as they were. {' '.join(told)}")

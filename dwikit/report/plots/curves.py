@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from dwikit.report.plots.style import STYLE, finished
+from dwikit.report.plots.style import STYLE, finished, listed
 
 
 def curves(
@@ -26,7 +26,14 @@ def curves(
             axis.set_yscale("log")
         if len(names) > 1:
             axis.legend()
-    return finished(figure)
+    titles = titles or [", ".join(names) for names in panels]
+    told = [f"{title}: {listed(_course(log, name) for name in names)}." for title, names in zip(titles, panels)]
+    return finished(figure, f"Curves over {len(log)} epochs. {' '.join(told)}")
+
+
+def _course(log: pd.DataFrame, name: str, label: str | None = None) -> str:
+    """How a column begins and ends, in words."""
+    return f"{label or name} goes from {log[name].iloc[0]:.3g} to {log[name].iloc[-1]:.3g}"
 
 
 def learning(
@@ -78,20 +85,39 @@ def learning(
     for axis in axes[-1]:
         axis.set_xlabel("hours of training")
     figure.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(logs))
-    return finished(figure)
+    told = [
+        f"{title}: {listed(f'{label} ends at {log[name].iloc[-1]:.2g}' for label, log in logs.items() if name in log)}."
+        for name, title in panels.items()
+        if any(name in log for log in logs.values())
+    ]
+    return finished(figure, f"Learning curves against hours of training, as ratios to the originals. {' '.join(told)}")
 
 
-def margin(log: pd.DataFrame, m: float) -> Figure:
-    """KL divergence of real slices and of both kinds of fakes by epoch, against the IntroVAE's margin m."""
-    figure, axis = plt.subplots(figsize=(6.5, 3), layout="constrained")
-    for name, label in (("kl_real", "real slices"), ("kl_rec", "reconstructions"), ("kl_fake", "images of prior latents")):
-        axis.plot(log.index, log[name], label=label, marker="o", markersize=3)
-    axis.axhline(m, color="0.7", linestyle="-", linewidth=0.8)
-    axis.annotate(f"m = {m:g}", (1, m), xycoords=("axes fraction", "data"), ha="right", va="bottom", color="0.4")
-    axis.set(xlabel="epoch", ylabel="KL divergence, nats", ylim=(0, None))
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.legend()
-    return finished(figure)
+DIVERGENCES = {"kl_real": "real slices", "kl_rec": "reconstructions", "kl_fake": "images of prior latents"}
+
+
+def margin(logs: pd.DataFrame | Mapping[str, pd.DataFrame], m: float, top: float | None = None) -> Figure:
+    """KL divergence of real slices and of both kinds of fakes, against the IntroVAE's margin m (sec. 2.4).
+
+    Args:
+        logs: a log with columns ``kl_real``, ``kl_rec`` and ``kl_fake`` in nats, by its index; or title -> log, a panel each.
+        m: the margin.
+        top: upper end of the axis, in nats.
+    """
+    games = {"": logs} if isinstance(logs, pd.DataFrame) else logs
+    size = (6.5, 3) if len(games) == 1 else (3.2 * len(games), 2.8)
+    figure, axes = plt.subplots(1, len(games), figsize=size, squeeze=False, sharey=True, layout="constrained")
+    for axis, (title, log) in zip(axes[0], games.items()):
+        for name, label in DIVERGENCES.items():
+            axis.plot(log.index, log[name], label=label, marker="o", markersize=3)
+        axis.axhline(m, color="0.7", linestyle="-", linewidth=0.8)
+        axis.annotate(f"m = {m:g}", (1, m), xycoords=("axes fraction", "data"), ha="right", va="bottom", color="0.4")
+        axis.set(xlabel=log.index.name or "epoch", title=title, ylim=(0, top))
+        axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes[0, 0].set_ylabel("KL divergence, nats")
+    axes[0, -1].legend(fontsize=None if len(games) == 1 else 8)
+    told = [f"{title}: {listed(_course(log, *one) for one in DIVERGENCES.items())}." for title, log in games.items()]
+    return finished(figure, f"KL divergences in nats beside the margin m = {m:g}. {' '.join(told).removeprefix(': ')}")
 
 
 def intensity_histogram(raw: np.ndarray, cap: float, normalized: np.ndarray) -> Figure:
@@ -103,4 +129,6 @@ def intensity_histogram(raw: np.ndarray, cap: float, normalized: np.ndarray) -> 
     axes[0].set(yscale="log", xlabel="intensity, scanner units", ylabel="voxels")
     axes[1].hist(normalized.ravel(), bins=64, color="0.6")
     axes[1].set(yscale="log", xlabel="intensity, normalized")
-    return finished(figure)
+    clipped = np.mean(normalized >= normalized.max())
+    told = f"Intensities up to {raw.max():.4g} units, clipped at {cap:.4g}; and normalized, with {clipped:.1%} at 1"
+    return finished(figure, f"Two histograms. {told}.")

@@ -1,6 +1,6 @@
 """Diagrams of networks, drawn from their layers: any network (``chains``), and figures 1 and 2."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
@@ -9,7 +9,7 @@ from matplotlib.patches import FancyArrowPatch, Rectangle
 
 from dwikit.models import GenerativeModel, architecture
 from dwikit.models.architecture import Stage
-from dwikit.report.plots.style import bare, finished
+from dwikit.report.plots.style import bare, finished, listed
 
 STEP, WIDTH = 0.72, 0.32
 """Inches from one stage to the next, and width of a stage."""
@@ -41,7 +41,16 @@ def chains(model: GenerativeModel) -> Figure:
             x, end = places[-1] + STEP, places[-1]
     axis.text(0.15, 0.2, model.objective, fontsize=8, color="0.2")
     axis.text(0.15, 2.9 * len(rows) + 0.3, model.label, fontsize=11, fontweight="bold", va="center")
-    return finished(figure)
+    return finished(figure, f"Diagram of the {model.label}. {_told(*rows)} {model.objective}".strip())
+
+
+def _told(*rows: Mapping[str, Sequence[Stage]]) -> str:
+    """Networks in words: the shape after each stage, and its operations."""
+    words = []
+    for name, chain in (item for row in rows for item in row.items()):
+        stages = [f"{stage.label} ({', '.join(stage.text)})" if stage.text else stage.label for stage in chain]
+        words.append(f"{name}: {', then '.join(stages)}.")
+    return " ".join(words)
 
 
 def autoencoders(models: Sequence[GenerativeModel]) -> Figure:
@@ -64,7 +73,11 @@ def autoencoders(models: Sequence[GenerativeModel]) -> Figure:
         axis.text(places[len(encoder) - 1], y + 0.6, "mean,\nvariance", **TEXT, va="bottom", color="0.35")
         objectives, returns = [model.objective for model in members], any(model.returns for model in members)
         _back(axis, places[0], places[-1], y + 1.05, objectives, returns)
-    return finished(figure)
+    told = [
+        f"{listed(model.label for model in members)}: {_told({'encoder': encoder, 'decoder': decoder})}"
+        for (encoder, decoder), members in rows
+    ]
+    return finished(figure, f"Diagram of autoencoders. {' '.join(told)} {'; '.join(model.objective for model in models)}.")
 
 
 def style_gan(model: GenerativeModel) -> Figure:
@@ -91,7 +104,8 @@ def style_gan(model: GenerativeModel) -> Figure:
     axis.text(places[-1] + 0.3, upper + 0.1, "image", fontsize=8, color="0.2")
     scores = _chain(axis, critic, first - step, lower, step)
     axis.text(scores[-1] + 0.15, lower, "score:\nreal or fake?", fontsize=8, va="center", color="0.2")
-    return finished(figure)
+    told = "The style sets scale and offset of every AdaIN of the synthesis, and every layer gets noise."
+    return finished(figure, f"Diagram of the {model.label}. {_told(parts)} {told}")
 
 
 # ==== Parts of a diagram ====

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from dwikit.metrics.periodic import periodic_excess
 from dwikit.metrics.table import METRICS
-from dwikit.report.plots.style import bare, finished, framed, mosaic
+from dwikit.report.plots.style import bare, finished, framed, listed, mosaic
 
 CELL = 1.15
 """Size of an image in inches."""
@@ -46,7 +46,11 @@ def distributions(
         for row, label in enumerate(list(groups)[::-1], 1):
             axes[-1].annotate(f"{periodic[label]:.1f}", (1.04, row), xycoords=("axes fraction", "data"), va="center")
         axes[-1].annotate("periodic\nexcess", (1.04, 1), xycoords="axes fraction", va="bottom", fontsize=8)
-    return finished(figure)
+    told = [
+        f"{title}: {listed(f'{label} {table[name].mean():.3g}' for label, table in groups.items())}."
+        for name, title in titles.items()
+    ]
+    return finished(figure, f"Metrics image by image, as boxes; their means are: {' '.join(told)}")
 
 
 def boxes(groups: Mapping[str, np.ndarray], label: str) -> Figure:
@@ -57,7 +61,8 @@ def boxes(groups: Mapping[str, np.ndarray], label: str) -> Figure:
         medianprops={"color": "0"}, flierprops={"markersize": 2, "alpha": 0.4},
     )  # fmt: skip
     axis.set_xlabel(label)
-    return finished(figure)
+    told = listed(f"{name} {np.median(values):.4g}" for name, values in groups.items())
+    return finished(figure, f"Boxes of {label}; their medians are: {told}.")
 
 
 def levels(
@@ -93,7 +98,9 @@ def levels(
     for axis, level in zip(axes[0], wanted):
         axis.set_title(f"level {level}", fontsize=10)
     figure.subplots_adjust(left=0.4 / size[0], right=1, bottom=0, top=1 - 0.3 / size[1], hspace=0.02, wspace=0.04)
-    return finished(figure)
+    blank = [f"{label} at level {level}" for (label, level), images in shown.items() if not len(images)]
+    told = f"Up to {columns} brain slices of {listed(groups)} near levels {listed(wanted)}, a row each."
+    return finished(figure, f"{told} None of {listed(blank)}." if blank else told)
 
 
 def neighbours(groups: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]], columns: int = 8) -> Figure:
@@ -116,7 +123,9 @@ def neighbours(groups: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]], 
             place = (i * (width + 1) + width / 2, sheet.shape[0])
             axis.text(*place, f"{distance:.4f}", ha="center", va="top", fontsize=7.5)
     figure.subplots_adjust(left=0.4 / size[0], right=1, bottom=0.22 / size[1], top=1, hspace=0.1)
-    return finished(figure)
+    near = {label: distances[:columns] for label, (*_, distances) in groups.items()}
+    told = listed(f"{min(some):.2g} to {max(some):.2g} for {label}" for label, some in near.items() if len(some))
+    return finished(figure, f"Samples, each above its nearest training slice. Mean squared distances: {told}.")
 
 
 def maps(groups: Mapping[str, np.ndarray]) -> Figure:
@@ -133,11 +142,13 @@ def maps(groups: Mapping[str, np.ndarray]) -> Figure:
     rows, groups = {"mean": _mean, "spread": _spread, "detail": _detail}, framed(groups)
     height, width = next(iter(groups.values())).shape[1:]
     cell = 7.0 / len(groups)
+    told: dict[str, list[str]] = {}
     figure, axes = plt.subplots(
         len(rows), len(groups), figsize=(8, len(rows) * cell * height / width + 0.3), squeeze=False, layout="constrained"
     )
     for row, (label, function) in zip(axes, rows.items()):
         values = [function(images) for images in groups.values()]
+        told[label] = [f"{group} {value.mean():.3g}" for group, value in zip(groups, values)]
         for axis, value in zip(row, values):
             picture = axis.imshow(value, cmap="gray", vmin=0, vmax=np.quantile(values[0], 0.999))
             bare(axis)
@@ -147,7 +158,9 @@ def maps(groups: Mapping[str, np.ndarray]) -> Figure:
         axis.set_title(label, fontsize=10)
     for axis, value in zip(axes[-1], excess.values()):
         axis.set_xlabel(f"periodic excess {value:.1f}", fontsize=8)
-    return finished(figure)
+    told["periodic excess"] = [f"{label} {value:.1f}" for label, value in excess.items()]
+    words = [f"{name}: {listed(values)}." for name, values in told.items()]
+    return finished(figure, f"Maps of the pixels of each group, and averages of each map. {' '.join(words)}")
 
 
 def _mean(images: np.ndarray) -> np.ndarray:

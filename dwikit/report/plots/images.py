@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from dwikit.report.plots.style import bare, finished, framed, mosaic
+from dwikit.report.plots.style import bare, finished, framed, listed, mosaic
 
 PICTURE = 0.91
 """Share of a figure's width that rows of images take; the rest holds their labels."""
@@ -36,7 +36,8 @@ def image_rows(
         figure.suptitle(title)
     top = 0.95 if title else 1 - 0.25 / figure.get_figheight() if above else 1
     figure.subplots_adjust(left=0 if above else 1 - PICTURE, right=1, bottom=0, top=top, hspace=0.25 if above else 0.03)
-    return finished(figure)
+    told = [f"{len(images)} of {' '.join(str(label).split())}" for label, images in shown.items()]
+    return finished(figure, f"{title + '. ' if title else ''}Brain slices in rows, from top to bottom: {listed(told)}.")
 
 
 def volume_sheet(image: np.ndarray, columns: int = 13, width: float = 10.0) -> Figure:
@@ -47,7 +48,7 @@ def volume_sheet(image: np.ndarray, columns: int = 13, width: float = 10.0) -> F
     axis.imshow(sheet, cmap="gray", vmin=0, vmax=255)
     bare(axis)
     figure.subplots_adjust(left=0, right=1, bottom=0, top=1)
-    return finished(figure)
+    return finished(figure, f"All {len(image)} slices of one scan, from the base of the skull to the vertex.")
 
 
 def panels(images: Mapping[str, np.ndarray], width: float = 10.0) -> Figure:
@@ -60,4 +61,4 @@ def panels(images: Mapping[str, np.ndarray], width: float = 10.0) -> Figure:
         axis.imshow(image[0], cmap="gray", vmin=0, vmax=1)
         axis.set_title(title)
         bare(axis)
-    return finished(figure)
+    return finished(figure, f"One brain slice each, from left to right: {listed(images)}.")

@@ -1,6 +1,7 @@
 """One style for all figures: they print in grey."""
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -22,10 +23,30 @@ STYLE = {
 }
 
 
-def finished(figure: Figure) -> Figure:
-    """The figure, closed: a notebook shows it only once, as the last line of a cell."""
+def finished(figure: Figure, alt: str) -> Figure:
+    """The figure, closed (a notebook shows it only once, as the last line of a cell) and described.
+
+    Args:
+        figure: the figure.
+        alt: what it shows, in a few sentences, for those who cannot see it; kept as its label.
+    """
+    figure.set_label(alt)
     plt.close(figure)
+    if "IPython" in sys.modules and (shell := sys.modules["IPython"].get_ipython()):
+        shell.display_formatter.mimebundle_formatter.for_type(Figure, _described)
     return figure
+
+
+def _described(figure: Figure) -> tuple[dict, dict]:
+    """What IPython adds to the picture: its text, and the metadata from which pages take ``alt``."""
+    alt = figure.get_label()
+    return ({"text/plain": alt}, {"image/png": {"alt": alt}}) if alt else ({}, {})
+
+
+def listed(words: Iterable) -> str:
+    """Words as they are read out: "a, b and c"."""
+    *others, last = map(str, words)
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def bare(axis) -> None:

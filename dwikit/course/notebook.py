@@ -119,7 +119,7 @@ def numbers(key: str, config: Profile, symbols: Mapping[str, str]) -> pd.DataFra
         symbols: symbol in the equations -> its name in the code, a setting of the network.
 
     Returns:
-        One row per setting, with its symbol (or none), the paper's value, this run's, and the reason for a difference.
+        One row per setting, those with a symbol first: the paper's value, this run's, and the reason for a difference.
     """
     network, section = registry.network(key, config.networks[key].file), config.networks[key]
     model = study.untrained(key, config)
@@ -129,8 +129,8 @@ def numbers(key: str, config: Profile, symbols: Mapping[str, str]) -> pd.DataFra
     rows = []
     for name in [*names, *(name for name in differ.index if name not in names)]:
         reason = differ.loc[name, "reason"] if name in differ.index else "as in the paper"
-        rows.append([names.get(name, ""), name, as_text(paper.get(name)), as_text(model.config[name]), reason])
-    return pd.DataFrame(rows, columns=["symbol", "in the code", "paper", "here", "reason"]).set_index("symbol")
+        rows.append([name, names.get(name, ""), as_text(paper.get(name)), as_text(model.config[name]), reason])
+    return pd.DataFrame(rows, columns=["in the code", "symbol", "paper", "here", "reason"]).set_index("in the code")
 
 
 def _set_by_parameters_cell(namespace: dict[str, Any]) -> list[str]:

@@ -62,7 +62,7 @@ MISTAKES = {
     "intra_sample_diversity": ("n / (n - 1) * ", ""),
     "holds": ("return False if high <= above or low >= below else None", "return False"),
     "overlaps": (" + 1", ""),
-    "kappa": ("(agreed - by_chance) / ", "agreed / "),
+    "cohens_kappa": ("(agreed - by_chance) / ", "agreed / "),
     "wilson": ("share + z**2 / (2 * n)", "share"),
 }
 """One likely mistake in each solution; two of them leave the value alone and only change a gradient or a statistic."""
@@ -100,32 +100,32 @@ def test_the_solution_comes_after_an_attempt(capsys, displayed, monkeypatch):
 
 def test_a_run_without_a_reader_is_filled_in_and_shown_everything(capsys, displayed, monkeypatch):
     monkeypatch.setenv(lesson.FILL_IN, "1")
-    use = lesson.written("kappa", unwritten)
+    use = lesson.written("cohens_kappa", unwritten)
     assert use([[20, 5], [10, 15]]) == pytest.approx(0.4)
-    lesson.beside("kappa")
+    lesson.beside("cohens_kappa")
     assert "by_chance" in displayed[1]
 
 
 def test_an_error_of_the_reader_is_passed_on_and_counts_as_an_attempt(displayed):
     with pytest.raises(ZeroDivisionError):
-        lesson.written("kappa", lambda table: 1 / 0)
-    lesson.beside("kappa")
+        lesson.written("cohens_kappa", lambda table: 1 / 0)
+    lesson.beside("cohens_kappa")
     assert displayed
 
 
 def test_what_the_kit_does_differently_is_not_shown_as_the_same(monkeypatch, displayed):
-    question = QUESTIONS["kappa"]._replace(same=lambda table: 0.5)
-    monkeypatch.setitem(QUESTIONS, "kappa", question)
-    lesson.written("kappa", question.solution)
-    with pytest.raises(AssertionError, match="kappa: the kit's lines give something else"):
-        lesson.beside("kappa")
+    question = QUESTIONS["cohens_kappa"]._replace(same=lambda table: 0.5)
+    monkeypatch.setitem(QUESTIONS, "cohens_kappa", question)
+    lesson.written("cohens_kappa", question.solution)
+    with pytest.raises(AssertionError, match="cohens_kappa: the kit's lines give something else"):
+        lesson.beside("cohens_kappa")
 
 
 def test_unknown_questions_and_cells_out_of_order_are_refused():
-    with pytest.raises(InputError, match="Did you mean 'kappa'"):
-        lesson.written("kapa", unwritten)
+    with pytest.raises(InputError, match="Did you mean 'cohens_kappa'"):
+        lesson.written("cohens_kapa", unwritten)
     with pytest.raises(InputError, match="Run the cell above first"):
-        lesson.beside("kappa")
+        lesson.beside("cohens_kappa")
 
 
 def test_a_step_of_plain_keras_trains():

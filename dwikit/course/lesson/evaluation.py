@@ -46,7 +46,7 @@ def overlaps(first, second, n):
     return range(max(0, first + second - n), min(first, second) + 1)
 
 
-def kappa(table):
+def cohens_kappa(table):
     """Cohen's kappa of a table (2, 2): entry (i, j) counts images with verdict i of reader 1 and j of reader 2."""
     table = np.asarray(table) / np.sum(table)
     agreed = np.trace(table)
@@ -109,7 +109,7 @@ QUESTIONS = (
         (joint.overlaps,),
     ),
     Question(
-        kappa,
+        cohens_kappa,
         on(([[20, 5], [10, 15]],), ([[134, 3], [17, 96]],)),
         (
             "Agreement is the share on the diagonal. By chance, both say real or both say fake.",

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
-from tqdm import tqdm
 
 import dwikit
 from dwikit import models, training
@@ -19,6 +18,7 @@ from dwikit.backend.machines import ALONE, Alone
 from dwikit.cohorts import phantom
 from dwikit.common import files, paths
 from dwikit.common.errors import InputError, choose
+from dwikit.common.progress import tqdm
 from dwikit.evaluation import kit_weights
 from dwikit.evaluation.brought import Brought, require_own_labels
 from dwikit.evaluation.networks import beside

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from sklearn.cluster import KMeans
-from tqdm.auto import tqdm
 
 from dwikit import metrics, paper
 from dwikit.common.errors import InputError
+from dwikit.common.progress import tqdm
 from dwikit.evaluation.copies import nearest
 from dwikit.evaluation.networks import FeatureNetwork
 from dwikit.evaluation.tables import FLOOR, real_slices

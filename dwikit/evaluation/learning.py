@@ -2,9 +2,9 @@
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from dwikit import metrics, training
+from dwikit.common.progress import tqdm
 from dwikit.evaluation.tables import measure, real_slices
 from dwikit.slices import SliceStore
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from tqdm.auto import tqdm
 
 from dwikit.cohorts.bids import Case, find_cases
 from dwikit.common import files
 from dwikit.common.errors import InputError
+from dwikit.common.progress import tqdm
 from dwikit.preprocess import derivative
 from dwikit.slices.registered import read_sidecar, read_sidecars
 from dwikit.slices.store import SliceStore

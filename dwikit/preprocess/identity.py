@@ -7,11 +7,11 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from dwikit.cohorts.bids import Case
 from dwikit.cohorts.names import split_name
 from dwikit.common import files
+from dwikit.common.progress import tqdm
 
 CHUNK = 2**20
 

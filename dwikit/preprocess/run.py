@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from tqdm.auto import tqdm
 
 from dwikit import __version__
 from dwikit.cohorts.bids import Case, find_cases, left_out
 from dwikit.cohorts.names import printable
 from dwikit.common import files, lock, paths
 from dwikit.common.errors import InputError
+from dwikit.common.progress import tqdm
 from dwikit.preprocess import current, derivative, identity, losses, sheet
 from dwikit.preprocess.derivative import Settings
 from dwikit.preprocess.losses import LOST

@@ -10,13 +10,13 @@ from pathlib import Path
 import keras
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from dwikit import metrics, models
 from dwikit.backend import distribution, gradients
 from dwikit.backend.machines import ALONE, Alone
 from dwikit.common import files
 from dwikit.common.errors import InputError
+from dwikit.common.progress import tqdm
 from dwikit.slices import SliceStore, to_uint8
 from dwikit.training import health
 from dwikit.training.outcome import SAMPLE_SEED, read_log

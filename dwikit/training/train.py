@@ -9,13 +9,13 @@ from pathlib import Path
 
 import keras
 import pandas as pd
-from tqdm import tqdm
 
 from dwikit import __version__, models
 from dwikit.backend import distribution
 from dwikit.backend.machines import ALONE, Alone
 from dwikit.common import files, lock, paths
 from dwikit.common.errors import InputError, choose
+from dwikit.common.progress import tqdm
 from dwikit.models import presets, registry
 from dwikit.profiles import Profile, Training
 from dwikit.slices import SliceStore

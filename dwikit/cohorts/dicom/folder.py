@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 import dwikit
 from dwikit.cohorts import participants
@@ -25,6 +24,7 @@ from dwikit.cohorts.dicom.report import DAMAGED, NOT_DICOM, REPORT, read_private
 from dwikit.cohorts.dicom.series import LOST, PERSON_FROM, REASONS, Found, Series, read_folder
 from dwikit.common import files, paths
 from dwikit.common.errors import InputError
+from dwikit.common.progress import tqdm
 
 DESCRIPTION = "dataset_description.json"
 MADE_BY = "dwikit.cohorts.dicom.import_dicom"

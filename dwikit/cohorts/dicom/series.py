@@ -16,10 +16,10 @@ from typing import NamedTuple
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
-from tqdm.auto import tqdm
 
 from dwikit.cohorts.dicom.diffusion import FIELDS, b_values, number
 from dwikit.cohorts.dicom.pseudonym import age_in_years
+from dwikit.common.progress import tqdm
 
 MR_IMAGES = ("1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.4.1", "1.2.840.10008.5.1.4.1.1.4.4")
 """SOP classes of MR images: classic, enhanced, and enhanced made of classic ones."""

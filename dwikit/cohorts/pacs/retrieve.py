@@ -13,13 +13,13 @@ import pandas as pd
 from pydicom.dataset import Dataset
 from pynetdicom import build_context, build_role, evt
 from pynetdicom import sop_class as sop
-from tqdm.auto import tqdm
 
 from dwikit.cohorts.pacs.archive import IMAGES, SYNTAXES, Archive, Gone, Pace, connected, listening
 from dwikit.cohorts.pacs.query import check_new, find, read_wanted, write_wanted
 from dwikit.cohorts.pacs.store import Ledger, Store, check_own
 from dwikit.common import paths
 from dwikit.common.errors import InputError
+from dwikit.common.progress import tqdm
 
 __all__ = ["ARRIVED", "BEFORE", "Archive", "check_new", "fetch", "find", "read_wanted", "write_wanted"]
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from tqdm.auto import tqdm
 
 from dwikit.cohorts.bids import generated_by
 from dwikit.cohorts.phantom.direct import case_numbers
@@ -20,6 +19,7 @@ from dwikit.cohorts.phantom.scanner import DIRECTIONS, clean_image, make_scan, n
 from dwikit.cohorts.phantom.settings import DEFAULT, Settings
 from dwikit.common import files, lock, paths
 from dwikit.common.errors import InputError
+from dwikit.common.progress import tqdm
 
 _DESCRIPTION = "dataset_description.json"
 _PARTICIPANTS = {

@@ -16,11 +16,11 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import xlrd
-from tqdm.auto import tqdm
 
 from dwikit.cohorts.public.download import download
 from dwikit.common import files
 from dwikit.common.errors import InputError
+from dwikit.common.progress import tqdm
 
 N_VOLUMES = 16
 MEMBER = re.compile(r"(?:\./)?IXI(\d+)-(Guys|HH|IOP)-(\d+)-DTI-(\d\d)\.nii\.gz")

@@ -13,11 +13,11 @@ from xml.etree import ElementTree
 
 import pandas as pd
 import requests
-from tqdm.auto import tqdm
 
 from dwikit.cohorts.public.download import TIMEOUT_S, download, failure
 from dwikit.common import files
 from dwikit.common.errors import InputError
+from dwikit.common.progress import tqdm
 
 TOP = ("dataset_description.json", "participants.*", "README*", "CHANGES", "LICENSE*", "dwi.*", "*_dwi.*")
 """Files of the data set's own folder that are fetched: what it is, who took part, inherited tables and sidecars."""

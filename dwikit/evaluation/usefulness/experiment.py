@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from dwikit.common import files, paths
 from dwikit.common.errors import InputError
+from dwikit.common.progress import tqdm
 from dwikit.evaluation.usefulness import patients
 from dwikit.evaluation.usefulness.arms import LABELLED, UNLABELLED, Arm, Pool, arms, batches
 from dwikit.evaluation.usefulness.patients import Slices

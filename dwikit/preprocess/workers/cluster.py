@@ -20,10 +20,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-from tqdm.auto import tqdm
-
 from dwikit.common import files
 from dwikit.common.errors import InputError
+from dwikit.common.progress import tqdm
 from dwikit.preprocess import derivative
 from dwikit.preprocess.workers.pool import Hand
 

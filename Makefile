@@ -17,7 +17,7 @@ reproduce: .venv/.ready
 # The notebooks run with the smoke profile in their own folder, so that your results are not touched.
 test: .venv/.ready-test
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
-	DWIKIT_PROFILE=smoke DWIKIT_RUNS=$$folder/runs DWIKIT_FIGURES=$$folder/figures \
+	DWIKIT_PROFILE=smoke DWIKIT_RUNS=$$folder/runs DWIKIT_FIGURES=$$folder/figures DWIKIT_FILL_IN=1 \
 	$(BIN)/python -m pytest tests notebooks -n 2 --ignore notebooks/exercises --nbval-lax --nbval-current-env --nbval-cell-timeout 600 --durations 15
 
 lab: .venv/.ready

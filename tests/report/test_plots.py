@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from dwikit import evaluation, metrics
+from dwikit import evaluation, metrics, report
 from dwikit.models import architecture, registry
 from dwikit.report import plots
 from dwikit.report.plots import diagrams
@@ -156,3 +156,31 @@ def test_learning_curves_have_a_panel_per_metric_and_skip_what_is_missing():
     points = [(line.get_xdata(), line.get_ydata()) for line in isd.lines if len(line.get_xdata()) == 1]
     assert [(float(x[0]), float(y[0])) for x, y in points] == [(0.02, 0.3), (pytest.approx(0.4), pytest.approx(0.8))]
     assert [text.xy for text in isd.texts] == [(1.0, 0.57)]
+
+
+# ==== In words ====
+
+
+def test_figures_are_described_with_their_numbers(store, models):
+    log = pd.DataFrame(
+        {"loss": [3.0, 1.5], "kl_real": [9.0, 4.0], "kl_rec": [60.0, 25.0], "kl_fake": [60.0, 35.0]}, index=[1, 2]
+    )
+    assert plots.curves(log, [["loss"]], ["the loss"]).get_label() == "Curves over 2 epochs. the loss: loss from 3 to 1.5."
+    rows = plots.image_rows({"real": store.images[:5], "samples": store.images[:3]}, title="Both").get_label()
+    assert rows == "Both. Brain slices in rows, from top to bottom: 5 of real and 3 of samples."
+    told = "real slices from 9 to 4, reconstructions from 60 to 25 and images of prior latents from 60 to 35."
+    assert plots.margin(log, 60).get_label() == f"KL divergences in nats beside the margin m = 60. {told}"
+    assert f"m = 60. one: {told} other: {told}" in plots.margin({"one": log, "other": log}, 60).get_label()
+    distance = np.array([0.25, 0.5])
+    near = plots.neighbours({"VAE": (store.images[:2], store.images[2:4], distance)}, columns=2).get_label()
+    assert near.endswith("Mean squared distances: 0.25 to 0.5 for VAE.")
+    maps = plots.maps({"real": store.images[:9], "flat": np.repeat(store.images[:1], 9, axis=0)}).get_label()
+    assert "flat 0." in maps.split("spread: ")[1] and "periodic excess: real " in maps
+    assert "encoder: 32×32×1, then 16×16×32 (conv 4×4, /2, BN, LReLU 0.3)" in diagrams.chains(models["vae"]).get_label()
+
+
+def test_a_saved_figure_carries_its_description(tmp_path, store):
+    figure = plots.image_rows({"real": store.images[:2]}, columns=2)
+    for suffix in ("svg", "png"):
+        path = report.save_figure(figure, "rows", {}, suffix, tmp_path)
+        assert figure.get_label().encode() in path.read_bytes()

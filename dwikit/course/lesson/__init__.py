@@ -27,7 +27,7 @@ QUESTIONS = {one.solution.__name__: one for one in (*networks.QUESTIONS, *evalua
 FILL_IN = "DWIKIT_FILL_IN"
 """Environment variable: a run without a reader, which is shown every solution (``dwikit run`` sets it)."""
 TAPE = keras.backend.backend() == "tensorflow"
-"""Whether questions that use TensorFlow's gradient tape can be tried."""
+"""Whether questions that take gradients can be tried."""
 RELATIVE = 1e-4
 """Tolerance: single precision, in any order of operations."""
 
@@ -53,10 +53,10 @@ def written(name: str, answer: Callable) -> Callable:
     question = choose(QUESTIONS, name, "question")
     in_use[name] = question.solution
     if question.tape and not TAPE:
-        print(f"{name} uses TensorFlow's gradient tape, and Keras runs on {keras.backend.backend()} here: not tried.")
+        print(f"{name} takes gradients and is tried on TensorFlow alone; Keras runs on {keras.backend.backend()} here.")
         return question.solution
     tried = attempts.setdefault(name, set())
-    code = marshal.dumps(answer.__code__)
+    code = marshal.dumps(getattr(answer, "__code__", None))
     tried.add(code)
     try:
         value = question.try_out(answer)

@@ -111,7 +111,9 @@ def _value_and_gradient(function) -> tuple:
     def judged(a):
         return function(lambda images: (a * images, 0.1 * images), a * x)
 
-    return numbers(judged(weight)), numbers(input_gradient(judged, weight))
+    value = judged(weight)
+    gradient = None if value is None else input_gradient(judged, weight)
+    return value if value is None else (numbers(value), np.zeros(1) if gradient is None else numbers(gradient))
 
 
 def _kit_kl_of_constants(encoder, fakes):
@@ -247,6 +249,7 @@ QUESTIONS = (
         ),
         (IntroVAE.kl_of_constant_fakes, losses.kl_sum),
         _kit_kl_of_constants,
+        tape=True,
     ),
     Question(
         adain,
@@ -278,6 +281,7 @@ QUESTIONS = (
             "Mean over the batch of (length - 1)^2, and input_gradient(critic, between) is the gradient.",
         ),
         (losses.gradient_penalty,),
+        tape=True,
     ),
     Question(
         truncate,

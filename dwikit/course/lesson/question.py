@@ -21,7 +21,7 @@ class Question(NamedTuple):
     same: Callable | None = None
     """The kit's lines called as the solution is; None: the first of ``kit`` is."""
     tape: bool = False
-    """Whether it uses TensorFlow's gradient tape."""
+    """Whether it takes gradients outside of a training: tried on TensorFlow alone."""
 
 
 def on(*calls: tuple) -> Callable[[Callable], Any]:

@@ -33,7 +33,7 @@ def curves(
 
 def _course(log: pd.DataFrame, name: str, label: str | None = None) -> str:
     """How a column begins and ends, in words."""
-    return f"{label or name} goes from {log[name].iloc[0]:.3g} to {log[name].iloc[-1]:.3g}"
+    return f"{label or name} from {log[name].iloc[0]:.3g} to {log[name].iloc[-1]:.3g}"
 
 
 def learning(

@@ -19,7 +19,7 @@ SHARED = {"image_size": 32, "architecture": "plain", "channels": (16, 32), "late
 SHARED |= {"learning_rate": 1e-3, "margin": MARGIN, "real_weight": 1.0}
 GAMES = {
     "in balance": {"adversarial_weight": 0.5, "generator_weight": 0.5},
-    "the encoder has won": {"adversarial_weight": 2.0, "generator_weight": 0.02},
+    "the encoder has won": {"adversarial_weight": 10.0, "generator_weight": 0.02},
     "the generator has won": {"adversarial_weight": 0.02, "generator_weight": 2.0},
 }
 """Weights of the fakes in the encoder's loss and in the generator's."""

@@ -13,13 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import keras
-from IPython.display import Code, Markdown, display
+from IPython.display import Markdown, display
 
 import dwikit
 from dwikit.common.errors import InputError, choose
 from dwikit.course.check import difference
 from dwikit.course.lesson import evaluation, networks
 from dwikit.course.lesson.question import Question
+from dwikit.course.notebook import show_code
 
 __all__ = ["FILL_IN", "TAPE", "beside", "written"]
 
@@ -90,17 +91,13 @@ def beside(name: str) -> None:
     if not attempts.get(name) and FILL_IN not in os.environ:
         print(f"First write {name} in the cell above. After one attempt, a solution and the kit's own lines appear here.")
         return
-    display(Markdown("A solution:"), _code(question.solution))
-    display(Markdown(f"The kit's lines, in {', '.join(dict.fromkeys(map(_file, question.kit)))}:"), _code(*question.kit))
+    display(Markdown("A solution:"), show_code(question.solution))
+    display(Markdown(f"The kit's lines, in {', '.join(dict.fromkeys(map(_file, question.kit)))}:"), show_code(*question.kit))
     if question.tape and not TAPE:
         return
     problem = difference(question.try_out(question.same or question.kit[0]), question.try_out(in_use[name]), RELATIVE)
     assert not problem, f"{name}: the kit's lines give something else.\n{problem}"
     print(f"Asserted: on the same inputs, the kit's lines give what {name} gives.")
-
-
-def _code(*functions: Callable) -> Code:
-    return Code("\n\n".join(inspect.getsource(function).rstrip() for function in functions), language="python")
 
 
 def _file(function: Callable) -> str:

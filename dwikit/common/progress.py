@@ -17,7 +17,7 @@ class Line(std.tqdm):
 
     def __init__(self, *arguments, **settings):
         self.handle = None
-        super().__init__(*arguments, **settings | {"file": io.StringIO(), "ncols": 100, "leave": True})
+        super().__init__(*arguments, **settings | {"file": io.StringIO(), "ncols": 120, "ascii": False, "leave": True})
 
     def display(self, msg: str | None = None, pos: int | None = None) -> None:
         """Rewrite the line."""

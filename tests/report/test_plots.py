@@ -122,6 +122,7 @@ def test_no_label_of_a_diagram_lies_on_another(size):
     for figure in (
         diagrams.autoencoders([built[key] for key in ("vae", "dfc_vae", "intro_vae")]),
         diagrams.style_gan(built["style_gan"]),
+        *(diagrams.chains(model) for model in built.values()),
     ):
         renderer = FigureCanvasAgg(figure).get_renderer()
         places = [(text.get_text(), text.get_window_extent(renderer).padded(-1)) for text in figure.axes[0].texts]

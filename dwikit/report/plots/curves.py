@@ -111,10 +111,11 @@ def margin(logs: pd.DataFrame | Mapping[str, pd.DataFrame], m: float, top: float
         for name, label in DIVERGENCES.items():
             axis.plot(log.index, log[name], label=label, marker="o", markersize=3)
         axis.axhline(m, color="0.7", linestyle="-", linewidth=0.8)
-        axis.annotate(f"m = {m:g}", (1, m), xycoords=("axes fraction", "data"), ha="right", va="bottom", color="0.4")
-        axis.set(xlabel=log.index.name or "epoch", title=title, ylim=(0, top))
+        axis.set(xlabel=log.index.name or "epoch", title=title)
         axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-    axes[0, 0].set_ylabel("KL divergence, nats")
+    axes[0, 0].set(ylabel="KL divergence, nats", ylim=(0, top))
+    beside = {"xycoords": ("axes fraction", "data"), "xytext": (3, 0), "textcoords": "offset points"}
+    axes[0, -1].annotate(f"m = {m:g}", (1, m), **beside, va="center", color="0.4")
     axes[0, -1].legend(fontsize=None if len(games) == 1 else 8)
     told = [f"{title}: {listed(_course(log, *one) for one in DIVERGENCES.items())}." for title, log in games.items()]
     return finished(figure, f"KL divergences in nats beside the margin m = {m:g}. {' '.join(told).removeprefix(': ')}")

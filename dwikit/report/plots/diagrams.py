@@ -14,8 +14,8 @@ from dwikit.report.plots.style import bare, finished, listed
 STEP, WIDTH = 0.72, 0.32
 """Inches from one stage to the next, and width of a stage."""
 TEXT = {"fontsize": 7, "ha": "center", "linespacing": 1.2}
-LETTER = 0.06
-"""Inches that a letter of this size takes, on average."""
+LETTER, LINE = 0.06, 0.12
+"""Inches that a letter and a line of this size take, on average."""
 ROW = 3.6
 """Height of a row of figure 1, in inches."""
 HALF = 0.72
@@ -30,9 +30,11 @@ def chains(model: GenerativeModel) -> Figure:
     """
     rows = architecture.chains(model)
     longest = max(sum(len(stages) for stages in row.values()) for row in rows)
-    figure, axis = _sheet(longest * STEP + 0.95, 2.9 * len(rows) + 0.5)
+    below = max(_below(stage, STEP).count("\n") + 1 for row in rows for stages in row.values() for stage in stages)
+    height = 2.4 + LINE * below
+    figure, axis = _sheet(longest * STEP + 0.95, height * len(rows) + 0.5)
     for i, row in enumerate(rows):
-        x, y, end = 0.45, 2.9 * (len(rows) - i) - 1.2, None
+        x, y, end = 0.45, height * (len(rows) - i) - 1.2, None
         for name, stages in row.items():
             places = _chain(axis, stages, x, y, STEP)
             axis.text(places[0] - 0.3, y + 1.1, name, fontsize=10, fontweight="bold", va="center")
@@ -40,7 +42,7 @@ def chains(model: GenerativeModel) -> Figure:
                 _arrow(axis, (end + WIDTH / 2, y), (places[0] - WIDTH / 2, y), linestyle=":")
             x, end = places[-1] + STEP, places[-1]
     axis.text(0.15, 0.2, model.objective, fontsize=8, color="0.2")
-    axis.text(0.15, 2.9 * len(rows) + 0.3, model.label, fontsize=11, fontweight="bold", va="center")
+    axis.text(0.15, height * len(rows) + 0.3, model.label, fontsize=11, fontweight="bold", va="center")
     return finished(figure, f"Diagram of the {model.label}. {_told(*rows)} {model.objective}".strip())
 
 
@@ -137,12 +139,16 @@ def _chain(axis: Axes, chain: Sequence[Stage], x: float, y: float, step: float, 
         axis.add_patch(Rectangle((place - width / 2, y - half), width, 2 * half, facecolor=shade, edgecolor="0", linewidth=0.8))
         label = stage.label.replace(" →", "\n→")
         axis.text(place, y + half + 0.05, label, **TEXT | {"fontsize": 6.4}, va="bottom", fontweight="bold")
-        lines = [line.replace(", ", ",\n") if len(line) * LETTER > step else line for line in stage.text]
-        axis.text(place, y - HALF - below, "\n".join(lines), **TEXT, va="top")
+        axis.text(place, y - HALF - below, _below(stage, step), **TEXT, va="top")
         if i:
             before = WIDTH if chain[i - 1].size else 0.1
             _arrow(axis, (places[i - 1] + before / 2, y), (place - width / 2, y))
     return places
+
+
+def _below(stage: Stage, step: float) -> str:
+    """The operations of a stage, a line each, in a column ``step`` inches wide."""
+    return "\n".join(line.replace(", ", ",\n") if len(line) * LETTER > step else line for line in stage.text)
 
 
 def _arrow(axis: Axes, start, end, **look) -> None:

@@ -49,7 +49,7 @@ def test_a_network_that_the_profile_lacks_is_not_trained_by_defaults(tmp_path):
 def test_a_parameter_may_belong_to_one_network_or_to_the_notebook_alone():
     names = {"reconstruction_weight": 7.0, "truncation": 0.5}
     config = notebook.begin(
-        names,
+        dict(names),
         "smoke",
         networks=["vae", "dfc_vae"],
         own={"truncation": 0.5},

@@ -4,12 +4,13 @@
 
 PYTHON ?= python3
 PROFILE ?= quick
+STUDENTS ?= ../dwikit-students
 BIN := .venv/bin
-PINNED := course scale acquire logs test backends export
+PINNED := course book scale acquire logs test backends export
 VENV := $(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv .venv
 INSTALL := $(BIN)/python install.py
 
-.PHONY: reproduce test verify lab course hardships figures notebooks benchmarks lint constraints resolve clean
+.PHONY: reproduce test verify lab book slides course students hardships figures notebooks benchmarks lint constraints resolve clean
 
 reproduce: .venv/.ready
 	$(BIN)/dwikit reproduce --profile $(PROFILE)
@@ -23,10 +24,24 @@ test: .venv/.ready-test
 lab: .venv/.ready
 	$(BIN)/jupyter lab notebooks
 
+# The notebooks, exercises, results and reference as a website, from what is committed: build/book/index.html.
+book: .venv/.ready-book
+	$(BIN)/python -m sphinx -q -W --keep-going -c docs/book . build/book
+	cp build/book/README.html build/book/index.html
+	$(BIN)/python docs/book/check.py build/book
+
+# The lecturer's slides of four sessions, with the notebooks' figures: build/slides/index.html.
+slides: .venv/.ready-book
+	$(BIN)/python -m sphinx -q -W --keep-going -b revealjs lecturers/slides build/slides
+
 # Student versions of the exercises, from the sources with solutions and hidden tests (docs/lecturers.md).
 course: .venv/.ready-course
 	cd notebooks/exercises && PATH="$(CURDIR)/$(BIN):$$PATH" nbgrader generate_assignment --assignment='*' --force
 	@echo "Student versions: notebooks/exercises/release/"
+
+# A copy of the kit for students, without solutions, tests and history; make students STUDENTS=FOLDER for another place.
+students: course
+	$(BIN)/python lecturers/students.py $(STUDENTS) --profile $(PROFILE)
 
 # Long trials: mutated files, kills, full disks, other processes; prints the counts that figures/hardships.md keeps.
 hardships: .venv/.ready-test
@@ -82,6 +97,10 @@ $(BIN)/uv:
 
 .venv/.ready-course: .venv/.ready
 	@$(INSTALL) -e '.[course]'
+	@touch $@
+
+.venv/.ready-book: .venv/.ready
+	@$(INSTALL) -e '.[book]'
 	@touch $@
 
 .venv/.ready-test: .venv/.ready

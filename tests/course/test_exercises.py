@@ -3,24 +3,25 @@
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from dwikit.course.check import CASES
 
 EXERCISES = Path(__file__).resolve().parents[2] / "notebooks" / "exercises"
 NAMES = sorted(path.name for path in (EXERCISES / "source").iterdir() if path.is_dir())
 
-WRONG = {
-    "no-half": ("02_kl", "return 0.5 * np.sum(", "return np.sum(", {"test_kl": 5}),
-    "batch-statistics": ("06_adain", "axis=(1, 2), keepdims=True", "axis=(0, 1, 2), keepdims=True", {"test_adain": 6}),
-    "repeated-border": ("09_laplace", 'mode="reflect"', 'mode="symmetric"', {"test_laplacian": 5}),
-}
-"""Typical wrong answers: student, exercise, what stands in the solution, what this student wrote, the points that it costs."""
+PLANS = yaml.safe_load((EXERCISES.parent.parent / "lecturers" / "exercises.yaml").read_text(encoding="utf-8"))
+WRONG = {f"{name[:2]}-{key}": (name, one) for name, plan in PLANS.items() for key, one in plan["mistakes"].items()}
+"""Typical wrong answers by the student who gives them: the exercise, what is right, what is wrong, and the points it costs."""
+MARKED, MARKS = "02_kl", 4
+"""The exercise whose answer in words a lecturer has given points to."""
 
 
 def nbgrader(course: Path, *arguments: str) -> None:
@@ -69,27 +70,37 @@ def answer(name: str, old: str = "", new: str = "") -> tuple[list[dict], dict]:
     return cells, released
 
 
+def give_points_to_the_thought(path: Path) -> None:
+    text = notebook(path)
+    for cell in text["cells"]:
+        if cell["metadata"].get("nbgrader", {}).get("grade_id") == "thought":
+            cell["metadata"]["nbgrader"]["points"] = MARKS
+    path.write_text(json.dumps(text), encoding="utf-8")
+
+
 @pytest.fixture(scope="module")
 def course(tmp_path_factory):
-    """A course with its release, five students' submissions, their grades and the feedback for one of them."""
+    """A course with its release, the submissions of many students, their grades and the feedback for one of them."""
     folder = tmp_path_factory.mktemp("course")
     shutil.copytree(EXERCISES / "source", folder / "source")
     shutil.copy(EXERCISES / "nbgrader_config.py", folder)
+    give_points_to_the_thought(folder / "source" / MARKED / f"{MARKED}.ipynb")
     nbgrader(folder, "generate_assignment", "--assignment=*")
     for name in NAMES:
         released = notebook(EXERCISES / "release" / name / f"{name}.ipynb")
         submit(folder, "blank", name, released["cells"], released)
         submit(folder, "solution", name, *answer(name))
-    for student, (name, old, new, _) in WRONG.items():
-        submit(folder, student, name, *answer(name, old, new))
+    for student, (name, mistake) in WRONG.items():
+        submit(folder, student, name, *answer(name, mistake["right"], mistake["wrong"]))
     nbgrader(folder, "autograde", "--assignment=*")
-    nbgrader(folder, "generate_feedback", "--assignment=02_kl", "--student=no-half")
+    nbgrader(folder, "generate_feedback", "--assignment=02_kl", "--student=02-no-half")
     nbgrader(folder, "export", "--to", "grades.csv")
     return folder
 
 
 def test_there_are_ten_exercises_of_ten_points():
-    assert [int(name[:2]) for name in NAMES] == list(CASES)
+    """Beside what a lecturer gives for the answer in words."""
+    assert [int(name[:2]) for name in NAMES] == list(CASES) and NAMES == list(PLANS)
     for name in NAMES:
         cells = nbgrader_cells(EXERCISES / "source" / name / f"{name}.ipynb")
         points = {
@@ -97,15 +108,18 @@ def test_there_are_ten_exercises_of_ten_points():
             for key, cell in cells.items()
             if "points" in cell["metadata"]["nbgrader"]
         }
-        assert sum(points.values()) == 10 and points["thought"] == 0
+        assert sum(points.values()) - points["thought"] == 10
         questions = {case.__name__ for case in CASES[int(name[:2])]}
         assert set(points) == {f"test_{question}" for question in questions} | {"thought"} and questions <= set(cells)
 
 
 def plain(path: Path) -> list[tuple]:
-    """What a student sees of a notebook, and what nbgrader knows of it."""
+    """What a student sees of a notebook, and what nbgrader knows of it, but for the points of the answer in words."""
     cells = notebook(path)["cells"]
-    return [(cell["cell_type"], "".join(cell["source"]), cell["metadata"].get("nbgrader")) for cell in cells]
+    known = [dict(cell["metadata"].get("nbgrader", {})) for cell in cells]
+    for about in known:
+        about |= {"points": None} if about.get("grade_id") == "thought" else {}
+    return [(cell["cell_type"], "".join(cell["source"]), about) for cell, about in zip(cells, known, strict=True)]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -124,25 +138,28 @@ def test_the_student_version_is_that_of_the_source(course, name):
 
 def test_nbgrader_gives_each_answer_the_points_it_should(course):
     with open(course / "grades.csv", newline="") as file:
-        rows = {(row["student_id"], row["assignment"]): row for row in csv.DictReader(file)}
-    assert {float(row["max_score"]) for row in rows.values()} == {10.0}
-    score = {key: float(row["score"]) for key, row in rows.items()}
-    assert {name: score["solution", name] for name in NAMES} == dict.fromkeys(NAMES, 10.0)
-    assert {name: score["blank", name] for name in NAMES} == dict.fromkeys(NAMES, 0.0)
-    for student, (name, _, _, lost) in WRONG.items():
-        assert score[student, name] == 10 - sum(lost.values()), student
+        rows = {row["student"]: row for row in csv.DictReader(file)}
+    assert {row["of"] for row in rows.values()} == {str(10.0 * len(NAMES) + MARKS)}
+    for student, points, to_mark in (("solution", "10.0", "1"), ("blank", "0.0", "0")):
+        assert [rows[student][name] for name in NAMES] == [points] * len(NAMES)
+        assert rows[student]["handed in"] == str(len(NAMES)) and rows[student]["to mark"] == to_mark
+        assert rows[student]["total"] == str(float(points) * len(NAMES))
+    for student, (name, mistake) in WRONG.items():
+        got = str(10.0 - sum(mistake["costs"].values()))
+        assert {key: rows[student][key] for key in NAMES} == dict.fromkeys(NAMES, "not handed in") | {name: got}, student
+        assert rows[student]["total"] == got and rows[student]["handed in"] == "1"
 
 
 @pytest.mark.parametrize("student", WRONG)
 def test_a_wrong_answer_loses_the_points_of_its_own_test_alone(course, student):
-    name, _, _, lost = WRONG[student]
+    name, mistake = WRONG[student]
     cells = nbgrader_cells(course / "autograded" / student / name / f"{name}.ipynb")
     failed = {
         key: cell["metadata"]["nbgrader"]["points"]
         for key, cell in cells.items()
         if any(output["output_type"] == "error" for output in cell.get("outputs", []))
     }
-    assert failed == lost
+    assert failed == mistake["costs"]
 
 
 def test_a_solved_exercise_runs_without_a_word_on_standard_error(course):
@@ -155,6 +172,9 @@ def test_a_solved_exercise_runs_without_a_word_on_standard_error(course):
         assert path.stem == "08_similarity" or any("image/png" in output.get("data", {}) for output in outputs), path.name
 
 
-def test_feedback_shows_the_check_and_the_score(course):
-    page = (course / "feedback" / "no-half" / "02_kl" / "02_kl.html").read_text(encoding="utf-8")
-    assert "That is 2 times the expected value." in page and "Score: 5.0 / 10.0" in page
+def test_feedback_shows_the_check_the_score_the_model_answers_and_formulas(course):
+    page = (course / "feedback" / "02-no-half" / "02_kl" / "02_kl.html").read_text(encoding="utf-8")
+    assert "That is 2 times the expected value." in page and "Score: 5.0 / 14.0" in page
+    assert page.count("Model answer") == 3 and "SOLUTION" not in page
+    assert "Count the latents whose KL" in page, "the model answer to the question for thought"
+    assert page.count("<math ") > 10 and "$" not in "".join(re.findall(r"<p>.*?</p>", page, re.DOTALL))

@@ -5,7 +5,6 @@
 
 import csv
 import re
-import zlib
 from pathlib import Path
 
 import nbformat
@@ -15,19 +14,10 @@ from nbgrader.plugins import ExportPlugin
 from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import is_solution
 
-from dwikit.course import formulas
+from dwikit.course import formulas, own_seed
 
 NOT_HANDED_IN = "not handed in"
 MARKS = re.compile(r"^\s*(###|<!--) (BEGIN|END) SOLUTION( -->)?\n?", re.MULTILINE)
-
-
-def seed(student: str) -> int:
-    """A student's own seed, 1 to 9999: who trains with it gets numbers that nobody else gets.
-
-    Args:
-        student: the name under which exercises are handed in.
-    """
-    return zlib.crc32(student.strip().lower().encode()) % 9999 + 1
 
 
 class Points(ExportPlugin):
@@ -56,7 +46,7 @@ class Points(ExportPlugin):
                     points[name] = max(0.0, submission.score - submission.late_submission_penalty)
                     to_mark += sum(grade.needs_manual_grade for notebook in submission.notebooks for grade in notebook.grades)
                 row = dict.fromkeys(names, NOT_HANDED_IN) | points
-                row |= {"student": student.id, "handed in": len(points), "to mark": to_mark, "seed": seed(student.id)}
+                row |= {"student": student.id, "handed in": len(points), "to mark": to_mark, "seed": own_seed(student.id)}
                 table.writerow(row | {"total": sum(points.values()), "of": sum(one.max_score for one in exercises)})
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dwikit import profiles, study
+from dwikit.course import own_seed
 from lecturers import students
 from tests import test_links
 
@@ -34,6 +35,13 @@ def test_every_question_of_the_notebooks_has_an_answer():
         [exercises] = re.findall(r"^## Exercises\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
         questions[path.stem] = numbered(exercises)
     assert answers == questions
+
+
+def test_everybody_has_a_seed_of_their_own():
+    """Nearly: of forty students, hardly two share one. It is the same on every machine."""
+    seeds = [own_seed(f"student-{number}") for number in range(40)]
+    assert len(set(seeds)) > 38 and min(seeds) >= 1 and max(seeds) <= 9999
+    assert own_seed("ada") == own_seed(" Ada ") == 9472
 
 
 def test_the_slides_show_pictures_that_the_notebooks_have():

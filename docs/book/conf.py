@@ -63,8 +63,10 @@ def plain_links(app, name: str, source: list[str]) -> None:
 
 
 def google_style(app, what, name, obj, options, lines: list[str]) -> None:
-    """Shows docstrings as they are written, in Markdown's single backquotes."""
-    lines[:] = [re.sub(r"(?<![`:])`([^`]+)`(?!`)", r"``\1``", line) for line in lines]
+    """Shows docstrings as they are written: single backquotes are code, and | is a norm or a condition."""
+    for number, line in enumerate(lines):
+        code = re.sub(r"(?<![`:])`([^`]+)`(?!`)", r"``\1``", line)
+        lines[number] = re.sub(r"(``.*?``)|\|", lambda found: found[1] or r"\|", code)
 
 
 def launchable(app, error) -> None:

@@ -44,7 +44,8 @@ class Points(ExportPlugin):
                     except MissingEntry:
                         continue
                     points[name] = max(0.0, submission.score - submission.late_submission_penalty)
-                    to_mark += sum(grade.needs_manual_grade for notebook in submission.notebooks for grade in notebook.grades)
+                    grades = [grade for notebook in submission.notebooks for grade in notebook.grades]
+                    to_mark += sum(grade.needs_manual_grade and grade.max_score > 0 for grade in grades)
                 row = dict.fromkeys(names, NOT_HANDED_IN) | points
                 row |= {"student": student.id, "handed in": len(points), "to mark": to_mark, "seed": own_seed(student.id)}
                 table.writerow(row | {"total": sum(points.values()), "of": sum(one.max_score for one in exercises)})

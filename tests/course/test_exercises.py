@@ -55,7 +55,7 @@ def submit(course: Path, student: str, name: str, cells: list[dict], original: d
 
 
 def answer(name: str, old: str = "", new: str = "") -> tuple[list[dict], dict]:
-    """The released notebook with the solutions filled in, a piece of them replaced."""
+    """The released notebook with the solutions filled in, a piece of them replaced, and an answer in words."""
     solutions = nbgrader_cells(EXERCISES / "source" / name / f"{name}.ipynb")
     released = notebook(EXERCISES / "release" / name / f"{name}.ipynb")
     cells, replaced = [], 0
@@ -65,6 +65,8 @@ def answer(name: str, old: str = "", new: str = "") -> tuple[list[dict], dict]:
             text = "".join(solutions[about["grade_id"]]["source"])
             replaced += bool(old) and old in text
             cell = cell | {"source": text.replace(old, new) if old else text}
+        elif about.get("grade_id") == "thought":
+            cell = cell | {"source": r"In words, with a formula that is none: $\frac{1}{$."}
         cells.append(cell)
     assert replaced == bool(old), f"{old!r} stands in {replaced} solutions of {name}"
     return cells, released
@@ -177,4 +179,7 @@ def test_feedback_shows_the_check_the_score_the_model_answers_and_formulas(cours
     assert "That is 2 times the expected value." in page and "Score: 5.0 / 14.0" in page
     assert page.count("Model answer") == 3 and "SOLUTION" not in page
     assert "Count the latents whose KL" in page, "the model answer to the question for thought"
-    assert page.count("<math ") > 10 and "$" not in "".join(re.findall(r"<p>.*?</p>", page, re.DOTALL))
+    assert page.count("<math ") > 10
+    assert [text for text in re.findall(r"<p>.*?</p>", page, re.DOTALL) if "$" in text] == [
+        r"<p>In words, with a formula that is none: $\frac{1}{$.</p>"
+    ]

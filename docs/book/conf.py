@@ -12,6 +12,7 @@ from pathlib import Path
 import dwikit
 
 KIT = Path(__file__).resolve().parents[2]
+ATTRIBUTES: dict[str, list[str]] = {}
 REPOSITORY = os.environ.get("GITHUB_REPOSITORY", "")
 FIRST_CELL = f"""# This cell installs the kit on a hosted service, which takes a few minutes. It was not run when the
 # outputs below were made.
@@ -23,7 +24,7 @@ import sys; sys.path.insert(0, "dwikit")
 project, author, copyright = "dwikit", "The dwikit developers", "The dwikit developers, Apache-2.0"
 version = release = dwikit.__version__
 extensions = ["myst_nb", "sphinx_external_toc", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
-extensions += ["dwikit.course.formulas"]  # MathML
+extensions += ["dwikit.course.formulas"]  # draws formulas
 external_toc_path = "docs/book/toc.yml"
 exclude_patterns = ["**/source", "figures", "runs", "build", ".venv", "lecturers", "tests", "**/.ipynb_checkpoints", ".*"]
 templates_path = ["templates"]
@@ -32,19 +33,22 @@ language = "en"
 html_theme = "furo"
 html_title = "dwikit"
 html_theme_options = {"top_of_page_buttons": []}
+html_static_path = ["static"]
+html_css_files = ["book.css"]
 html_context = {"repository": REPOSITORY}
-html_math_renderer = "mathml"
+html_math_renderer = "svg"
 pygments_style = "friendly"
 
 nb_execution_mode = "off"
 nb_merge_streams = True
+nb_render_markdown_format = "myst"
 myst_enable_extensions = ["dollarmath", "html_image"]
 myst_heading_anchors = 4
-myst_links_external_new_tab = False
 
-autodoc_default_options = {"members": True, "member-order": "bysource", "show-inheritance": False}
+autodoc_default_options = {"members": True, "member-order": "bysource"}
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
+python_maximum_signature_line_length = 100
 napoleon_numpy_docstring = False
 
 
@@ -62,8 +66,15 @@ def plain_links(app, name: str, source: list[str]) -> None:
     source[0] = re.sub(r"(?<!!)\[([^\]]+)\]\(([^)\s]+)\)", kept, source[0])
 
 
-def google_style(app, what, name, obj, options, lines: list[str]) -> None:
+def keep(app, what: str, name: str, obj, options, lines: list[str]) -> None:
+    """Remembers an attribute's docstring, of which napoleon would take the words before a colon for a type."""
+    if what in ("attribute", "data"):
+        ATTRIBUTES[name] = list(lines)
+
+
+def as_written(app, what: str, name: str, obj, options, lines: list[str]) -> None:
     """Shows docstrings as they are written: single backquotes are code, and | is a norm or a condition."""
+    lines[:] = ATTRIBUTES.get(name, lines)
     for number, line in enumerate(lines):
         code = re.sub(r"(?<![`:])`([^`]+)`(?!`)", r"``\1``", line)
         lines[number] = re.sub(r"(``.*?``)|\|", lambda found: found[1] or r"\|", code)
@@ -84,5 +95,6 @@ def launchable(app, error) -> None:
 def setup(app) -> None:
     """Registers the above with Sphinx."""
     app.connect("source-read", plain_links)
-    app.connect("autodoc-process-docstring", google_style)
+    app.connect("autodoc-process-docstring", keep, priority=100)  # before napoleon
+    app.connect("autodoc-process-docstring", as_written, priority=900)  # after it
     app.connect("build-finished", launchable)

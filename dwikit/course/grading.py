@@ -76,10 +76,10 @@ def model_answer(cell: nbformat.NotebookNode) -> str:
 
 
 class Formulas(NbGraderPreprocessor):
-    """Turns the formulas of a feedback page into MathML, so that they are drawn without a network."""
+    """Draws the formulas of a feedback page, which then needs no network for them."""
 
     def preprocess_cell(self, cell, resources, cell_index):
         """Replaces ``$...$`` and ``$$...$$`` in text."""
         if cell.cell_type == "markdown":
-            cell.source = formulas.with_mathml(cell.source)
+            cell.source = formulas.with_svg(cell.source)
         return cell, resources

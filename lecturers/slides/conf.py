@@ -8,7 +8,7 @@ NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
 project, author, language = "dwikit", "The dwikit developers", "en"
 extensions = ["myst_parser", "sphinx_revealjs", "dwikit.course.formulas"]
-html_math_renderer = "mathml"
+html_math_renderer = "svg"
 myst_enable_extensions = ["dollarmath"]
 revealjs_style_theme = "white"
 revealjs_static_path = ["style"]

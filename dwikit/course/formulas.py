@@ -12,8 +12,8 @@ _CODE = r"```.*?```|`[^`\n]*`"
 FORMULA = re.compile(rf"(?P<code>{_CODE})|\$\$(?P<display>.+?)\$\$|(?<![\\$])\$(?P<inline>[^$\n][^$]*?)\$", re.DOTALL)
 KNOWN = {r"\arg\min": r"\operatorname{arg\,min}", r"\mathbb E": "\U0001d53c"}
 """What the library does not read as TeX does."""
-SIZE = 20.0
-"""Of the font while drawing; the drawing itself is measured in the font size of the text around it."""
+SIZE, EM = 20.0, 17.0
+"""Of the font while drawing, and how much of it is the font size of the text around it, whose letters are larger."""
 
 ziamath.config.svg2 = False  # each drawing has its own glyphs, so that several fit on a page
 
@@ -29,10 +29,10 @@ def svg(tex: str, display: bool) -> str:
     for written, meant in KNOWN.items():
         known = known.replace(written, meant)
     drawn = ziamath.Latex(known, size=SIZE, color="currentColor", inline=not display)
-    width, height = drawn.getsize()
-    style = f"width:{width / SIZE:.2f}em;height:{height / SIZE:.2f}em;vertical-align:{drawn.getyofst() / SIZE:.2f}em"
     start, rest = drawn.svg().split(">", 1)
     start = re.sub(r' (?:width|height)="[^"]*"', "", start)
+    _, top, width, height = (float(number) / EM for number in re.search(r'viewBox="([^"]*)"', start)[1].split())
+    style = f"width:{width:.2f}em;height:{height:.2f}em;vertical-align:{-top - height:.2f}em"  # the baseline is at 0
     label = escape(" ".join(tex.split()))
     return f'{start} role="img" aria-label="{label}" style="{style};max-width:100%">{" ".join(rest.split())}'
 

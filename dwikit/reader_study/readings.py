@@ -14,6 +14,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from dwikit import paper
 from dwikit.reader_study import agreement, roc
+from dwikit.reader_study.averages import averages
 from dwikit.reader_study.collect import check_readings, listed
 
 ORIGINAL = "original"
@@ -35,6 +36,11 @@ class Scores:
     """McNemar's exact test for each pair: first, second, n, only_first and only_second right, p."""
     roc: pd.DataFrame
     """One row per reader who gave confidences: reader, n, area, se, low, high."""
+    averages: pd.DataFrame
+    """Means over readers: measure (called real, or area under the curve), group, n, value, low and high for readers in general,
+    their degrees of freedom df, low_images and high_images for these readers."""
+    contrasts: pd.DataFrame
+    """Differences between groups: measure, first, second, difference, se, df, low, high, p, p_holm (Holm's correction)."""
     curves: dict[str, tuple[np.ndarray, np.ndarray]]
     """reader -> (false alarms, hits): shares of real and of fake images called fake at each threshold."""
     notes: list[str]
@@ -57,19 +63,30 @@ def score_readings(readings: pd.DataFrame, key: pd.DataFrame) -> Scores:
     joined = readings.merge(key[["image", "group"]], on="image")
     joined["real"], joined["called_real"] = joined["group"] == ORIGINAL, joined["answer"] == "real"
     joined["right"] = joined["real"] == joined["called_real"]
+    joined["fakeness"] = fakeness(joined)
     notes = _incomplete(joined, key, groups)
     called = joined.pivot(index="image", columns="reader", values="called_real")[list(joined["reader"].unique())]
     right = joined.pivot(index="image", columns="reader", values="right")[called.columns]
     areas, curves = _roc(joined, notes)
+    means, contrasts = averages(joined, groups, notes)
     return Scores(
         _called_real(joined, groups),
         _accuracy(joined, notes),
         _agreement(called, notes),
         _differences(right),
         areas,
+        means,
+        contrasts,
         curves,
         notes,
     )
+
+
+def fakeness(readings: pd.DataFrame) -> pd.Series:
+    """How surely an image was called fake, -5 to 5: the confidence, negative if it was called real; missing without one."""
+    if "confidence" not in readings:
+        return pd.Series(np.nan, index=readings.index)
+    return readings["confidence"].astype(float).where(readings["answer"] == "fake", -readings["confidence"])
 
 
 def wilson(count: int, n: int) -> dict[str, float]:
@@ -186,7 +203,7 @@ def _differences(right: pd.DataFrame) -> pd.DataFrame:
 def _roc(joined: pd.DataFrame, notes: list[str]) -> tuple[pd.DataFrame, dict]:
     rows, curves = [], {}
     for reader, some in joined.groupby("reader", sort=False):
-        given = some[some["confidence"].notna()] if "confidence" in some else some.iloc[:0]
+        given = some[some["fakeness"].notna()]
         if not len(given):
             continue
         if len(given) < len(some):
@@ -194,11 +211,11 @@ def _roc(joined: pd.DataFrame, notes: list[str]) -> tuple[pd.DataFrame, dict]:
         if given["real"].nunique() < 2:
             notes.append(f"{reader} gave confidences for {'real' if given['real'].all() else 'fake'} images only: no ROC.")
             continue
-        fakeness = np.where(given["called_real"], -given["confidence"], given["confidence"]).astype(float)
-        area = roc.area(fakeness, ~given["real"].to_numpy())
+        score, fake = given["fakeness"].to_numpy(), ~given["real"].to_numpy()
+        area = roc.area(score, fake)
         if area.se == 0:
-            notes.append(f"{reader}: the area's interval has no width, since every pair of images was ranked the same way.")
-        row = {"reader": reader, "n": len(given), "area": area.value, "se": area.se}
-        rows.append(row | {"low": max(0.0, area.low), "high": area.high})
-        curves[reader] = roc.curve(fakeness, ~given["real"].to_numpy())
+            notes.append(f"{reader} ranked every pair of images the same way: the area's interval rests on their number alone.")
+        low, high = roc.logit_interval(area.value, area.se, roc.area_variance(fake.sum(), (~fake).sum()))
+        rows.append({"reader": reader, "n": len(given), "area": area.value, "se": area.se, "low": low, "high": high})
+        curves[reader] = roc.curve(score, fake)
     return pd.DataFrame(rows, columns=["reader", "n", "area", "se", "low", "high"]), curves

@@ -103,6 +103,39 @@ def roc(scores: Scores) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("reader")
 
 
+def averages(scores: Scores, labels: Mapping[str, str] = paper.LABELS) -> pd.DataFrame:
+    """Averages over readers, one row per measure and group: for these readers, and for readers in general."""
+    rows = {}
+    for row in scores.averages.itertuples():
+        rows[f"{row.measure}, {labels.get(row.group, row.group)}"] = {
+            "images": str(row.n),
+            "mean": f"{row.value:.3f}",
+            "95 % interval, these readers": f"{row.low_images:.3f} to {row.high_images:.3f}",
+            "95 % interval, readers in general": f"{row.low:.3f} to {row.high:.3f}",
+            "degrees of freedom": _df(row.df),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("averages over readers")
+
+
+def contrasts(scores: Scores, labels: Mapping[str, str] = paper.LABELS) -> pd.DataFrame:
+    """Differences of averages between groups, for readers in general, with p-values corrected for their number (Holm)."""
+    rows = {}
+    for row in scores.contrasts.itertuples():
+        rows[f"{row.measure}, {labels.get(row.first, row.first)} - {labels.get(row.second, row.second)}"] = {
+            "difference": f"{row.difference:+.3f}",
+            "95 % interval": f"{row.low:+.3f} to {row.high:+.3f}",
+            "degrees of freedom": _df(row.df),
+            "p": p_value(row.p),
+            "p (Holm)": p_value(row.p_holm),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("difference of averages")
+
+
+def _df(df: float) -> str:
+    """Degrees of freedom; above 1,000 they no longer matter."""
+    return f"{df:.1f}" if df < 1000 else "> 1000"
+
+
 def everything(scores: Scores) -> dict[str, pd.DataFrame]:
     """Heading -> table; empty tables are left out."""
     tables = {
@@ -111,5 +144,7 @@ def everything(scores: Scores) -> dict[str, pd.DataFrame]:
         "Agreement": agreement(scores),
         "Is one reader better?": differences(scores),
         "Area under the ROC curve": roc(scores),
+        "Averages over readers": averages(scores),
+        "Differences between groups": contrasts(scores),
     }
     return {heading: table for heading, table in tables.items() if len(table)}

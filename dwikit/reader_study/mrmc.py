@@ -1,0 +1,137 @@
+"""Many readers, many cases: averages over readers, and contrasts, that hold for other readers and other images (MRMC).
+
+The model is that of Obuchowski and Rockette (1995) with the degrees of freedom of Hillis (2007): a reader's number is the
+mean of all readers, plus what is special about the reader, plus an error that readers share as far as they saw the same
+images. Networks have images of their own and share the real ones, so a contrast of two areas takes its covariance from the
+real images alone: ``Quantity`` keeps what each image contributed, and subtracts only where both numbers used it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from dwikit.reader_study import roc
+from dwikit.reader_study.agreement import Z
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One number of each reader, and what each image contributed to it."""
+
+    values: np.ndarray
+    """(readers,)"""
+    contributions: dict[str, np.ndarray]
+    """Group of images -> (readers, images), at least two images; a reader's number is their mean, up to a constant."""
+
+    def __sub__(self, other: "Quantity") -> "Quantity":
+        """The difference of two numbers of the same readers; images that both used count once, as the difference."""
+        parts = dict(self.contributions)
+        for group, part in other.contributions.items():
+            parts[group] = parts[group] - part if group in parts else -part
+        return Quantity(self.values - other.values, parts)
+
+    def covariance(self) -> np.ndarray:
+        """(readers, readers): covariance of the readers' numbers over draws of images, readers held fixed.
+
+        Sum over the groups of the covariance of contributions, each divided by its number of images: for areas the estimate
+        of DeLong, DeLong and Clarke-Pearson (1988), eq. 6-7.
+        """
+        return sum(np.atleast_2d(np.cov(part)) / part.shape[1] for part in self.contributions.values())
+
+
+def share(called: np.ndarray, group: str) -> Quantity:
+    """The share of a group's images that each reader called real.
+
+    Args:
+        called: (readers, images), 1 if called real and 0 if called fake.
+        group: name of the group.
+    """
+    return Quantity(called.mean(1), {group: np.asarray(called, float)})
+
+
+def area(real: np.ndarray, fake: np.ndarray, group: str) -> Quantity:
+    """The area under each reader's ROC curve between the real images and those of one network.
+
+    Args:
+        real: (readers, images) scores of the real images; high speaks for fake.
+        fake: (readers, images) scores of the network's images.
+        group: name of the network; the real images are the group ``original``.
+    """
+    positive = np.arange(real.shape[1] + fake.shape[1]) >= real.shape[1]
+    above, below = zip(*(roc.components(scores, positive) for scores in np.concatenate([real, fake], axis=1)))
+    return Quantity(np.mean(above, axis=1), {group: np.stack(above), "original": np.stack(below)})
+
+
+@dataclass(frozen=True)
+class Average:
+    """A number averaged over readers."""
+
+    value: float
+    se: float
+    """Standard error for other readers and other images."""
+    df: float
+    """Its degrees of freedom."""
+    se_images: float
+    """Standard error for other images and these same readers."""
+
+    @property
+    def quantile(self) -> float:
+        """97.5th percentile of the t distribution with these degrees of freedom."""
+        return float(stats.t.ppf(0.975, self.df))
+
+    @property
+    def p(self) -> float:
+        """Two-sided p-value of the hypothesis that the number is 0."""
+        return float(2 * stats.t.sf(abs(self.value) / self.se, self.df))
+
+
+def average(quantity: Quantity) -> Average | None:
+    """The mean of a number over readers, who are a sample like the images (Obuchowski-Rockette, Hillis).
+
+    Returns:
+        The average; or None if neither readers nor images vary, and nothing can be said about others.
+    """
+    readers = len(quantity.values)
+    covariance = quantity.covariance()
+    between = covariance[~np.eye(readers, dtype=bool)].mean()
+    se, df = random_readers(quantity.values, between)
+    if se == 0:
+        return None
+    return Average(float(quantity.values.mean()), float(se), float(df), float(np.sqrt(covariance.sum())) / readers)
+
+
+def random_readers(values: np.ndarray, between: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
+    """Standard error of a mean over readers who are a sample, and its degrees of freedom.
+
+    Hillis (2007), Statistics in Medicine 26: 596-619, for one test: with r readers, MS their mean square and Cov2 the mean
+    covariance of two of them, the squared error is (MS + r max(Cov2, 0)) / r and the degrees of freedom are
+    (MS + r max(Cov2, 0))^2 / (MS^2 / (r - 1)). For differences between two tests the same formula gives his F test, since
+    then MS is twice his MS(T*R) and Cov2 is twice his Cov2 - Cov3.
+
+    Args:
+        values: (..., r), the readers' numbers, r of 2 or more.
+        between: (...), mean covariance of two readers' numbers over draws of images.
+
+    Returns:
+        Standard errors and degrees of freedom (...); at least r - 1, and infinite if all readers have the same number.
+    """
+    readers = values.shape[-1]
+    mean_square = values.var(axis=-1, ddof=1)
+    total = mean_square + readers * np.maximum(between, 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        df = (readers - 1) * np.where(mean_square > 0, total / mean_square, np.inf) ** 2
+    return np.sqrt(total / readers), df
+
+
+def intervals(found: Average, variance: Callable[[float], float]) -> dict[str, float]:
+    """Intervals (95 percent) of an average share or area, for these readers and for readers in general.
+
+    Args:
+        found: the average, within [0, 1].
+        variance: ``roc.share_variance`` or ``roc.area_variance`` of the numbers of images.
+    """
+    low, high = roc.logit_interval(found.value, found.se, variance, found.quantile)
+    low_images, high_images = roc.logit_interval(found.value, found.se_images, variance, Z)
+    return {"low": low, "high": high, "low_images": low_images, "high_images": high_images}

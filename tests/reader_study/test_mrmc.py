@@ -1,0 +1,192 @@
+"""Averages over readers: a published study, brute force, simulated studies of this design, and files for iMRMC."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
+
+from benchmarks import coverage
+from dwikit.common.errors import InputError
+from dwikit.reader_study import mrmc, paper_readings, roc, score_readings, tables
+from dwikit.reader_study.imrmc import imrmc
+
+VAN_DYKE = json.loads((Path(__file__).parents[1] / "reference.json").read_text())["van_dyke"]
+RATINGS = np.array([[list(map(int, reader)) for reader in test] for test in VAN_DYKE["ratings"]], float)
+HEALTHY = VAN_DYKE["healthy"]
+AREAS = [mrmc.area(ratings[:, :HEALTHY], ratings[:, HEALTHY:], "ill") for ratings in RATINGS]
+DIFFERENCE = AREAS[0] - AREAS[1]
+
+
+def jackknife(values):
+    """(readers, readers) covariance of ``values(kept)`` by leaving out one case at a time, by brute force."""
+    n = RATINGS.shape[2]
+    left_out = np.stack([values(np.arange(n) != i) for i in range(n)])
+    return (n - 1) ** 2 / n * np.cov(left_out.T)
+
+
+def areas_of(test, kept):
+    ill = np.arange(RATINGS.shape[2])[kept] >= HEALTHY
+    return np.array([roc.area(scores[kept], ill).value for scores in RATINGS[test]])
+
+
+# ==== Parity ====
+
+
+def test_areas_of_a_published_study():
+    assert np.array_equal(np.round([quantity.values for quantity in AREAS], 4), VAN_DYKE["areas"])
+
+
+@pytest.mark.parametrize("test", [0, 1])
+def test_averages_of_a_published_study(test):
+    """The publication takes the jackknife's covariance; ours differs from it by its weights alone."""
+    expected = VAN_DYKE["averages"][test]
+    covariance = jackknife(lambda kept: areas_of(test, kept))
+    se, df = mrmc.random_readers(AREAS[test].values, covariance[~np.eye(5, dtype=bool)].mean())
+    reach = stats.t.ppf(0.975, df) * se
+    found = {"value": AREAS[test].values.mean(), "se": se, "df": df, "se_cases": np.sqrt(covariance.sum()) / 5}
+    found |= {"low": found["value"] - reach, "high": found["value"] + reach}
+    assert found == pytest.approx(expected, rel=6e-4)
+    ours = mrmc.average(AREAS[test])
+    assert ours.se == pytest.approx(expected["se"], rel=0.005) and ours.df == pytest.approx(expected["df"], rel=0.02)
+    assert ours.se_images == pytest.approx(expected["se_cases"], rel=0.01)
+
+
+def test_difference_of_a_published_study():
+    expected = VAN_DYKE["difference"]
+    covariance = jackknife(lambda kept: areas_of(0, kept) - areas_of(1, kept))
+    se, df = mrmc.random_readers(DIFFERENCE.values, covariance[~np.eye(5, dtype=bool)].mean())
+    average = mrmc.Average(DIFFERENCE.values.mean(), float(se), float(df), np.sqrt(covariance.sum()) / 5)
+    assert average.value == pytest.approx(expected["value"], abs=1e-4) and average.df == pytest.approx(expected["df"], abs=0.01)
+    assert average.p == pytest.approx(expected["p"], abs=1e-5)
+    reach = average.quantile * average.se
+    assert [average.value - reach, average.value + reach] == pytest.approx([expected["low"], expected["high"]], abs=1e-6)
+    assert average.se_images == pytest.approx(expected["se_cases"], abs=1e-5)
+    assert mrmc.average(DIFFERENCE).p == pytest.approx(expected["p"], rel=0.02)
+
+
+def test_covariance_is_the_jackknife_s_up_to_its_weights():
+    ill, healthy = (DIFFERENCE.contributions[group] for group in ("ill", "original"))
+    n = RATINGS.shape[2]
+    weighted = (n - 1) / n * (np.cov(ill) / (ill.shape[1] - 1) + np.cov(healthy) / (healthy.shape[1] - 1))
+    assert weighted == pytest.approx(jackknife(lambda kept: areas_of(0, kept) - areas_of(1, kept)))
+
+
+# ==== This design: networks share the real images alone ====
+
+
+def test_contrasts_take_their_covariance_from_the_real_images_alone():
+    rng = np.random.default_rng(0)
+    real, first, second = rng.normal(size=(3, 40)), rng.normal(1, 1, (3, 30)), rng.normal(1.5, 1, (3, 20))
+    a, b = mrmc.area(real, first, "a"), mrmc.area(real, second, "b")
+    shared = np.cov(a.contributions["original"], b.contributions["original"])[:3, 3:] / 40
+    expected = a.covariance() + b.covariance() - shared - shared.T
+    assert (a - b).covariance() == pytest.approx(expected) and np.abs(shared).max() > 1e-4
+    apart = mrmc.share(first > 1, "a") - mrmc.share(second > 1, "b")
+    assert apart.covariance() == pytest.approx(np.cov(first > 1) / 30 + np.cov(second > 1) / 20)
+
+
+def test_readers_who_all_agree_leave_the_images():
+    quantity = mrmc.share(np.tile([1, 1, 1, 0], (3, 1)), "a")
+    average = mrmc.average(quantity)
+    assert average.df == np.inf and average.se == pytest.approx(average.se_images)
+    assert mrmc.average(mrmc.share(np.ones((3, 9)), "a")) is None
+
+
+@pytest.mark.parametrize("readers", [2, 5])
+def test_intervals_of_averages_hold_in_simulated_studies(readers):
+    row = coverage.many_readers(readers, (0.85, 0.85), images=40, studies=400, seed=1)
+    assert 0.92 < row["average"] < 0.99 and 0.92 < row["contrast"] < 0.99, row
+
+
+def test_ignoring_shared_images_would_show():
+    """Were the covariance of two areas left out, intervals of their difference would be far too wide: the check can fail."""
+    rng = np.random.default_rng(3)
+    found = []
+    for _ in range(300):
+        real, fakes = coverage.scores(4, [1.5, 1.5], 25, 200, rng)
+        a, b = (mrmc.area(real, fake, name) for fake, name in zip(fakes, "ab"))
+        found.append([np.mean((a - b).values), mrmc.average(a - b).se ** 2, mrmc.average(a).se ** 2 + mrmc.average(b).se ** 2])
+    differences, ours, apart = np.array(found).T
+    assert ours.mean() == pytest.approx(differences.var(), rel=0.3) and apart.mean() > 1.5 * differences.var()
+
+
+# ==== Near 0 and 1 ====
+
+
+@pytest.mark.parametrize("area", [0.75, 0.96, 0.99])
+def test_intervals_of_one_reader_s_area_hold(area):
+    row = coverage.one_reader(area, real=50, fake=200, studies=1000, seed=5)
+    assert 0.93 - 0.012 < row["logit"] < 0.97 + 0.012, row
+    assert area < 0.9 or row["normal"] < 0.93, "the normal interval is the one that fails"
+
+
+def test_intervals_at_the_ends():
+    for count in (0, 50):
+        wilson = proportion_confint(count, 50, method="wilson")
+        assert roc.logit_interval(count / 50, 0, roc.share_variance(50)) == pytest.approx(wilson, abs=1e-6)
+    low, high = roc.logit_interval(1, 0, roc.area_variance(200, 50))
+    assert high == 1 and 0.95 < low < 0.99
+    assert roc.logit_interval(0, 0, roc.area_variance(200, 50)) == pytest.approx((0, 1 - low))
+
+
+# ==== Tables ====
+
+
+def test_two_readers_say_hardly_anything_about_others():
+    key, readings = paper_readings()
+    scores = score_readings(readings, key)
+    table = scores.averages.set_index("group")
+    assert table["value"].to_dict() == pytest.approx(
+        {"original": 0.97, "vae": 0.02, "dfc_vae": 0.02, "intro_vae": 0.92, "style_gan": 0.95}
+    )
+    assert (table["df"] < 4).all() and (table["high"] - table["low"] > table["high_images"] - table["low_images"]).all()
+    assert table.loc["vae", "high"] > 0.5, "two readers cannot rule out that others are fooled"
+    assert (table["high_images"] - table["low_images"] < 0.2).all()
+    assert any("2 readers give 1 degrees of freedom" in note for note in scores.notes)
+    assert len(scores.contrasts) == 10 and (scores.contrasts["p_holm"] >= scores.contrasts["p"]).all()
+    shown = tables.everything(scores)
+    assert shown["Averages over readers"].shape == (5, 5) and "nan" not in str(shown).lower()
+
+
+def test_holm_s_correction_by_hand():
+    key, readings = paper_readings()
+    found = score_readings(readings, key).contrasts.sort_values("p")
+    steps = np.maximum.accumulate(found["p"].to_numpy() * np.arange(len(found), 0, -1))
+    assert found["p_holm"].to_numpy() == pytest.approx(np.minimum(steps, 1))
+
+
+# ==== iMRMC ====
+
+
+def test_imrmc_file_gives_the_readings_back():
+    rng = np.random.default_rng(7)
+    key = pd.DataFrame({"image": [f"I{i}" for i in range(9)], "group": ["original"] * 4 + ["vae"] * 3 + ["gan"] * 2})
+    readings = pd.concat(
+        [
+            pd.DataFrame({"reader": name, "image": key["image"], "answer": rng.choice(["real", "fake"], 9)}).assign(
+                confidence=rng.integers(1, 6, 9).astype(float)
+            )
+            for name in ("Ann\nN0: 3", "Bob")
+        ],
+        ignore_index=True,
+    )
+    head, data = imrmc(readings, key).split("BEGIN DATA:\n")
+    sizes = dict(line.split(": ") for line in head.splitlines() if line[:2] in ("N0", "N1", "NR", "NM"))
+    assert sizes == {"NR": "2", "N0": "4", "N1": "5", "NM": "2"}
+    rows = np.array([line.split(",") for line in data.splitlines()], float)
+    truth = rows[rows[:, 0] == -1]
+    assert truth[:, 3].tolist() == [0] * 4 + [1] * 5 and truth[:, 1].tolist() == list(range(1, 10))
+    scored = rows[rows[:, 0] != -1]
+    assert len(scored) == 2 * (4 * 2 + 5) and len(np.unique(scored[:, :3], axis=0)) == len(scored)
+    expected = np.where(readings["answer"] == "fake", 1, -1) * readings["confidence"]
+    for reader, case, modality, score in scored:
+        assert score == expected[int((reader - 1) * 9 + case - 1)]
+        assert case <= 4 or ["gan", "vae"][int(modality) - 1] == key["group"][int(case) - 1]
+    plain = imrmc(readings.drop(columns="confidence"), key)
+    assert "1 called fake, 0 called real" in plain and "Reader 1 is Ann N0: 3." in plain
+    with pytest.raises(InputError, match="needs real images and those of a network"):
+        imrmc(readings, key[key["group"] == "vae"])

@@ -1,4 +1,4 @@
-"""``dwikit deck`` and ``dwikit readings``, for the organizer of a reader study."""
+"""``dwikit deck``, ``dwikit readings`` and ``dwikit plan``, for the organizer of a reader study."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from dwikit.common.errors import InputError
 
 
 def add(commands) -> None:
-    """Adds ``deck`` and ``readings`` to the subparsers of ``dwikit``."""
+    """Adds ``deck``, ``readings`` and ``plan`` to the subparsers of ``dwikit``."""
     command = commands.add_parser("deck", help="make the page and the key of a blinded reader study")
     command.add_argument("out", type=Path)
     command.add_argument("--real", type=Path, required=True, help="folder of images, array (.npy) or store of slices")
@@ -20,7 +20,20 @@ def add(commands) -> None:
     command.add_argument("deck", type=Path, help="folder that `dwikit deck` wrote")
     command.add_argument("csv", type=Path, nargs="+", help="the readers' files, or a folder of them")
     command.add_argument("-o", "--output", type=Path, help="also write the tables to this Markdown file")
+    command.add_argument("--imrmc", type=Path, metavar="FILE", help="also write them for the program iMRMC")
     command.set_defaults(action=_readings)
+
+    command = commands.add_parser("plan", help="how many readers and images a reader study needs")
+    command.add_argument("--share", type=float, required=True, help="expected share of images called real, such as 0.9")
+    command.add_argument("--within", type=float, help="wanted half width of its interval, such as 0.1")
+    command.add_argument("--against", type=float, help="or: share of another group, from which it is to be told")
+    command.add_argument("--sure", type=float, default=0.8, help="share of studies that should succeed; default %(default)s")
+    command.add_argument("--readers", type=int, nargs="+", default=[2, 3, 5, 10, 20], help="numbers of readers to try")
+    command.add_argument("--reader-sd", type=float, default=0.5, help="spread between readers, log odds; default %(default)s")
+    command.add_argument("--interaction-sd", type=float, default=0.25, help="the same for each group; default %(default)s")
+    command.add_argument("--image-sd", type=float, default=1.0, help="between images, log odds; default %(default)s")
+    command.add_argument("--seed", type=int, default=0)
+    command.set_defaults(action=_plan)
 
 
 def _deck(options) -> None:
@@ -48,12 +61,29 @@ def _readings(options) -> None:
     from dwikit import report
     from dwikit.common import files
     from dwikit.reader_study import Deck, read_readings, score_readings, tables
+    from dwikit.reader_study.imrmc import imrmc
 
     deck = Deck.open(options.deck)
-    scores = score_readings(read_readings(options.csv, deck.key, deck.id), deck.key)
+    readings = read_readings(options.csv, deck.key, deck.id)
+    scores = score_readings(readings, deck.key)
     parts = [f"## {heading}\n\n{report.markdown(table)}" for heading, table in tables.everything(scores).items()]
     parts += ["## Notes\n\n" + "".join(f"- {note}\n" for note in scores.notes)] if scores.notes else []
     text = f"# Readings of deck {deck.id}\n\n" + "\n".join(parts)
     print(text)
     if options.output:
         files.write_text(options.output, text)
+    if options.imrmc:
+        files.write_text(options.imrmc, imrmc(readings, deck.key, f"Readings of deck {deck.id}"))
+
+
+def _plan(options) -> None:
+    from dwikit.reader_study import plan
+
+    question = plan.Question(options.share, options.within, options.against)
+    spread = plan.Spread(options.reader_sd, options.interaction_sd, options.image_sd)
+    needed = plan.images_needed(question, options.readers, options.sure, spread, options.seed)
+    aim = f"within {question.within:g}" if question.within else f"told from one of {question.against:.0%}"
+    print(
+        f"To tell a share of {question.share:.0%} called real {aim}, for readers in general, in {options.sure:.0%} of studies:"
+    )
+    print(needed.to_string())

@@ -1,69 +1,172 @@
-"""How many images and readers does a study need? By simulation; every assumption is a number you can change."""
+"""How many images and readers does a study need? By simulated studies, each analysed as a real one would be."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 from scipy.optimize import brentq
 from scipy.special import expit
 
+from dwikit.common.errors import InputError
+from dwikit.reader_study import mrmc, roc
+
 SIZES = (5, 10, 20, 30, 50, 75, 100, 150, 200, 300, 500)
 """Numbers of images per group to try."""
+BATCH, MOST = 1000, 30_000
+"""Studies simulated at a time, and at most, for one number of readers and images."""
 
 
-def half_width(
+@dataclass(frozen=True)
+class Spread:
+    """How readers and images differ: standard deviations on the scale of log odds of calling an image real."""
+
+    readers: float = 0.5
+    """Between readers: some trust more. With 0.5, two thirds of them lie within a factor of 1.65 in odds."""
+    interaction: float = 0.25
+    """Between readers, apart for each group: some see through one network."""
+    images: float = 1.0
+    """Between images of a group: some convince more."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a study is to find out about the share of a group's images called real, averaged over readers.
+
+    Either to know it within a margin (``within``), or to tell it from another group's (``against``).
+    """
+
+    share: float
+    within: float | None = None
+    """Half of the width of the interval for readers in general."""
+    against: float | None = None
+    """Share of the other group."""
+
+    def __post_init__(self) -> None:
+        shares = [self.share] + ([] if self.against is None else [self.against])
+        if not all(0 < share < 1 for share in shares):
+            raise InputError(f"Shares lie between 0 and 1, such as 0.9, not {' and '.join(f'{share:g}' for share in shares)}.")
+        if (self.within is None) == (self.against is None):
+            raise InputError("Ask one thing: a share within a margin (--within 0.1), or against another share (--against 0.8).")
+        if self.within is not None and not 0 < self.within < 0.5:
+            raise InputError(f"The margin lies between 0 and 0.5, such as 0.1, not {self.within:g}.")
+        if self.share == self.against:
+            raise InputError(f"Two groups of the same share, {self.share:g}, differ in nothing that a study could find.")
+
+    def answered(self, readers: int, images: int, spread: Spread, studies: int, rng: np.random.Generator) -> np.ndarray:
+        """(studies,) bool: whether simulated studies answer it (interval narrow enough, or p below 0.05)."""
+        values, between = simulate(self.share, readers, images, spread, studies, rng, self.against)
+        se, df = mrmc.random_readers(values, between)
+        if self.against is not None:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                return 2 * stats.t.sf(np.abs(values.mean(1)) / se, df) < 0.05
+        variance = roc.share_variance(images)
+        found = zip(values.mean(1), se, stats.t.ppf(0.975, df))
+        ends = np.array([roc.logit_interval(value, error, variance, t) for value, error, t in found])
+        return (ends[:, 1] - ends[:, 0]) / 2 <= self.within
+
+
+def simulate(
     share: float,
-    images: int,
     readers: int,
-    reader_sd: float = 0.5,
-    image_sd: float = 1.0,
-    studies: int = 1000,
-    seed: int = 0,
-) -> float:
-    """Half the width of the range in which 95 of 100 such studies find the share of a group's images called real.
-
-    Each simulated study has other readers and other images. A reader is more or less trusting, an image more or less
-    convincing, both normally distributed on the scale of log odds; the answer is drawn with the resulting probability.
+    images: int,
+    spread: Spread,
+    studies: int,
+    rng: np.random.Generator,
+    against: float | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Studies with other readers and other images each: the readers' shares, and what two readers' shares have in common.
 
     Args:
-        share: share called real, averaged over all readers and images, between 0 and 1.
-        images: number of images of the group.
-        readers: number of readers, who all read the same images.
-        reader_sd: spread between readers, log odds; with 0.5, two thirds of the readers lie within a factor of 1.65 in odds.
-        image_sd: spread between images, log odds.
-        studies: number of simulated studies.
-        seed: of the simulation.
+        share: called real, averaged over all readers and images of the group.
+        readers: who all read the same images.
+        images: of the group.
+        spread: between readers and between images.
+        studies: to simulate.
+        rng: of the draws.
+        against: share of another group of as many images; then its results are subtracted.
 
     Returns:
-        Half the distance between the 2.5th and 97.5th percentiles of the share found (mean over readers).
+        (studies, readers) shares or differences, and (studies,) mean covariance of two readers' over draws of images.
     """
-    rng = np.random.default_rng(seed)
-    spread = np.hypot(reader_sd, image_sd) * rng.standard_normal(20_000)
-    centre = brentq(lambda x: expit(x + spread).mean() - share, -30, 30)
-    trust = reader_sd * rng.standard_normal((studies, readers, 1))
-    convincing = image_sd * rng.standard_normal((studies, 1, images))
-    probability = expit(centre + trust + convincing)
-    found = (rng.random(probability.shape) < probability).mean((1, 2))
-    low, high = np.percentile(found, [2.5, 97.5])
-    return float(high - low) / 2
+    trust = spread.readers * rng.standard_normal((studies, readers, 1))
+    values, between = 0.0, 0.0
+    for sign, wanted in ((1, share), (-1, against)):
+        if wanted is None:
+            continue
+        own = spread.interaction * rng.standard_normal((studies, readers, 1))
+        convincing = spread.images * rng.standard_normal((studies, 1, images))
+        odds = _centre(wanted, spread) + trust + own + convincing
+        called = rng.random(odds.shape) < expit(odds)
+        shares = called.mean(2)
+        together = called.sum(1).var(axis=1, ddof=1)  # sum of all variances and covariances between readers
+        alone = (shares * (1 - shares)).sum(1) * images / (images - 1)
+        values = values + sign * shares
+        between = between + (together - alone) / (readers * (readers - 1)) / images
+    return values, between
 
 
-def images_needed(share: float, wanted: float, readers: Sequence[int] = (1, 2, 3, 5, 10), **assumptions: float) -> pd.Series:
-    """The fewest images per group, of ``SIZES``, that find a share to within +- ``wanted``, by number of readers.
+def _centre(share: float, spread: Spread) -> float:
+    """Log odds of the average reader and image with which the mean over all of them is this share."""
+    points, weights = np.polynomial.hermite_e.hermegauss(60)
+    width = np.sqrt(spread.readers**2 + spread.interaction**2 + spread.images**2)
+    return brentq(lambda x: weights @ expit(x + width * points) / weights.sum() - share, -40, 40)
+
+
+def chance(
+    question: Question, readers: int, images: int, sure: float = 0.8, spread: Spread = Spread(), seed: int = 0
+) -> tuple[float, float]:
+    """The share of studies of this size that answer the question, and its standard error.
+
+    Batches are simulated until the share is four standard errors away from ``sure``, or ``MOST`` studies are done.
+    """
+    rng, answered, done = np.random.default_rng([seed, readers, images]), 0, 0
+    while done < MOST:
+        answered += int(question.answered(readers, images, spread, BATCH, rng).sum())
+        done += BATCH
+        share = answered / done
+        se = np.sqrt((answered + 1) * (done - answered + 1) / (done + 2) ** 2 / done)
+        if abs(share - sure) > 4 * se:
+            break
+    return share, float(se)
+
+
+def images_needed(
+    question: Question,
+    readers: Sequence[int] = (2, 3, 5, 10, 20),
+    sure: float = 0.8,
+    spread: Spread = Spread(),
+    seed: int = 0,
+) -> pd.Series:
+    """The fewest images per group, of ``SIZES``, with which enough studies answer a question, by number of readers.
 
     Args:
-        share: share called real, as in ``half_width``.
-        wanted: half width of the 95 percent range.
-        readers: numbers of readers to try.
-        **assumptions: ``reader_sd``, ``image_sd``, ``studies``, ``seed`` of ``half_width``.
+        question: to answer.
+        readers: numbers of readers to try, each 2 or more: one reader tells nothing about others.
+        sure: share of studies that should answer it: the power, or the assurance of a precision.
+        spread: assumed between readers and between images.
+        seed: of the simulation. A size within the simulation's error of ``sure`` is passed over for the next, so that another
+            seed gives the same answer.
 
     Returns:
         Number of readers -> images, as text; "more than 500" if no number of images helps, since readers differ.
+
+    Raises:
+        InputError: fewer than two readers; ``sure`` not between 0 and 1.
     """
+    if min(readers) < 2:
+        raise InputError("One reader tells nothing about other readers: plan for two or more.")
+    if not 0 < sure < 1:
+        raise InputError(f"The share of studies that answer lies between 0 and 1, such as 0.8, not {sure:g}.")
     needed = {}
     for count in readers:
-        enough = (str(size) for size in SIZES if half_width(share, size, count, **assumptions) <= wanted)
-        needed[count] = next(enough, f"more than {SIZES[-1]}")
+        low, high = 0, len(SIZES)
+        while low < high:  # the chance grows with the number of images
+            middle = (low + high) // 2
+            share, se = chance(question, count, SIZES[middle], sure, spread, seed)
+            low, high = (low, middle) if share > sure + 3 * se else (middle + 1, high)
+        needed[count] = str(SIZES[low]) if low < len(SIZES) else f"more than {SIZES[-1]}"
     return pd.Series(needed, name="images a group").rename_axis("readers")
 
 

@@ -11,7 +11,7 @@ from sklearn.metrics import cohen_kappa_score, roc_auc_score, roc_curve
 
 from dwikit import paper
 from dwikit.common.errors import InputError
-from dwikit.reader_study import agreement, joint, joint_tables, paper_readings, plan, read_readings, roc, score_readings, tables
+from dwikit.reader_study import agreement, joint, joint_tables, paper_readings, read_readings, roc, score_readings, tables
 
 REFERENCE = json.loads((Path(__file__).parents[1] / "reference.json").read_text())["agreement"]
 ROOT = Path(__file__).resolve().parents[2]
@@ -152,7 +152,15 @@ def answers(reader, wrong=(), key=KEY, truth=TRUTH, **columns):
 
 
 def has_no_nan(scores):
-    frames = (scores.called_real, scores.accuracy, scores.agreement, scores.differences, scores.roc)
+    frames = (
+        scores.called_real,
+        scores.accuracy,
+        scores.agreement,
+        scores.differences,
+        scores.roc,
+        scores.averages,
+        scores.contrasts,
+    )
     return all(not frame.isna().any(axis=None) for frame in frames) and "nan" not in str(tables.everything(scores)).lower()
 
 
@@ -300,21 +308,3 @@ def test_files_that_are_no_readings(tmp_path):
     (tmp_path / "a.csv").write_bytes(bytes(range(256)))
     with pytest.raises(InputError, match="not a text file|has no column"):
         read_readings(tmp_path / "a.csv", KEY)
-
-
-# ==== Planning ====
-
-
-def test_without_spread_precision_is_the_binomial_s():
-    assert plan.half_width(0.5, 400, 1, 0, 0, studies=4000) == pytest.approx(1.96 * np.sqrt(0.25 / 400), rel=0.06)
-
-
-def test_readers_help_where_images_no_longer_do():
-    assert plan.half_width(0.8, 500, 1) > plan.half_width(0.8, 50, 10)
-    needed = plan.images_needed(0.8, 0.1, readers=(1, 5), studies=400)
-    assert needed[1] == "more than 500" and int(needed[5]) <= 50
-
-
-def test_precision_of_kappa_agrees_with_its_standard_error():
-    expected = REFERENCE["paper_table_2"]
-    assert plan.kappa_half_width(expected["table"], 250) == pytest.approx(1.96 * expected["se"], rel=0.05)

@@ -41,10 +41,11 @@ def averages(joined: pd.DataFrame, groups: list[str], notes: list[str]) -> tuple
         found = dict(_quantities(measure, {group: scores[group] for group in groups if len(scores.get(group, [[]])[0]) > 1}))
         if not found:
             continue
-        if wide.shape[1] < FEW:
+        if (readers := wide.shape[1]) < FEW:
+            degrees = "1 degree" if readers == 2 else f"{readers - 1} degrees"
             notes.append(
-                f"Averages over readers, {measure}: {wide.shape[1]} readers give {wide.shape[1] - 1} degrees of freedom for "
-                "the spread between readers. What they say about other readers is hardly more than a guess."
+                f"Averages over readers, {measure}: {readers} readers give {degrees} of freedom for the spread between them. "
+                "What they say about other readers is hardly more than a guess."
             )
         rows += _averages(measure, found, scores, notes)
         differences += _contrasts(measure, found, notes)

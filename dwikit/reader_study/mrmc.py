@@ -60,8 +60,8 @@ def area(real: np.ndarray, fake: np.ndarray, group: str) -> Quantity:
         group: name of the network; the real images are the group ``original``.
     """
     positive = np.arange(real.shape[1] + fake.shape[1]) >= real.shape[1]
-    above, below = zip(*(roc.components(scores, positive) for scores in np.concatenate([real, fake], axis=1)))
-    return Quantity(np.mean(above, axis=1), {group: np.stack(above), "original": np.stack(below)})
+    above, below = roc.components(np.concatenate([real, fake], axis=1), positive)
+    return Quantity(above.mean(1), {group: above, "original": below})
 
 
 @dataclass(frozen=True)

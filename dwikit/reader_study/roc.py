@@ -14,16 +14,18 @@ def components(score: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.
     """What each image contributes to the area: the structural components of DeLong, DeLong and Clarke-Pearson (1988), eq. 4-5.
 
     Args:
-        score: (n,); high speaks for positive.
+        score: (..., n), such as readers and images; high speaks for positive.
         positive: (n,) bool; both values must occur.
 
     Returns:
         For each positive the share of negatives below it, and for each negative the share of positives above it, ties
-        counting half. The mean of either is the area.
+        counting half: (..., positives) and (..., negatives). The mean of either is the area.
     """
-    pos, neg = score[positive], score[~positive]
-    together = rankdata(np.concatenate([pos, neg]))
-    return (together[: len(pos)] - rankdata(pos)) / len(neg), 1 - (together[len(pos) :] - rankdata(neg)) / len(pos)
+    pos, neg = score[..., positive], score[..., ~positive]
+    n_pos, n_neg = pos.shape[-1], neg.shape[-1]
+    together = rankdata(np.concatenate([pos, neg], axis=-1), axis=-1)
+    above = (together[..., :n_pos] - rankdata(pos, axis=-1)) / n_neg
+    return above, 1 - (together[..., n_pos:] - rankdata(neg, axis=-1)) / n_pos
 
 
 def area(score: np.ndarray, positive: np.ndarray) -> Estimate:

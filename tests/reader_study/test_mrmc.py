@@ -146,7 +146,7 @@ def test_two_readers_say_hardly_anything_about_others():
     assert (table["df"] < 4).all() and (table["high"] - table["low"] > table["high_images"] - table["low_images"]).all()
     assert table.loc["vae", "high"] > 0.5, "two readers cannot rule out that others are fooled"
     assert (table["high_images"] - table["low_images"] < 0.2).all()
-    assert any("2 readers give 1 degrees of freedom" in note for note in scores.notes)
+    assert any("2 readers give 1 degree of freedom" in note for note in scores.notes)
     assert len(scores.contrasts) == 10 and (scores.contrasts["p_holm"] >= scores.contrasts["p"]).all()
     shown = tables.everything(scores)
     assert shown["Averages over readers"].shape == (5, 5) and "nan" not in str(shown).lower()

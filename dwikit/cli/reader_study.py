@@ -83,7 +83,5 @@ def _plan(options) -> None:
     spread = plan.Spread(options.reader_sd, options.interaction_sd, options.image_sd)
     needed = plan.images_needed(question, options.readers, options.sure, spread, options.seed)
     aim = f"within {question.within:g}" if question.within else f"told from one of {question.against:.0%}"
-    print(
-        f"To tell a share of {question.share:.0%} called real {aim}, for readers in general, in {options.sure:.0%} of studies:"
-    )
+    print(f"A share of {question.share:.0%} called real {aim}, for readers in general, in {options.sure:.0%} of studies:")
     print(needed.to_string())

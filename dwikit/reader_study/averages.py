@@ -1,7 +1,7 @@
 """A study's averages over readers and its contrasts between groups, for readers and images in general."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,8 @@ from dwikit.reader_study import mrmc, roc
 
 AVERAGES = ["measure", "group", "n", "value", "low", "high", "df", "low_images", "high_images"]
 CONTRASTS = ["measure", "first", "second", "difference", "se", "df", "low", "high", "p", "p_holm"]
+Quantities = dict[str, mrmc.Quantity]
+Variances = dict[str, Callable[[float], float]]
 FEW = 5
 """With fewer readers the notes say how little is known of their spread."""
 
@@ -47,8 +49,13 @@ def averages(joined: pd.DataFrame, groups: list[str], notes: list[str]) -> tuple
                 f"Averages over readers, {measure}: {readers} readers give {degrees} of freedom for the spread between them. "
                 "What they say about other readers is hardly more than a guess."
             )
-        rows += _averages(measure, found, scores, notes)
-        differences += _contrasts(measure, found, notes)
+        sizes = {group: part.shape[1] for group, part in scores.items()}
+        if measure == "area":
+            variances = {group: roc.area_variance(sizes[group], sizes["original"]) for group in found}
+        else:
+            variances = {group: roc.share_variance(sizes[group]) for group in found}
+        rows += _averages(measure, found, sizes, variances, notes)
+        differences += _contrasts(measure, found, variances, notes)
     return pd.DataFrame(rows, columns=AVERAGES), pd.DataFrame(differences, columns=CONTRASTS)
 
 
@@ -60,30 +67,30 @@ def _quantities(measure: str, scores: dict[str, np.ndarray]) -> Iterator[tuple[s
             yield group, mrmc.area(scores["original"], part, group)
 
 
-def _averages(measure: str, found: dict[str, mrmc.Quantity], scores: dict[str, np.ndarray], notes: list[str]) -> list[dict]:
+def _averages(measure: str, found: Quantities, sizes: dict[str, int], variances: Variances, notes: list[str]) -> list[dict]:
     rows = []
     for group, quantity in found.items():
-        average, n = mrmc.average(quantity), scores[group].shape[1]
+        average = mrmc.average(quantity)
         if average is None:
             notes.append(f"{measure}, {group}: no reader and no image differs from the others, so nothing is known of others.")
             continue
-        variance = roc.area_variance(n, scores["original"].shape[1]) if measure == "area" else roc.share_variance(n)
-        row = {"measure": measure, "group": group, "n": n, "value": average.value, "df": average.df}
-        rows.append(row | mrmc.intervals(average, variance))
+        others, same = (mrmc.interval(quantity, variances[group], same) for same in (False, True))
+        row = {"measure": measure, "group": group, "n": sizes[group], "value": average.value, "low": others.low}
+        rows.append(row | {"high": others.high, "df": average.df, "low_images": same.low, "high_images": same.high})
     return rows
 
 
-def _contrasts(measure: str, found: dict[str, mrmc.Quantity], notes: list[str]) -> list[dict]:
+def _contrasts(measure: str, found: Quantities, variances: Variances, notes: list[str]) -> list[dict]:
     rows = []
     for first, second in itertools.combinations(found, 2):
         average = mrmc.average(found[first] - found[second])
         if average is None:
             notes.append(f"{measure}, {first} and {second}: no reader and no image differs from the others, so no test.")
             continue
-        reach = average.quantile * average.se
+        ends = (mrmc.interval(found[group], variances[group]) for group in (first, second))
+        low, high = mrmc.difference_interval(*ends, average.se)
         row = {"measure": measure, "first": first, "second": second, "difference": average.value, "se": average.se}
-        row |= {"df": average.df, "low": average.value - reach, "high": average.value + reach, "p": average.p}
-        rows.append(row)
+        rows.append(row | {"df": average.df, "low": low, "high": high, "p": average.p})
     if rows:
         for row, corrected in zip(rows, multipletests([row["p"] for row in rows], method="holm")[1]):
             row["p_holm"] = float(corrected)

@@ -125,13 +125,44 @@ def random_readers(values: np.ndarray, between: np.ndarray | float) -> tuple[np.
     return np.sqrt(total / readers), df
 
 
-def intervals(found: Average, variance: Callable[[float], float]) -> dict[str, float]:
-    """Intervals (95 percent) of an average share or area, for these readers and for readers in general.
+@dataclass(frozen=True)
+class Interval:
+    """An average share or area with its interval (95 percent)."""
+
+    value: float
+    se: float
+    low: float
+    high: float
+
+
+def interval(quantity: Quantity, variance: Callable[[float], float], same_readers: bool = False) -> Interval:
+    """The interval of an average share or area, on the scale of log odds.
 
     Args:
-        found: the average, within [0, 1].
-        variance: ``roc.share_variance`` or ``roc.area_variance`` of the numbers of images.
+        quantity: values within [0, 1].
+        variance: ``roc.share_variance`` or ``roc.area_variance`` of the numbers of images, where the data show no spread.
+        same_readers: for other images and these readers, rather than for readers in general.
     """
-    low, high = roc.logit_interval(found.value, found.se, variance, found.quantile)
-    low_images, high_images = roc.logit_interval(found.value, found.se_images, variance, Z)
-    return {"low": low, "high": high, "low_images": low_images, "high_images": high_images}
+    found, value = average(quantity), float(quantity.values.mean())
+    se, quantile = (found.se, found.quantile) if found else (0.0, Z)
+    if found and same_readers:
+        se, quantile = found.se_images, Z
+    return Interval(value, se, *roc.logit_interval(value, se, variance, quantile))
+
+
+def difference_interval(first: Interval, second: Interval, se: float) -> tuple[float, float]:
+    """Interval of a difference, from the intervals of both numbers and the standard error of the difference.
+
+    Zou and Donner (2008), Statistics in Medicine 27: 1693-1702, eq. 8 with the correlation that the three standard errors
+    imply. Near 1 the interval of a difference is not symmetric, and a symmetric one covers too rarely.
+    """
+    correlation = 0.0
+    if first.se > 0 and second.se > 0:
+        correlation = np.clip((first.se**2 + second.se**2 - se**2) / (2 * first.se * second.se), -1, 1)
+
+    def reach(one: float, other: float) -> float:
+        return float(np.sqrt(max(one**2 + other**2 - 2 * correlation * one * other, 0.0)))
+
+    difference = first.value - second.value
+    low = difference - reach(first.value - first.low, second.high - second.value)
+    return low, difference + reach(first.high - first.value, second.value - second.low)

@@ -215,7 +215,7 @@ def _roc(joined: pd.DataFrame, notes: list[str]) -> tuple[pd.DataFrame, dict]:
         area = roc.area(score, fake)
         if area.se == 0:
             notes.append(f"{reader} ranked every pair of images the same way: the area's interval rests on their number alone.")
-        low, high = roc.logit_interval(area.value, area.se, roc.area_variance(fake.sum(), (~fake).sum()))
+        low, high = roc.area_interval(area, fake.sum(), (~fake).sum())
         rows.append({"reader": reader, "n": len(given), "area": area.value, "se": area.se, "low": low, "high": high})
         curves[reader] = roc.curve(score, fake)
     return pd.DataFrame(rows, columns=["reader", "n", "area", "se", "low", "high"]), curves

@@ -32,7 +32,7 @@ def area(score: np.ndarray, positive: np.ndarray) -> Estimate:
     """Area under the ROC curve: how often a positive image scores above a negative one, ties counting half.
 
     The standard error is that of DeLong, DeLong and Clarke-Pearson (1988), from ranks. Near 1 the normal interval of an
-    ``Estimate`` covers too rarely: ``logit_interval`` holds.
+    ``Estimate`` covers too rarely: ``area_interval`` holds.
 
     Args:
         score: (n,); high speaks for positive.
@@ -67,31 +67,46 @@ def share_variance(n: int) -> Callable[[float], float]:
     return lambda theta: theta * (1 - theta) / n
 
 
-MODEL_WEIGHT = 0.1
-"""Weight of the modelled variance beside the observed one, chosen on simulated studies (benchmarks/coverage.py): near 1 few
-images are ranked wrongly, and now and then so few that the observed variance is far too small."""
-
-
 def logit_interval(value: float, se: float, variance: Callable[[float], float], quantile: float = Z) -> tuple[float, float]:
-    """Interval of a share or an area that stays within [0, 1] and holds near its ends.
+    """Interval of a share or an area on the scale of log odds, which stays within [0, 1].
 
-    On the scale of log odds, as Pohar Perme and Manevski (2019, Statistical Methods in Medical Research 28: 3755-3768)
-    advise for areas. At 0 and 1, where the data show no spread, all true values theta with
+    At 0 and 1, where the data show no spread, all true values theta with
     ``|value - theta| <= quantile * sqrt(variance(theta))``: for a share Wilson's interval, for an area Newcombe's (2006,
     part 2, method 5).
 
     Args:
         value: estimate in [0, 1].
-        se: its standard error, from the data.
+        se: its standard error, from the data; if it is 0, ``variance`` takes its place.
         variance: variance of an estimate if the true value is theta: ``area_variance`` or ``share_variance``.
         quantile: of the normal or of the t distribution.
     """
     if 1e-9 < value < 1 - 1e-9:
-        se = np.sqrt((1 - MODEL_WEIGHT) * se**2 + MODEL_WEIGHT * variance(value))
+        se = se if se > 0 else np.sqrt(variance(value))
         low, high = expit(logit(value) + np.array([-1, 1]) * quantile * se / (value * (1 - value)))
         return float(low), float(high)
-    reach = brentq(lambda theta: theta**2 - quantile**2 * variance(theta), 1e-9, 1)
-    return (0.0, float(reach)) if value < 0.5 else (1 - float(reach), 1.0)
+    reach = float(brentq(lambda theta: theta**2 - quantile**2 * variance(theta), 1e-9, 1))
+    return (0.0, reach) if value < 0.5 else (1 - reach, 1.0)
+
+
+MODEL_WEIGHT = 0.1
+"""Weight of the modelled variance beside the observed one, chosen on simulated studies (benchmarks/coverage.py)."""
+
+
+def area_interval(found: Estimate, positives: int, negatives: int) -> tuple[float, float]:
+    """Interval of one reader's area that holds near 1, where the normal interval covers too rarely.
+
+    On the scale of log odds, as Pohar Perme and Manevski (2019, Statistical Methods in Medical Research 28: 3755-3768) advise.
+    Near 1 few images are ranked wrongly, and now and then so few that the observed variance is far too small: a tenth of the
+    modelled one makes up for it.
+
+    Args:
+        found: the area, as ``area`` returns it.
+        positives: number of positive images.
+        negatives: number of negative images.
+    """
+    variance = area_variance(positives, negatives)
+    mixed = (1 - MODEL_WEIGHT) * found.se**2 + MODEL_WEIGHT * variance(found.value)
+    return logit_interval(found.value, np.sqrt(mixed), variance)
 
 
 def curve(score: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

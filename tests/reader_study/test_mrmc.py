@@ -96,10 +96,21 @@ def test_readers_who_all_agree_leave_the_images():
     assert mrmc.average(mrmc.share(np.ones((3, 9)), "a")) is None
 
 
-@pytest.mark.parametrize("readers", [2, 5])
-def test_intervals_of_averages_hold_in_simulated_studies(readers):
-    row = coverage.many_readers(readers, (0.85, 0.85), images=40, studies=400, seed=1)
-    assert 0.92 < row["average"] < 0.99 and 0.92 < row["contrast"] < 0.99, row
+@pytest.mark.parametrize(("readers", "areas"), [(2, (0.85, 0.85)), (5, (0.85, 0.85)), (5, (0.98, 0.9))])
+def test_intervals_of_averages_hold_in_simulated_studies(readers, areas):
+    row = coverage.many_readers(readers, areas, images=40, studies=400, seed=1)
+    assert 0.9 < row["average"] < 0.99 and 0.92 < row["contrast"] < 0.995, row
+    assert areas[0] != areas[1] or row["found"] < 0.09, row
+
+
+def test_interval_of_a_difference_from_two_intervals():
+    """Of symmetric ones, the usual interval; of equal numbers of the same readers and images, none at all."""
+    first, second = mrmc.Interval(0.8, 0.03, 0.74, 0.86), mrmc.Interval(0.6, 0.04, 0.52, 0.68)
+    assert mrmc.difference_interval(first, second, 0.05) == pytest.approx((0.1, 0.3))
+    assert mrmc.difference_interval(first, second, np.sqrt(0.0009 + 0.0016 - 0.0012)) == pytest.approx(
+        (0.2 - 2 * np.sqrt(0.0013), 0.2 + 2 * np.sqrt(0.0013))
+    )
+    assert mrmc.difference_interval(first, first, 0.0) == (0, 0)
 
 
 def test_ignoring_shared_images_would_show():

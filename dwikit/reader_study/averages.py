@@ -74,9 +74,10 @@ def _averages(measure: str, found: Quantities, sizes: dict[str, int], variances:
         if average is None:
             notes.append(f"{measure}, {group}: no reader and no image differs from the others, so nothing is known of others.")
             continue
-        others, same = (mrmc.interval(quantity, variances[group], same) for same in (False, True))
-        row = {"measure": measure, "group": group, "n": sizes[group], "value": average.value, "low": others.low}
-        rows.append(row | {"high": others.high, "df": average.df, "low_images": same.low, "high_images": same.high})
+        low, high = mrmc.interval(quantity, variances[group])
+        low_images, high_images = mrmc.interval(quantity, variances[group], same_readers=True)
+        row = {"measure": measure, "group": group, "n": sizes[group], "value": average.value, "low": low, "high": high}
+        rows.append(row | {"df": average.df, "low_images": low_images, "high_images": high_images})
     return rows
 
 
@@ -87,8 +88,7 @@ def _contrasts(measure: str, found: Quantities, variances: Variances, notes: lis
         if average is None:
             notes.append(f"{measure}, {first} and {second}: no reader and no image differs from the others, so no test.")
             continue
-        ends = (mrmc.interval(found[group], variances[group]) for group in (first, second))
-        low, high = mrmc.difference_interval(*ends, average.se)
+        low, high = mrmc.difference_interval(found[first], found[second], (variances[first], variances[second]))
         row = {"measure": measure, "first": first, "second": second, "difference": average.value, "se": average.se}
         rows.append(row | {"df": average.df, "low": low, "high": high, "p": average.p})
     if rows:

@@ -96,13 +96,13 @@ def average(quantity: Quantity) -> Average | None:
     readers = len(quantity.values)
     covariance = quantity.covariance()
     between = covariance[~np.eye(readers, dtype=bool)].mean()
-    se, df = random_readers(quantity.values, between)
+    se, df = random_readers(quantity.values, np.diag(covariance).mean(), between)
     if se == 0:
         return None
     return Average(float(quantity.values.mean()), float(se), float(df), float(np.sqrt(covariance.sum())) / readers)
 
 
-def random_readers(values: np.ndarray, between: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
+def random_readers(values: np.ndarray, alone: np.ndarray | float, between: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
     """Standard error of a mean over readers who are a sample, and its degrees of freedom.
 
     Hillis (2007), Statistics in Medicine 26: 596-619, for one test: with r readers, MS their mean square and Cov2 the mean
@@ -110,59 +110,64 @@ def random_readers(values: np.ndarray, between: np.ndarray | float) -> tuple[np.
     (MS + r max(Cov2, 0))^2 / (MS^2 / (r - 1)). For differences between two tests the same formula gives his F test, since
     then MS is twice his MS(T*R) and Cov2 is twice his Cov2 - Cov3.
 
+    One thing is added. The expected MS is the variance between readers plus Var - Cov2, with Var the mean variance of one
+    reader's number over draws of images, so MS counts as at least Var - Cov2. Otherwise two readers who differ from each
+    other by as much here as there would prove the smallest difference.
+
     Args:
         values: (..., r), the readers' numbers, r of 2 or more.
-        between: (...), mean covariance of two readers' numbers over draws of images.
+        alone: (...), Var.
+        between: (...), Cov2.
 
     Returns:
-        Standard errors and degrees of freedom (...); at least r - 1, and infinite if all readers have the same number.
+        Standard errors and degrees of freedom (...); at least r - 1.
     """
     readers = values.shape[-1]
-    mean_square = values.var(axis=-1, ddof=1)
+    mean_square = np.maximum(values.var(axis=-1, ddof=1), alone - between)
     total = mean_square + readers * np.maximum(between, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         df = (readers - 1) * np.where(mean_square > 0, total / mean_square, np.inf) ** 2
     return np.sqrt(total / readers), df
 
 
-@dataclass(frozen=True)
-class Interval:
-    """An average share or area with its interval (95 percent)."""
-
-    value: float
-    se: float
-    low: float
-    high: float
-
-
-def interval(quantity: Quantity, variance: Callable[[float], float], same_readers: bool = False) -> Interval:
-    """The interval of an average share or area, on the scale of log odds.
+def interval(quantity: Quantity, variance: Callable[[float], float], same_readers: bool = False) -> tuple[float, float]:
+    """Interval (95 percent) of an average share or area, on the scale of log odds.
 
     Args:
         quantity: values within [0, 1].
         variance: ``roc.share_variance`` or ``roc.area_variance`` of the numbers of images, where the data show no spread.
         same_readers: for other images and these readers, rather than for readers in general.
     """
-    found, value = average(quantity), float(quantity.values.mean())
-    se, quantile = (found.se, found.quantile) if found else (0.0, Z)
-    if found and same_readers:
-        se, quantile = found.se_images, Z
-    return Interval(value, se, *roc.logit_interval(value, se, variance, quantile))
+    found = average(quantity)
+    se, quantile = (0.0, Z) if found is None else (found.se_images, Z) if same_readers else (found.se, found.quantile)
+    return roc.logit_interval(float(quantity.values.mean()), se, variance, quantile)
 
 
-def difference_interval(first: Interval, second: Interval, se: float) -> tuple[float, float]:
-    """Interval of a difference, from the intervals of both numbers and the standard error of the difference.
+def difference_interval(
+    first: Quantity, second: Quantity, variances: tuple[Callable[[float], float], Callable[[float], float]]
+) -> tuple[float, float]:
+    """Interval (95 percent) of the difference of two averages.
 
-    Zou and Donner (2008), Statistics in Medicine 27: 1693-1702, eq. 8 with the correlation that the three standard errors
-    imply. Near 1 the interval of a difference is not symmetric, and a symmetric one covers too rarely.
+    Zou and Donner (2008), Statistics in Medicine 27: 1693-1702: from the intervals of both, here with the quantile of the
+    difference, and the correlation that the three standard errors imply. Near 1 the interval of a difference is not
+    symmetric, and a symmetric one covers too rarely.
+
+    Args:
+        first: shares or areas of the readers.
+        second: the same in another group, to subtract.
+        variances: of both, as in ``interval``.
     """
-    correlation = 0.0
-    if first.se > 0 and second.se > 0:
-        correlation = np.clip((first.se**2 + second.se**2 - se**2) / (2 * first.se * second.se), -1, 1)
+    between, parts = average(first - second), [average(quantity) for quantity in (first, second)]
+    ses = [part.se if part else 0.0 for part in parts]
+    means = [float(quantity.values.mean()) for quantity in (first, second)]
+    if between is None:
+        return means[0] - means[1], means[0] - means[1]
+    ends = [roc.logit_interval(*known, between.quantile) for known in zip(means, ses, variances)]
+    below, above = ([abs(mean - pair[side]) for mean, pair in zip(means, ends)] for side in (0, 1))
+    correlation = (ses[0] ** 2 + ses[1] ** 2 - between.se**2) / (2 * ses[0] * ses[1]) if min(ses) > 0 else 0.0
+    correlation = min(max(correlation, -1.0), 1.0)
 
     def reach(one: float, other: float) -> float:
         return float(np.sqrt(max(one**2 + other**2 - 2 * correlation * one * other, 0.0)))
 
-    difference = first.value - second.value
-    low = difference - reach(first.value - first.low, second.high - second.value)
-    return low, difference + reach(first.high - first.value, second.value - second.low)
+    return between.value - reach(below[0], above[1]), between.value + reach(above[0], below[1])

@@ -56,8 +56,8 @@ class Question:
 
     def answered(self, readers: int, images: int, spread: Spread, studies: int, rng: np.random.Generator) -> np.ndarray:
         """(studies,) bool: whether simulated studies answer it (interval narrow enough, or p below 0.05)."""
-        values, between = simulate(self.share, readers, images, spread, studies, rng, self.against)
-        se, df = mrmc.random_readers(values, between)
+        values, alone, between = simulate(self.share, readers, images, spread, studies, rng, self.against)
+        se, df = mrmc.random_readers(values, alone, between)
         if self.against is not None:
             with np.errstate(divide="ignore", invalid="ignore"):
                 return 2 * stats.t.sf(np.abs(values.mean(1)) / se, df) < 0.05
@@ -75,7 +75,7 @@ def simulate(
     studies: int,
     rng: np.random.Generator,
     against: float | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Studies with other readers and other images each: the readers' shares, and what two readers' shares have in common.
 
     Args:
@@ -88,10 +88,11 @@ def simulate(
         against: share of another group of as many images; then its results are subtracted.
 
     Returns:
-        (studies, readers) shares or differences, and (studies,) mean covariance of two readers' over draws of images.
+        (studies, readers) shares or differences, and over draws of images their mean variance and the mean covariance of two
+        readers, each (studies,).
     """
     trust = spread.readers * rng.standard_normal((studies, readers, 1))
-    values, between = 0.0, 0.0
+    values, alone, between = 0.0, 0.0, 0.0
     for sign, wanted in ((1, share), (-1, against)):
         if wanted is None:
             continue
@@ -100,11 +101,12 @@ def simulate(
         odds = _centre(wanted, spread) + trust + own + convincing
         called = rng.random(odds.shape) < expit(odds)
         shares = called.mean(2)
-        together = called.sum(1).var(axis=1, ddof=1)  # sum of all variances and covariances between readers
-        alone = (shares * (1 - shares)).sum(1) * images / (images - 1)
+        together = called.sum(1).var(axis=1, ddof=1) / images  # sum of all variances and covariances between readers
+        variances = (shares * (1 - shares)).sum(1) / (images - 1)
         values = values + sign * shares
-        between = between + (together - alone) / (readers * (readers - 1)) / images
-    return values, between
+        alone = alone + variances / readers
+        between = between + (together - variances) / (readers * (readers - 1))
+    return values, alone, between
 
 
 def _centre(share: float, spread: Spread) -> float:

@@ -19,13 +19,12 @@ PAPER = {0.9: plan.Question(0.9, within=0.1), 0.5: plan.Question(0.5, within=0.1
 
 def test_simulated_readers_and_images_have_the_share_and_the_covariance_that_were_asked_for():
     rng, spread = np.random.default_rng(0), plan.Spread(0.8, 0.4, 1.2)
-    values, between = plan.simulate(0.7, 3, 25, spread, 4000, rng)
-    assert values.mean() == pytest.approx(0.7, abs=0.006)
-    alone, _ = plan.simulate(0.7, 3, 25, plan.Spread(0, 0, 1.2), 4000, rng)
-    covariance = np.cov(alone.T)[~np.eye(3, dtype=bool)].mean()
-    _, alike = plan.simulate(0.7, 3, 25, plan.Spread(0, 0, 1.2), 4000, rng)
-    assert alike.mean() == pytest.approx(covariance, rel=0.15) and between.mean() > 0
-    difference, _ = plan.simulate(0.7, 3, 25, spread, 4000, rng, against=0.5)
+    assert plan.simulate(0.7, 3, 25, spread, 4000, rng)[0].mean() == pytest.approx(0.7, abs=0.006)
+    values, alone, between = plan.simulate(0.7, 3, 25, plan.Spread(0, 0, 1.2), 4000, rng)
+    covariance = np.cov(values.T)
+    assert alone.mean() == pytest.approx(np.diag(covariance).mean(), rel=0.05)
+    assert between.mean() == pytest.approx(covariance[~np.eye(3, dtype=bool)].mean(), rel=0.15)
+    difference, *_ = plan.simulate(0.7, 3, 25, spread, 4000, rng, against=0.5)
     assert difference.mean() == pytest.approx(0.2, abs=0.008)
 
 
@@ -34,7 +33,7 @@ def test_the_chance_is_a_little_below_that_of_a_comparison_of_two_shares():
     question = plan.Question(0.7, against=0.6)
     share, _ = plan.chance(question, 20, 10, sure=0.5, spread=plan.Spread(0, 0, 0))
     expected = NormalIndPower().power(proportion_effectsize(0.7, 0.6), 200, 0.05)
-    assert expected - 0.12 < share < expected + 0.02
+    assert expected - 0.16 < share < expected + 0.02
 
 
 @pytest.mark.parametrize("share", PAPER)

@@ -57,7 +57,7 @@ def many_readers(readers: int, areas: tuple[float, float], images: int, studies:
     for _ in range(studies):
         real, fakes = scores(readers, distance, images, images, rng)
         first, second = (mrmc.area(real, fake, name) for fake, name in zip(fakes, "ab"))
-        one, both = mrmc.interval(first, variance), mrmc.difference_interval(first, second, (variance, variance))
+        one, both = mrmc.interval(first, variance), mrmc.area_difference_interval(first, second, (variance, variance))
         between = mrmc.average(first - second)
         found = between is not None and between.p < 0.05
         held.append([one[0] <= areas[0] <= one[1], both[0] <= areas[0] - areas[1] <= both[1], found])

@@ -88,9 +88,11 @@ def _contrasts(measure: str, found: Quantities, variances: Variances, notes: lis
         if average is None:
             notes.append(f"{measure}, {first} and {second}: no reader and no image differs from the others, so no test.")
             continue
-        low, high = mrmc.difference_interval(found[first], found[second], (variances[first], variances[second]))
+        low, high = average.interval
+        if measure == "area":
+            low, high = mrmc.area_difference_interval(found[first], found[second], (variances[first], variances[second]))
         row = {"measure": measure, "first": first, "second": second, "difference": average.value, "se": average.se}
-        rows.append(row | {"df": average.df, "low": low, "high": high, "p": average.p})
+        rows.append(row | {"df": average.df, "low": max(low, -1.0), "high": min(high, 1.0), "p": average.p})
     if rows:
         for row, corrected in zip(rows, multipletests([row["p"] for row in rows], method="holm")[1]):
             row["p_holm"] = float(corrected)

@@ -82,6 +82,12 @@ class Average:
         return float(stats.t.ppf(0.975, self.df))
 
     @property
+    def interval(self) -> tuple[float, float]:
+        """The interval (95 percent) that belongs to ``p``: symmetric, right for a difference away from -1 and 1."""
+        reach = self.quantile * self.se
+        return self.value - reach, self.value + reach
+
+    @property
     def p(self) -> float:
         """Two-sided p-value of the hypothesis that the number is 0."""
         return float(2 * stats.t.sf(abs(self.value) / self.se, self.df))
@@ -143,19 +149,20 @@ def interval(quantity: Quantity, variance: Callable[[float], float], same_reader
     return roc.logit_interval(float(quantity.values.mean()), se, variance, quantile)
 
 
-def difference_interval(
+def area_difference_interval(
     first: Quantity, second: Quantity, variances: tuple[Callable[[float], float], Callable[[float], float]]
 ) -> tuple[float, float]:
-    """Interval (95 percent) of the difference of two averages.
+    """Interval (95 percent) of the difference of two average areas.
 
-    Zou and Donner (2008), Statistics in Medicine 27: 1693-1702: from the intervals of both, here with the quantile of the
-    difference, and the correlation that the three standard errors imply. Near 1 the interval of a difference is not
-    symmetric, and a symmetric one covers too rarely.
+    Near 1 the error of an area is not symmetric, and the symmetric interval of a difference covers too rarely. It is made
+    wider on either side where Zou and Donner's (2008, Statistics in Medicine 27: 1693-1702) reaches further: that follows
+    from the intervals of both areas, here with the quantile of the difference, and from the correlation that the three
+    standard errors imply.
 
     Args:
-        first: shares or areas of the readers.
-        second: the same in another group, to subtract.
-        variances: of both, as in ``interval``.
+        first: areas of the readers.
+        second: the same for another network, to subtract.
+        variances: ``roc.area_variance`` of both.
     """
     between, parts = average(first - second), [average(quantity) for quantity in (first, second)]
     ses = [part.se if part else 0.0 for part in parts]
@@ -170,4 +177,5 @@ def difference_interval(
     def reach(one: float, other: float) -> float:
         return float(np.sqrt(max(one**2 + other**2 - 2 * correlation * one * other, 0.0)))
 
-    return between.value - reach(below[0], above[1]), between.value + reach(above[0], below[1])
+    low, high = between.value - reach(below[0], above[1]), between.value + reach(above[0], below[1])
+    return min(low, between.interval[0]), max(high, between.interval[1])

@@ -108,20 +108,19 @@ def test_intervals_of_averages_hold_in_simulated_studies(readers, areas):
 
 
 def test_interval_of_a_difference():
-    """Far from the ends the usual one; near 1 longer downward; none of what is compared with itself."""
+    """Far from 1 nearly the usual one, near 1 a wider one; none of what is compared with itself."""
     rng = np.random.default_rng(2)
 
     def interval(*distances):
         real, fakes = coverage.scores(6, distances, 400, 400, rng)
         both = [mrmc.area(real, fake, name) for fake, name in zip(fakes, "ab")]
-        return mrmc.average(both[0] - both[1]), mrmc.difference_interval(*both, (roc.area_variance(400, 400),) * 2)
+        return mrmc.average(both[0] - both[1]), mrmc.area_difference_interval(*both, (roc.area_variance(400, 400),) * 2)
 
-    found, (low, high) = interval(0.3, 0.5)
-    reach = found.quantile * found.se
-    assert (low, high) == pytest.approx((found.value - reach, found.value + reach), abs=0.2 * reach)
+    found, ends = interval(0.3, 0.5)
+    assert ends == pytest.approx(found.interval, abs=0.2 * found.quantile * found.se)
     found, (low, high) = interval(3.5, 1.0)
-    assert found.value - low > 0 and high < 1 - 0.5 and high - found.value != pytest.approx(found.value - low, rel=0.02)
-    assert mrmc.difference_interval(AREAS[0], AREAS[0], (roc.area_variance(45, 69),) * 2) == (0, 0)
+    assert low <= found.interval[0] and high >= found.interval[1] and (low, high) != found.interval
+    assert mrmc.area_difference_interval(AREAS[0], AREAS[0], (roc.area_variance(45, 69),) * 2) == (0, 0)
 
 
 def test_ignoring_shared_images_would_show():
@@ -169,6 +168,7 @@ def test_two_readers_say_hardly_anything_about_others():
     assert table.loc["vae", "high"] > 0.5, "two readers cannot rule out that others are fooled"
     assert (table["high_images"] - table["low_images"] < 0.2).all()
     assert any("2 readers give 1 degree of freedom" in note for note in scores.notes)
+    assert ((scores.contrasts["p"] < 0.05) == (scores.contrasts["low"] * scores.contrasts["high"] > 0)).all()
     assert len(scores.contrasts) == 10 and (scores.contrasts["p_holm"] >= scores.contrasts["p"]).all()
     shown = tables.everything(scores)
     assert shown["Averages over readers"].shape == (5, 5) and "nan" not in str(shown).lower()

@@ -1,4 +1,4 @@
-"""How often do the intervals of a reader study hold? ``python benchmarks/coverage.py [--studies 2000]``.
+"""How often do the intervals of a reader study hold? ``python benchmarks/coverage.py [--studies 2000] [--averages 1000]``.
 
 Readers and images are drawn from a model in which the truth is known: the scores of Roe and Metz (1997), where networks have
 images of their own and share the real ones. One reader's area, and averages and contrasts over readers.
@@ -82,7 +82,7 @@ def one_reader(area: float, real: int, fake: int, studies: int, levels: int | No
     return {"area": area, "logit": logit, "normal": normal}
 
 
-def table(studies: int) -> pd.DataFrame:
+def table(studies: int, averages: int) -> pd.DataFrame:
     """Coverage in percent, one row per setting."""
     rows = {}
     for area in (0.75, 0.96, 0.99):
@@ -92,7 +92,7 @@ def table(studies: int) -> pd.DataFrame:
             rows[name] = {"interval": found["logit"], "normal interval": found["normal"]}
     for readers in (2, 3, 5, 10):
         for areas in ((0.75, 0.75), (0.96, 0.96), (0.99, 0.96)):
-            found = many_readers(readers, areas, 50, studies)
+            found = many_readers(readers, areas, 50, averages)
             name = f"{readers} readers, areas {areas[0]} and {areas[1]}, 50 images each"
             rows[name] = {"interval": found["average"], "interval of the difference": found["contrast"]}
             rows[name]["difference found"] = found["found"]
@@ -102,10 +102,12 @@ def table(studies: int) -> pd.DataFrame:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--studies", type=int, default=2000)
+    parser.add_argument("--studies", type=int, default=2000, help="simulated for each row of one reader")
+    parser.add_argument("--averages", type=int, default=1000, help="simulated for each row of several readers")
     options = parser.parse_args()
-    found = table(options.studies)
-    command = report.command("python", "benchmarks/coverage.py", "--studies", str(options.studies))
+    found = table(options.studies, options.averages)
+    numbers = ["--studies", str(options.studies), "--averages", str(options.averages)]
+    command = report.command("python", "benchmarks/coverage.py", *numbers)
     facts = {"reader_sd": READER, "interaction_sd": INTERACTION, "image_share": IMAGE}
     report.save_table(found, "coverage", report.provenance(profiles.resolve("paper"), command, **facts))
     print(report.markdown(found))

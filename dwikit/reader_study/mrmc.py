@@ -103,9 +103,10 @@ def average(quantity: Quantity) -> Average | None:
     covariance = quantity.covariance()
     between = covariance[~np.eye(readers, dtype=bool)].mean()
     se, df = random_readers(quantity.values, np.diag(covariance).mean(), between)
-    if se == 0:
+    if se < 1e-9:  # nothing but rounding
         return None
-    return Average(float(quantity.values.mean()), float(se), float(df), float(np.sqrt(covariance.sum())) / readers)
+    se_images = np.sqrt(max(covariance.sum(), 0.0)) / readers
+    return Average(float(quantity.values.mean()), float(se), float(df), float(se_images))
 
 
 def random_readers(values: np.ndarray, alone: np.ndarray | float, between: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:

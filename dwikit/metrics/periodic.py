@@ -1,7 +1,6 @@
 """Periodic artefacts: the grid that upsampling weaves into images, which a Laplace variance counts as detail."""
 
 import numpy as np
-from scipy import ndimage
 
 from dwikit.metrics.images import as_images, blocks
 
@@ -48,13 +47,37 @@ def periodic_excess(images: np.ndarray) -> float:
     power = np.zeros((height, width))
     for block in blocks(images):
         power += np.square(np.abs(np.fft.fft2(255 * block.reshape(-1, height, width)))).sum(axis=0)
-    power = power / (len(images) * height * width) + ROUNDING
-    distance = np.abs(np.mgrid[-RING[1] : RING[1] + 1, -RING[1] : RING[1] + 1]).max(axis=0)
-    ring = distance >= RING[0]
-    around = np.exp(ndimage.convolve(np.log(power), ring / ring.sum(), mode="wrap"))
-    ratio = ndimage.uniform_filter(power, 2 * NEAR + 1, mode="wrap") / around
-    found = [float("nan")]
-    for p in periods(height, width):
-        rows, columns = ({0, side // p, side - side // p} for side in (height, width))
-        found.append(np.mean([ratio[row, column] for row in rows for column in columns if row or column]))
-    return float(np.fmax.reduce(found))
+    found = excess(power / (len(images) * height * width))
+    return float(found) if found.size else float("nan")
+
+
+def excess(power: np.ndarray) -> np.ndarray:
+    """``periodic_excess`` of power spectra (..., H, W), one each; empty if no period fits their sides."""
+    here, around, period, _ = peaks(power)
+    ratios = [(here / around)[..., period == p].mean(axis=-1) for p in np.unique(period)]
+    return np.max(ratios, axis=0) if ratios else np.empty(0)
+
+
+def peaks(power: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """Where patterns of upsampling show in power spectra (..., H, W).
+
+    Returns:
+        M and G of ``periodic_excess`` at each of the k frequencies (..., k), the period of each (k,), and the rows and columns
+        (k, 9) of the bins that belong to it.
+    """
+    height, width = power.shape[-2:]
+    places = [
+        (p, row, column)
+        for p in periods(height, width)
+        for row in {0, height // p, height - height // p}
+        for column in {0, width // p, width - width // p}
+        if row or column
+    ]
+    period, row, column = np.array(places, int).reshape(-1, 3).T
+    down, right = np.mgrid[-RING[1] : RING[1] + 1, -RING[1] : RING[1] + 1].reshape(2, -1)
+    distance = np.maximum(abs(down), abs(right))
+    near, ring = ((row[:, None] + down[at]) % height for at in (distance <= NEAR, distance >= RING[0]))
+    beside, past = ((column[:, None] + right[at]) % width for at in (distance <= NEAR, distance >= RING[0]))
+    here = power[..., near, beside].mean(axis=-1) + ROUNDING
+    around = np.exp(np.log(power[..., ring, past] + ROUNDING).mean(axis=-1))
+    return here, around, period, (near, beside)

@@ -9,6 +9,7 @@ _HOMES = {
     "COLUMNS": "store",
     "build": "building",
     "head_frame": "frame",
+    "head_mask": "frame",
     "is_made_of": "building",
     "Repeatable": "spool",
     "read_derivatives": "registered",

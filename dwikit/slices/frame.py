@@ -1,4 +1,4 @@
-"""One frame around the heads of all pictures that are shown together, so that they fill it and their sizes can be compared.
+"""Where the heads are: a mask of each, and one frame around those of all pictures that are shown together.
 
 Pictures only: metrics see whole images.
 """
@@ -14,6 +14,14 @@ MARGIN = 0.02
 """Of the image's side, left free around the heads."""
 
 
+def head_mask(image: np.ndarray) -> np.ndarray:
+    """What is larger than a speck of noise in an image (H, W), uint8 or in [0, 1], as a mask."""
+    parts, _ = ndimage.label(image > BRIGHT * (255 if image.dtype == np.uint8 else 1), np.ones((3, 3)))
+    large = np.bincount(parts.ravel()) > SPECK * image.size
+    large[0] = False  # the ground
+    return large[parts]
+
+
 def head_frame(*groups: np.ndarray) -> tuple[slice, slice]:
     """Rows and columns that hold every head of some groups of images, and little else.
 
@@ -27,14 +35,10 @@ def head_frame(*groups: np.ndarray) -> tuple[slice, slice]:
         Slices of rows and columns: ``images[:, rows, columns]``.
     """
     height, width = groups[0].shape[1:3]
-    touching, seen = np.ones((3, 3)), np.zeros((height, width), bool)
+    seen = np.zeros((height, width), bool)
     for images in groups:
-        level = BRIGHT * (255 if images.dtype == np.uint8 else 1)
         for image in images.reshape(-1, height, width):
-            parts, _ = ndimage.label(image > level, touching)
-            large = np.bincount(parts.ravel()) > SPECK * image.size
-            large[0] = False  # the ground
-            seen |= large[parts]
+            seen |= head_mask(image)
     return _bounds(seen.any(axis=1)), _bounds(seen.any(axis=0))
 
 

@@ -1,0 +1,114 @@
+"""One preparation of all images of a deck, real and generated: blind in the pixels.
+
+What a head looks like is what readers judge, and stays. What lies around it, where the grey scale ends, how many steps it has
+and the rhythm of upsampling are traces of how an image was made: no reader should judge by them, and a program could sort a
+deck by any of them.
+"""
+
+import zlib
+
+import numpy as np
+from scipy import ndimage
+
+from dwikit.metrics import periodic
+from dwikit.slices import head_mask
+
+DARKEST, BRIGHTEST = 0.05, 0.05
+"""Shares of a head's pixels that get its darkest and its brightest grey; in all images the same."""
+LEVELS = 40
+"""Steps from black, which is kept for the air, to white."""
+FIRST = 4
+DARK = 255 * FIRST / (LEVELS - 1)
+"""A head's darkest grey, its step and its value: bright enough to be found as a head again."""
+PASSES, RELAXATION = 16, 2.0
+"""Of the filter against periodic patterns and of the cut and the scale, each of which undoes a little of the other."""
+BLOCK = 256
+"""Images treated at a time."""
+SETTINGS = {"darkest": DARKEST, "brightest": BRIGHTEST, "levels": LEVELS, "first": FIRST, "passes": PASSES}
+
+
+def prepare(images: np.ndarray) -> np.ndarray:
+    """Images as a deck shows them: air black, the ends of the grey scale alike, the same steps of grey, nothing periodic.
+
+    Each image is treated by itself and by one rule, whichever group it belongs to. What is not head becomes 0, and so do the
+    outermost rows and columns. The power at the periods of upsampling is set to that of the frequencies around them
+    (``metrics.periodic_excess``), with the scatter of noise. The grey values of the head are scaled so that shares of
+    ``DARKEST`` and ``BRIGHTEST`` of its pixels lie at the ends of the scale, exactly as many as these shares say (equal values
+    are ranked by their neighbourhood), and rounded to steps.
+
+    Args:
+        images: (n, H, W) uint8, cropped to one frame.
+
+    Returns:
+        (n, H, W) uint8. An image without a head is black.
+    """
+    prepared = np.empty_like(images)
+    for start in range(0, len(images), BLOCK):
+        block = images[start : start + BLOCK]
+        heads = np.array([head_of(image) for image in block])
+        values, scatter = np.where(heads, block, 0.0), np.array([_scatter(image) for image in block])
+        for _ in range(PASSES):
+            values = _stretched(_unwoven(values, scatter), heads)
+        for i, head in enumerate(heads):
+            prepared[start + i] = _steps(values[i], head)
+    return prepared
+
+
+def head_of(image: np.ndarray) -> np.ndarray:
+    """The head in an image (H, W) uint8, holes filled, as a mask; never the image's border."""
+    head = ndimage.binary_fill_holes(head_mask(image))
+    head[[0, -1]] = head[:, [0, -1]] = False
+    return head
+
+
+def spectra(images: np.ndarray) -> np.ndarray:
+    """Fourier transforms of images (n, H, W), black rows and columns added so that periods of upsampling divide the sides."""
+    return np.fft.fft2(np.pad(images, [(0, 0), *((0, -side % 32) for side in images.shape[1:])]), norm="ortho")
+
+
+def _scatter(image: np.ndarray) -> np.ndarray:
+    """How power averaged over the frequencies of each period scatters by nature: a draw that follows from the image alone."""
+    *_, period, _ = periodic.peaks(np.abs(spectra(image[None].astype(float))) ** 2)
+    periods, index, places = np.unique(period, return_inverse=True, return_counts=True)
+    shape = places * (2 * periodic.NEAR + 1) ** 2 / 2  # independent bins: a spectrum holds each twice
+    return (np.random.default_rng(zlib.crc32(image.tobytes())).gamma(shape) / shape)[index]
+
+
+def _unwoven(values: np.ndarray, scatter: np.ndarray) -> np.ndarray:
+    """Images whose power at the periods of upsampling is nearer to that around them, as it scatters."""
+    spectrum = spectra(values)
+    here, around, _, (rows, columns) = periodic.peaks(np.abs(spectrum) ** 2)
+    factor = 1 + RELAXATION * (np.sqrt(scatter * around / here) - 1)
+    for k in range(len(rows)):
+        spectrum[:, rows[k], columns[k]] *= factor[:, k, None]
+    return np.fft.ifft2(spectrum, norm="ortho").real[:, : values.shape[1], : values.shape[2]]
+
+
+def _ends(area: int) -> tuple[int, int]:
+    """How many pixels of a head lie at the dark and at the bright end of the scale."""
+    return max(1, round(DARKEST * area)), max(1, round(BRIGHTEST * area))
+
+
+def _stretched(values: np.ndarray, heads: np.ndarray) -> np.ndarray:
+    """Images in which heads reach from ``DARK`` to 255 and are cut off there; 0 elsewhere."""
+    stretched = np.zeros_like(values)
+    for image, head, result in zip(values, heads, stretched):
+        if not head.any():
+            continue
+        inside = image[head]
+        dark, bright = _ends(inside.size)
+        low, high = np.partition(inside, [dark - 1, inside.size - bright])[[dark - 1, inside.size - bright]]
+        result[head] = DARK + (255 - DARK) * ((inside - low) / max(high - low, 1)).clip(0, 1)
+    return stretched
+
+
+def _steps(image: np.ndarray, head: np.ndarray) -> np.ndarray:
+    """A stretched image in ``LEVELS`` steps, with exactly as many pixels at the ends of the scale as there should be."""
+    inside, result = image[head], np.zeros(image.shape, np.uint8)
+    dark, bright = _ends(inside.size)
+    between = LEVELS - 2 - FIRST  # steps that are neither a head's darkest nor white
+    steps = FIRST + 1 + np.floor((inside - DARK) / (255 - DARK) * between).clip(0, between - 1)
+    order = np.lexsort((ndimage.uniform_filter(image, 3)[head], inside))
+    steps[order[:dark]], steps[order[max(0, inside.size - bright) :]] = FIRST, LEVELS - 1
+    result[head] = np.round(steps * 255 / (LEVELS - 1))
+    return result

@@ -1,7 +1,8 @@
-"""Does the page of a deck give its answers away? ``python benchmarks/reader_study.py [--profile quick] [--decks 60]``.
+"""Does a deck give its answers away? ``python benchmarks/reader_study.py [--profile quick] [--decks 60]``.
 
-Decks of 50 real slices and 50 samples of each trained network, and a random forest that sees everything on their pages but the
-pixels; and one that sees how long the images would be if compressed.
+Decks of 50 real slices and 50 samples of each trained network. First, a random forest that sees everything on their pages but
+the pixels; and one that sees how long the images would be if compressed. Then, on the first five decks, single numbers of their
+images, as they come from store and networks and as the decks show them: the best rule for each, and what chance reaches.
 """
 
 import argparse
@@ -15,7 +16,10 @@ from tqdm import tqdm
 from dwikit import paper, profiles, report, study
 from dwikit.common import paths
 from dwikit.models import registry
-from dwikit.reader_study import build_deck, leaks
+from dwikit.reader_study import Deck, build_deck, leaks, traces
+
+POOLED = 5
+"""Decks whose images are looked at together: 250 a group, as the check wants."""
 
 
 def main() -> None:
@@ -33,18 +37,45 @@ def main() -> None:
             build_deck(store.images, samples, Path(folder) / str(i), options.n, subjects=store.table["subject"], seed=i)
             for i in tqdm(range(options.decks), desc="Decks", leave=False)
         ]
-        fake = [(deck.key["group"] != "original").to_numpy() for deck in decks]
-        lengths = [pd.DataFrame({"length": leaks.compressed_length(deck.page.read_text(encoding="utf-8"))}) for deck in decks]
-        found = {
-            "everything but the pixels": leaks.leak_test(decks),
-            "compressed length (not in the page)": leaks.separation(lengths, fake),
-        }
-    table = pd.concat(found).rename_axis(["the forest sees", "rule"]).reset_index().set_index("the forest sees")
-    table["n"] = table["n"].astype(str)
+        pages = pages_tell(decks)
+    pixels = pixels_tell(decks[:POOLED], {"original": store.images} | samples)
     words = ["--profile", config.reference, "--decks", str(options.decks), "-n", str(options.n)]
     command = report.command("python", "benchmarks/reader_study.py", *words)
-    report.save_table(table, "reader-study-leaks", report.provenance(config, command, networks=list(samples)))
-    print(report.markdown(table))
+    source = report.provenance(config, command, networks=list(samples))
+    report.save_table(pages, "reader-study-leaks", source)
+    report.save_table(pixels, "reader-study-traces", source)
+    print(report.markdown(pages), report.markdown(pixels), sep="\n")
+    print(f"Decks that pass their own check: {sum(not deck.leaks for deck in decks)} of {len(decks)}")
+
+
+def pages_tell(decks: list[Deck]) -> pd.DataFrame:
+    """What forests find on the pages."""
+    fake = [(deck.key["group"] != "original").to_numpy() for deck in decks]
+    lengths = [pd.DataFrame({"length": leaks.compressed_length(deck.page.read_text(encoding="utf-8"))}) for deck in decks]
+    found = {
+        "everything but the pixels": leaks.leak_test(decks),
+        "compressed length (not in the page)": leaks.separation(lengths, fake),
+    }
+    table = pd.concat(found).rename_axis(["the forest sees", "rule"]).reset_index().set_index("the forest sees")
+    return table.assign(n=table["n"].astype(str))
+
+
+def pixels_tell(decks: list[Deck], sources: dict[str, np.ndarray]) -> pd.DataFrame:
+    """For each number the network that it gives away most: accuracy and area before and after the preparation."""
+    keys = pd.concat([deck.key for deck in decks], ignore_index=True)
+    after = {group: np.concatenate([deck.images[deck.key["group"] == group] for deck in decks]) for group in sources}
+    before = {group: sources[group][keys.loc[keys["group"] == group, "index"]] for group in sources}
+    people = keys.loc[keys["group"] == "original", "subject"].to_numpy()
+    columns = {}
+    for name, groups in (("as they come", before), ("in the decks", after)):
+        checked = traces.check(groups, people)
+        worst = checked.sort_values("accuracy").groupby("trace", sort=False).last()
+        columns[f"{name}: most right"] = worst["accuracy"]
+        columns[f"{name}: of"] = worst["group"].map(paper.LABELS)
+        columns[f"{name}: highest AUC"] = checked.groupby("trace")["auc"].max()
+        columns[f"{name}: by chance"] = worst["bound"]
+    table = pd.DataFrame(columns).sort_values("as they come: most right", ascending=False)
+    return table.rename_axis(f"a single number, {len(people)} images a group")
 
 
 if __name__ == "__main__":

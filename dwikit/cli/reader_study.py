@@ -12,14 +12,21 @@ def add(commands) -> None:
     command.add_argument("--real", type=Path, required=True, help="folder of images, array (.npy) or store of slices")
     command.add_argument("--fake", action="append", required=True, metavar="GROUP=PATH", help="the same for each network")
     command.add_argument("-n", type=int, help="images per group; default: as in the paper")
-    command.add_argument("--practice", type=int, default=4, help="images to practise on; default %(default)s")
+    command.add_argument("--practice", type=int, help="images to practise on; default: one of each network, and as many real")
     command.add_argument("--title", default="Real or fake?", help="heading of the page, for readers to see")
+    command.add_argument("--instructions", type=Path, help="text file, any language, that readers see instead of the page's")
+    command.add_argument("--repeats", type=int, default=0, help="images that each reader sees twice; default %(default)s")
+    command.add_argument("--confidence", action="store_true", help="no answer without saying how sure one is")
+    command.add_argument("--hide-progress", action="store_true", help="do not show how many images there are")
+    command.add_argument("--breaks", type=int, default=50, help="offer one after so many images, 0: never; default %(default)s")
     command.set_defaults(action=_deck)
 
     command = commands.add_parser("readings", help="score the readings of a deck")
     command.add_argument("deck", type=Path, help="folder that `dwikit deck` wrote")
     command.add_argument("csv", type=Path, nargs="+", help="the readers' files, or a folder of them")
-    command.add_argument("-o", "--output", type=Path, help="also write the tables to this Markdown file")
+    command.add_argument(
+        "-o", "--output", type=Path, help="also write the tables to this file: Markdown, or CSV if its name ends in .csv"
+    )
     command.add_argument("--imrmc", type=Path, metavar="FILE", help="also write them for the program iMRMC")
     command.set_defaults(action=_readings)
 
@@ -39,41 +46,75 @@ def add(commands) -> None:
 def _deck(options) -> None:
     from dwikit import paper
     from dwikit.common import paths
-    from dwikit.reader_study import build_deck
+    from dwikit.reader_study import Protocol, build_deck
     from dwikit.reader_study.folders import read_images
 
     n = options.n or paper.N_READ
-    samples = {}
+    sources = {}
     for pair in options.fake:
         group, equals, path = pair.partition("=")
-        if not equals or group in samples:
+        if not equals or not group.strip() or group in sources:
             raise InputError(f"--fake takes GROUP=PATH, such as vae=samples.npy, each group once, not {pair!r}.")
-        samples[group] = read_images(paths.home(path))[0]
-    originals, subjects = read_images(options.real)
-    deck = build_deck(originals, samples, options.out, n, options.practice, subjects, options.title)
-    whose = "unknown subjects" if subjects is None else f"{n} different subjects"
+        sources[group] = read_images(paths.home(path))
+    real = read_images(options.real)
+    instructions = _text(options.instructions) if options.instructions else ""
+    protocol = Protocol(instructions, options.repeats, options.confidence, not options.hide_progress, options.breaks)
+    names = {"original": real.names} | {group: source.names for group, source in sources.items()}
+    samples = {group: source.images for group, source in sources.items()}
+    deck = build_deck(
+        real.images,
+        samples,
+        options.out,
+        n,
+        options.practice,
+        real.subjects,
+        options.title,
+        None,
+        protocol,
+        names,
+        real.spacing_mm,
+    )
+    whose = "unknown subjects" if real.subjects is None else f"{n} different subjects"
     print(f"Deck {deck.id}: {len(deck.images)} images, {n} per group, the real ones of {whose}.")
+    for remark in filter(None, [real.nameless, *(source.passed_over for source in (real, *sources.values())), *deck.remarks]):
+        print(f"Note: {remark}")
+    if deck.leaks:
+        print("THIS DECK IS NOT BLIND. A program, or a reader with a sharp eye, can sort it without looking at the brain:")
+        print("".join(f"- {leak}\n" for leak in deck.leaks), end="")
+    else:
+        print("No single number outside the brain tells a group from the real images (key.json lists all that were tried).")
     print(f"Send {deck.page} to the readers. Keep {deck.folder / 'key.json'} to yourself: it holds every answer.")
     print(f"Then: dwikit readings {deck.folder} <the CSV files that come back>")
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as text ({error}). Save the instructions as text in UTF-8.") from error
 
 
 def _readings(options) -> None:
     from dwikit import report
     from dwikit.common import files
-    from dwikit.reader_study import Deck, read_readings, score_readings, tables
+    from dwikit.reader_study import Deck, conduct, read_readings, score_readings, tables
     from dwikit.reader_study.imrmc import imrmc
 
     deck = Deck.open(options.deck)
-    readings = read_readings(options.csv, deck.key, deck.id)
-    scores = score_readings(readings, deck.key)
-    parts = [f"## {heading}\n\n{report.markdown(table)}" for heading, table in tables.everything(scores).items()]
-    parts += ["## Notes\n\n" + "".join(f"- {note}\n" for note in scores.notes)] if scores.notes else []
+    readings = read_readings(options.csv, deck.key, deck.id, again=True)
+    first = readings[~readings["again"]]
+    scores = score_readings(first, deck.key)
+    found = tables.everything(scores) | tables.with_oneself(conduct.self_agreement(readings))
+    notes = conduct.remarks(readings) + scores.notes
+    parts = [f"## {heading}\n\n{report.markdown(table)}" for heading, table in found.items()]
+    parts += ["## Notes\n\n" + "".join(f"- {note}\n" for note in notes)] if notes else []
     text = f"# Readings of deck {deck.id}\n\n" + "\n".join(parts)
     print(text)
     if options.output:
-        files.write_text(options.output, text)
+        as_csv = options.output.suffix.lower() == ".csv"
+        files.write_text(options.output, tables.long(found, notes).to_csv(index=False) if as_csv else text)
     if options.imrmc:
-        files.write_text(options.imrmc, imrmc(readings, deck.key, f"Readings of deck {deck.id}"))
+        files.write_text(options.imrmc, imrmc(first, deck.key, f"Readings of deck {deck.id}"))
 
 
 def _plan(options) -> None:

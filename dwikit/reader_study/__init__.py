@@ -6,12 +6,13 @@ the two together. Images are real or fake; "called real" is what the paper's Tab
 
 from dwikit.reader_study.build import build_deck, fingerprint
 from dwikit.reader_study.collect import read_readings
-from dwikit.reader_study.deck import Deck
+from dwikit.reader_study.deck import Deck, Protocol
 from dwikit.reader_study.joint import joint_tables, paper_readings
 from dwikit.reader_study.readings import Scores, score_readings
 
 __all__ = [
     "Deck",
+    "Protocol",
     "Scores",
     "build_deck",
     "fingerprint",

@@ -10,13 +10,15 @@ import pandas as pd
 
 from dwikit.common.errors import InputError
 
-COLUMNS = ["reader", "image", "answer", "confidence", "seconds"]
+COLUMNS = ["reader", "image", "answer", "confidence", "seconds", "again", "time", "device", "changes"]
 NEEDED = COLUMNS[:3]
 ANSWERS = ("real", "fake")
 CONFIDENCES = range(1, 6)
 
 
-def read_readings(paths: str | Path | Iterable[str | Path], key: pd.DataFrame, deck: str | None = None) -> pd.DataFrame:
+def read_readings(
+    paths: str | Path | Iterable[str | Path], key: pd.DataFrame, deck: str | None = None, again: bool = False
+) -> pd.DataFrame:
     """Readings of one deck from one or more CSV files.
 
     Commas, semicolons and tabs, a byte order mark, UTF-8, UTF-16 and Windows-1252, decimal commas, any order of columns and
@@ -26,9 +28,12 @@ def read_readings(paths: str | Path | Iterable[str | Path], key: pd.DataFrame, d
         paths: one or more files, or a folder of CSV files.
         key: key of the deck, with the columns ``image`` and ``group``.
         deck: its id; files of other decks are refused.
+        again: also the second readings of images that were shown twice.
 
     Returns:
-        One row per reading: reader, image, answer (real or fake), confidence (1 to 5, or missing), seconds (or missing).
+        One row per reading: reader, image, answer (real or fake), confidence (1 to 5), seconds, again (False; True for the
+        second reading of an image that was shown twice), time (UTC), device (a mark of the browser) and changes; all but the
+        first three may be missing. Pages of older versions wrote fewer columns.
 
     Raises:
         InputError: no file, a missing column, an answer other than real and fake, an unknown image, another deck, a reader
@@ -45,7 +50,8 @@ def read_readings(paths: str | Path | Iterable[str | Path], key: pd.DataFrame, d
                 )
             owner[reader] = path
         tables.append(check_readings(table, key, str(path)))
-    return pd.concat(tables, ignore_index=True)
+    readings = pd.concat(tables, ignore_index=True)
+    return readings if again else readings[~readings["again"]].reset_index(drop=True)
 
 
 def check_readings(readings: pd.DataFrame, key: pd.DataFrame, where: str = "The readings") -> pd.DataFrame:
@@ -65,7 +71,8 @@ def check_readings(readings: pd.DataFrame, key: pd.DataFrame, where: str = "The 
             f"{where}: {len(unknown)} of {readings['image'].nunique()} images do not belong to this deck: {listed(unknown)}. "
             "Give the key of the deck that was read."
         )
-    doubled = readings[readings.duplicated(["reader", "image"], keep=False)]
+    once = ["reader", "image", *({"again"} & set(readings))]
+    doubled = readings[readings.duplicated(once, keep=False)]
     if len(doubled):
         named = [f"{image} by {reader}" for reader, image in doubled[["reader", "image"]].drop_duplicates().to_numpy()]
         raise InputError(f"{where}: read more than once: {listed(named)}. Keep one row for each.")
@@ -111,8 +118,10 @@ def _read(path: Path, deck: str | None) -> pd.DataFrame:
     table = table[table["answer"] != ""].reset_index(drop=True)
     if (table["reader"] == "").any():
         raise InputError(f"{path}: {(table['reader'] == '').sum()} rows have no name in the column reader. Fill it in.")
-    table["confidence"] = _numbers(table, "confidence", path)
-    table["seconds"] = _numbers(table, "seconds", path)
+    table["again"] = ~table["again"].str.casefold().isin(["", "0", "0.0", "0,0", "false"])
+    table["time"] = pd.to_datetime(table["time"].where(table["time"] != ""), errors="coerce", utc=True, format="ISO8601")
+    for column in ("confidence", "seconds", "changes"):
+        table[column] = _numbers(table, column, path)
     if len(wrong := table.loc[(table["seconds"] < 0) | np.isinf(table["seconds"]), "seconds"].unique()):
         raise InputError(f"{path}: seconds must be 0 or more and finite, not {listed(wrong)}. Correct them.")
     if len(wrong := table.loc[table["confidence"].notna() & ~table["confidence"].isin(CONFIDENCES), "confidence"].unique()):

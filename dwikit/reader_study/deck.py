@@ -18,6 +18,26 @@ PAGE_NAME, KEY_NAME = "reader-study.html", "key.json"
 
 
 @dataclass(frozen=True)
+class Protocol:
+    """How readers read a deck; the page follows it.
+
+    Attributes:
+        instructions: what they are told before they begin, in any language, paragraphs separated by empty lines; "": the
+            page's own words.
+        repeats: images that each reader sees a second time, much later, for the agreement with oneself.
+        confidence_required: no answer without saying how sure one is.
+        progress: show how many images are read and how many there are.
+        breaks: offer a break after so many images; 0 never does.
+    """
+
+    instructions: str = ""
+    repeats: int = 0
+    confidence_required: bool = False
+    progress: bool = True
+    breaks: int = 50
+
+
+@dataclass(frozen=True)
 class Deck:
     """A deck on disk.
 
@@ -25,13 +45,19 @@ class Deck:
         folder: holds the page (for readers) and the key (for the organizer).
         id: eight letters that page, key and readings share.
         key: one row per image in the order of reading: image, group, index (position in the group's source), subject.
-        images: (n, H, W) uint8 in the same order, as the page holds them: cropped to the heads.
+        images: (n, H, W) uint8 in the same order, as the page holds them: cropped to the heads, and prepared.
+        frame: rows and columns of whole images that they show.
+        leaks: every single number that tells a group from the real images; a deck without any has passed its check.
+        remarks: what else its organizer should know.
     """
 
     folder: Path
     id: str
     key: pd.DataFrame
     images: np.ndarray
+    frame: tuple[slice, slice]
+    leaks: list[str]
+    remarks: list[str]
 
     @property
     def page(self) -> Path:
@@ -61,14 +87,15 @@ class Deck:
             ) from error
         if deck != key["deck"] or names != table["image"].tolist():
             raise InputError(f"{folder}: page {deck} and key {key['deck']} belong to two decks.")
-        return cls(folder, deck, table, images)
+        frame, leaks, remarks = _checked(key, folder)
+        return cls(folder, deck, table, images, frame, leaks, remarks)
 
     def show(self, height: int = 720):
         """The page in a frame of a notebook; too large to keep in committed notebooks."""
         from IPython.display import display
 
         page = html.escape(self.page.read_text(encoding="utf-8"), quote=True)
-        frame = f'<iframe title="Reader study" sandbox="allow-scripts allow-downloads" srcdoc="{page}" '
+        frame = f'<iframe title="Reader study" sandbox="allow-scripts allow-downloads" allow="fullscreen" srcdoc="{page}" '
         frame += f'style="width: 100%; height: {height}px; border: 0"></iframe>'
         display({"text/html": frame, "text/plain": f"The page: {self.page.name}"}, raw=True, metadata={"transient": True})
 
@@ -89,8 +116,27 @@ def _key_table(key: dict, path: Path) -> pd.DataFrame:
     return table
 
 
+def _checked(key: dict, folder: Path) -> tuple[tuple[slice, slice], list[str], list[str]]:
+    """Frame, leaks and remarks of a key; one of an older version has none, and its deck was not checked.
+
+    Raises:
+        InputError: the key is damaged.
+    """
+    unchecked = f"{folder} was made by an older version, whose images kept their traces. Make the deck anew."
+    frame, leaks, remarks = key.get("frame", [[None, None]] * 2), key.get("leaks", [unchecked]), key.get("remarks", [])
+    try:
+        rows, columns = (slice(start, stop) for start, stop in frame)
+        np.empty((0, 9, 9))[:, rows, columns]
+        if not all(isinstance(text, str) for text in [*leaks, *remarks]):
+            raise TypeError
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{folder / KEY_NAME} is damaged: restore the key as it was made.") from error
+    return (rows, columns), list(leaks), list(remarks)
+
+
 def page_content(page: str) -> dict:
-    """Content of a page: deck, title, height, width, practice and images (each image and pixels, base64).
+    """Content of a page: deck, the protocol, height, width, practice and images (each
+    image and pixels, base64).
 
     Raises:
         ValueError: no such page.

@@ -17,7 +17,9 @@ from sklearn.preprocessing import StandardScaler
 from dwikit import metrics
 from dwikit.common.errors import InputError
 from dwikit.reader_study.deck import Deck
+from dwikit.reader_study.prepare import prepare
 from dwikit.reader_study.readings import ORIGINAL
+from dwikit.slices import to_uint8
 
 
 def shapes(images: np.ndarray) -> np.ndarray:
@@ -60,6 +62,9 @@ def read_deck(
 ) -> MachineReading:
     """Let a machine read a deck: logistic regression, trained on images and people that the deck does not show.
 
+    It sees images as the deck shows them, prepared and cropped, and only decks that pass their check for traces: elsewhere it
+    would learn the traces.
+
     Args:
         deck: deck built from these originals, samples and subjects.
         name: name of the machine, one of ``LOOKS``.
@@ -73,8 +78,10 @@ def read_deck(
         Readings with a confidence of 1 to 5 (how far the probability lies from one half), and the cross-validated accuracy.
 
     Raises:
-        InputError: too few people or images are left outside the deck.
+        InputError: the deck did not pass, or too few people or images are left outside it.
     """
+    if deck.leaks:
+        raise InputError(f"{name} does not read a deck that gives its answers away. {' '.join(deck.leaks)}")
     rng = np.random.default_rng(seed)
     look = LOOKS[name]
     subjects = np.asarray(subjects).astype(str)
@@ -87,13 +94,12 @@ def read_deck(
     if len(np.unique(subjects[real])) < 2 or not sum(map(len, fakes)):
         raise InputError(f"{name} needs two people and some samples that the deck does not show. Build a smaller deck.")
     images = np.concatenate([metrics.as_images(originals)[real], *fakes])
+    images = images if images.dtype == np.uint8 else to_uint8(images)
     fake = np.arange(len(images)) >= len(real)
-    x = look(images)
-    groups = {ORIGINAL: originals, **samples}  # whole images, of which the deck shows the heads
-    read = np.stack([metrics.as_images(groups[row.group])[row.index] for row in deck.key.itertuples()])
+    x = look(prepare(images[:, *deck.frame]))
     practice = metrics.machine_reader(x[~fake], x[fake], subjects[real], seed=seed).accuracy
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=2000, class_weight="balanced"))
-    probability = model.fit(x, fake).predict_proba(look(read))[:, 1]
+    probability = model.fit(x, fake).predict_proba(look(deck.images))[:, 1]
     readings = pd.DataFrame({"reader": name, "image": deck.key["image"]})
     readings["answer"] = np.where(probability > 0.5, "fake", "real")
     readings["confidence"] = np.clip(np.ceil(np.abs(probability - 0.5) * 10), 1, 5)

@@ -1,6 +1,6 @@
 """A reader study's numbers as readable tables: percent with intervals, one column or row per reader."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -148,3 +148,28 @@ def everything(scores: Scores) -> dict[str, pd.DataFrame]:
         "Differences between groups": contrasts(scores),
     }
     return {heading: table for heading, table in tables.items() if len(table)}
+
+
+def with_oneself(found: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Heading -> table of ``conduct.self_agreement``; empty if no image was shown twice."""
+    rows = {
+        row.reader: {
+            "images shown twice": str(row.images),
+            "same answer": f"{100 * row.same / row.images:.0f} %",
+            "kappa": "undefined" if pd.isna(row.kappa) else f"{row.kappa:.3f}",
+        }
+        for row in found.itertuples()
+    }
+    return {"Agreement with oneself": pd.DataFrame.from_dict(rows, orient="index").rename_axis("reader")} if rows else {}
+
+
+def long(found: Mapping[str, pd.DataFrame], notes: Sequence[str]) -> pd.DataFrame:
+    """All tables and notes as one, for a CSV file: table, row, column, value."""
+    cells = [
+        {"table": heading, "row": row, "column": column, "value": value}
+        for heading, table in found.items()
+        for column, values in table.items()
+        for row, value in values.items()
+    ]
+    cells += [{"table": "Notes", "row": i + 1, "column": "note", "value": note} for i, note in enumerate(notes)]
+    return pd.DataFrame(cells)

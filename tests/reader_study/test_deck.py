@@ -1,6 +1,7 @@
 """The deck: who is in it, what its page gives away, what must be refused, and the commands for organizers."""
 
 import base64
+import hashlib
 import json
 import re
 
@@ -13,17 +14,24 @@ from scipy.ndimage import gaussian_filter
 
 from dwikit import cli
 from dwikit.common.errors import InputError
-from dwikit.reader_study import Deck, build_deck, leaks, machine
+from dwikit.reader_study import Deck, Protocol, build_deck, leaks, machine
 from dwikit.reader_study.deck import page_content
 from dwikit.reader_study.folders import read_images
+from dwikit.reader_study.prepare import prepare
 
 
 def noise(n, seed=0, size=6):
-    return np.random.default_rng(seed).integers(0, 256, (n, size, size)).astype(np.uint8)
+    return np.random.default_rng(seed).integers(0, 250, (n, size, size)).astype(np.uint8)
 
 
 REAL, SUBJECTS = noise(90), [f"sub-{i % 30:02d}" for i in range(90)]
 FAKE = {"vae": noise(40, 1), "style_gan": noise(40, 2)}
+
+
+def as_shown(deck, groups):
+    """The images of a deck, from their sources."""
+    places = deck.key[["group", "index"]].to_numpy()
+    return np.concatenate([prepare(groups[group][index : index + 1][:, *deck.frame]) for group, index in places])
 
 
 @pytest.fixture
@@ -40,8 +48,7 @@ def test_who_is_in_a_deck(deck):
     shown = [*real["subject"], *practised["subject"]]
     assert len(set(shown)) == 12 and [SUBJECTS[i] for i in real["index"]] == real["subject"].tolist()
     assert not set(practice["image"]) & set(deck.key["image"])
-    for (group, index), image in zip(deck.key[["group", "index"]].to_numpy(), deck.images):
-        assert np.array_equal(image, (REAL if group == "original" else FAKE[group])[index])
+    assert np.array_equal(deck.images, as_shown(deck, {"original": REAL} | FAKE))
     assert (deck.folder / "key.json").stat().st_mode & 0o077 == 0
 
 
@@ -50,8 +57,7 @@ def test_images_in_0_to_1_are_shown_as_the_same_bytes(tmp_path):
     one = build_deck(REAL, FAKE, tmp_path / "one", n=5, subjects=SUBJECTS, seed=1)
     other = build_deck((REAL / 255), floats, tmp_path / "other", n=5, subjects=SUBJECTS, seed=1)
     for deck in (one, other):
-        for (group, index), image in zip(deck.key[["group", "index"]].to_numpy(), deck.images):
-            assert np.array_equal(image, (REAL if group == "original" else FAKE[group])[index])
+        assert np.array_equal(deck.images, as_shown(deck, {"original": REAL} | FAKE))
 
 
 def test_secrets_decide_and_a_seed_repeats(tmp_path):
@@ -67,7 +73,8 @@ def test_secrets_decide_and_a_seed_repeats(tmp_path):
 def test_the_page_holds_pixels_of_fixed_length_and_nothing_else(deck):
     page = deck.page.read_text()
     content = page_content(page)
-    assert set(content) == {"deck", "title", "height", "width", "practice", "images"}
+    told = {"deck", "version", "title", "height", "width", "spacing_mm", "practice", "images"}
+    assert set(content) == told | {"instructions", "repeats", "confidence_required", "progress", "breaks"}
     for entry in content["images"] + content["practice"]:
         assert set(entry) == {"image", "pixels"} and len(base64.b64decode(entry["pixels"])) == 36
         assert re.fullmatch("[B-DF-HJ-NP-TV-Z]{8}", entry["image"])
@@ -96,15 +103,15 @@ def test_all_groups_of_a_deck_have_one_frame(tmp_path):
     one = build_deck(real, {"vae": fake}, tmp_path / "one", n=5, practice=2)
     other = build_deck(fake, {"vae": real}, tmp_path / "other", n=5, practice=2)
     assert one.images.shape[1:] == other.images.shape[1:] == (32, 22)
-    for (group, index), image in zip(one.key[["group", "index"]].to_numpy(), one.images):
-        assert np.array_equal(image, (real if group == "original" else fake)[index, 19:51, 21:43])
+    assert one.frame == other.frame == (slice(19, 51), slice(21, 43))
+    assert np.array_equal(one.images, as_shown(one, {"original": real, "vae": fake}))
 
 
 @pytest.fixture(scope="module")
 def many_decks(tmp_path_factory):
     folder = tmp_path_factory.mktemp("decks")
-    blurred = {group: gaussian_filter(noise(99, seed, 16), (0, 3, 3)) for group, seed in (("vae", 5), ("style_gan", 6))}
-    return [build_deck(noise(99, 4, 16), blurred, folder / str(seed), n=30, seed=seed) for seed in range(4)]
+    blurred = {group: gaussian_filter(noise(99, seed, 32), (0, 3, 3)) for group, seed in (("vae", 5), ("style_gan", 6))}
+    return [build_deck(noise(99, 4, 32), blurred, folder / str(seed), n=30, seed=seed) for seed in range(4)]
 
 
 def truth(decks):
@@ -134,8 +141,13 @@ def test_the_leak_test_finds_leaks(many_decks):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"n": 35}, "The group original has 30 different subjects, but 37 are needed: 35 to read and 2 to practise on"),
+        (
+            {"n": 35},
+            "The group original has 30 different subjects, but 37 are needed: 35 to read and 2 to practise on",
+        ),
         ({"n": 45, "subjects": None}, "The group vae has 40 images, but 46 are needed"),
+        ({"samples": {" ": noise(40)}}, "A group of generated images has an empty name"),
+        ({"protocol": Protocol(repeats=6)}, "Of 15 images, 0 to 5 can be shown a second time, not 6"),
         ({"samples": {"vae": noise(40, 1, 8)}}, "All images of a deck must have one size"),
         ({"samples": {"original": noise(40)}}, "cannot be called 'original'"),
         ({"samples": {}}, "at least one group"),
@@ -173,6 +185,83 @@ def test_page_and_key_must_belong_together(deck, tmp_path):
     deck.page.write_text("<html></html>")
     with pytest.raises(InputError, match="no reader study is in it"):
         Deck.open(deck.folder)
+
+
+# ==== What is wrong with a deck ====
+
+
+def heads(n, seed=0, size=32):
+    """Round heads of noise, of several sizes."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:size, :size] - size / 2 + 0.5
+    inside = np.hypot(y, x)[None] < rng.uniform(0.25, 0.4, (n, 1, 1)) * size
+    return np.where(inside, rng.integers(60, 250, (n, size, size)), 0).astype(np.uint8)
+
+
+def test_a_deck_says_what_is_wrong_with_it(tmp_path):
+    real, fake, other = heads(30, 1), heads(30, 2), heads(30, 3)
+    real[::10], fake[0] = 0, 3
+    fake[1:] = fake[1]
+    other[:] = np.clip(real[1] + 1.0, 0, 255).astype(np.uint8)
+    deck = build_deck(real, {"a": fake, "b": other}, tmp_path / "d", n=10, practice=2, seed=0)
+    said = "\n".join(deck.remarks)
+    assert "3 of 30 images of original are near-blank and were passed over" in said
+    assert "1 of 30 images of a are near-blank" in said and "of a are the same: 'a " in said
+    assert "11 images of b are copies of real ones, or nearly" not in said and "10 images of b are copies" in said
+    assert "Practice shows no image of 'b': more practice images would show each group" in said
+    assert "The check for traces had 27 images a group; with fewer than 250" in said
+    shown = Deck.open(tmp_path / "d")
+    assert shown.remarks == deck.remarks and (shown.images == 255).any(axis=(1, 2)).all()
+
+
+def test_the_same_image_in_two_groups_is_named(tmp_path):
+    real = heads(12, 1)
+    deck = build_deck(real, {"a": real}, tmp_path / "d", n=12, practice=0, seed=0)
+    assert any("2 images of original and a are the same" in remark or "a and original" in remark for remark in deck.remarks)
+    assert any("12 images of a are copies of real ones" in remark for remark in deck.remarks)
+
+
+def test_a_key_is_plain_json_with_names_settings_and_hashes(tmp_path):
+    protocol = Protocol("Bitte lesen.", 2, True, False, 9)
+    names = {"original": [f"r{i}" for i in range(90)], "vae": [f"v{i}" for i in range(40)]}
+    deck = build_deck(REAL, FAKE, tmp_path / "d", n=5, practice=4, protocol=protocol, names=names, spacing_mm=3.5, seed=0)
+
+    def refuse(word):
+        raise AssertionError(word)
+
+    key = json.loads((deck.folder / "key.json").read_text(), parse_constant=refuse)
+    assert key["settings"] == {
+        "n": 5, "practice": 4, "title": "Real or fake?", "seed": 0, "spacing_mm": 3.5, "instructions": "Bitte lesen.",
+        "repeats": 2, "confidence_required": True, "progress": False, "breaks": 9,
+    }  # fmt: skip
+    assert key["sources"]["vae"]["images"] == 40 and len(key["sources"]["vae"]["sha256"]) == 64
+    for row, image in zip(key["images"], deck.images):
+        assert row["sha256"] == hashlib.sha256(image.tobytes()).hexdigest() and row["subject"] is None
+        assert row["name"] == {"original": "r", "vae": "v", "style_gan": "style_gan "}[row["group"]] + str(row["index"])
+
+
+def test_a_deck_of_an_older_version_has_not_passed(deck):
+    key = json.loads((deck.folder / "key.json").read_text())
+    for name in ("leaks", "remarks", "frame", "traces"):
+        del key[name]
+    (deck.folder / "key.json").write_text(json.dumps(key))
+    old = Deck.open(deck.folder)
+    assert len(old.images) == 30 and "made by an older version" in old.leaks[0]
+    with pytest.raises(InputError, match="does not read a deck that gives its answers away"):
+        machine.read_deck(old, "Machine (shapes)", REAL, FAKE, SUBJECTS)
+
+
+@pytest.mark.parametrize("part", [{"leaks": [3]}, {"frame": [[0, "a"], [0, 3]]}, {"frame": 5}, {"remarks": None}])
+def test_a_damaged_key_is_refused(deck, part):
+    key = json.loads((deck.folder / "key.json").read_text())
+    (deck.folder / "key.json").write_text(json.dumps(key | part))
+    with pytest.raises(InputError, match="is damaged: restore the key"):
+        Deck.open(deck.folder)
+
+
+def test_three_thousand_images(tmp_path):
+    deck = build_deck(noise(1000, 1, 12), {"a": noise(1000, 2, 12), "b": noise(1000, 3, 12)}, tmp_path, 1000, 0, seed=0)
+    assert len(Deck.open(tmp_path).images) == 3000 == deck.key["image"].nunique()
 
 
 # ==== Machines ====
@@ -217,6 +306,8 @@ def test_from_folders_to_tables(folders, capsys):
     fakes = ["--fake", f"vae={folders / 'vae'}", "--fake", f"style_gan={folders / 'style_gan.npy'}"]
     assert cli.main(["deck", str(out), "--real", str(folders / "real"), *fakes, "-n", "12"]) == 0
     assert "36 images, 12 per group, the real ones of 12 different subjects" in capsys.readouterr().out
+    key = json.loads((out / "key.json").read_text())
+    assert {row["name"].split("-")[0].split(" ")[0] for row in key["images"]} == {"sub", "style_gan.npy"}
     deck = Deck.open(out)
     assert deck.key.loc[deck.key["group"] == "original", "subject"].nunique() == 12
     for reader, wrong in (("R1", 3), ("R2", 5)):
@@ -238,7 +329,9 @@ def test_from_folders_to_tables(folders, capsys):
         (["--real", "real", "--fake", "vae"], "--fake takes GROUP=PATH"),
         (["--real", "nothing", "--fake", "vae=vae"], "There are no samples at nothing"),
         (["--real", "style_gan.npy", "--fake", "vae=missing.npy"], "There are no samples at missing.npy"),
-        (["--real", "real", "--fake", "vae=vae", "-n", "41"], "30 different subjects, but 43 are needed"),
+        (["--real", "real", "--fake", "=vae"], "--fake takes GROUP=PATH"),
+        (["--real", "real", "--fake", "vae=vae", "--instructions", "style_gan.npy"], "style_gan.npy cannot be read as text"),
+        (["--real", "real", "--fake", "vae=vae", "-n", "41"], "30 different subjects, but 42 are needed"),
     ],
 )
 def test_mistakes_of_an_organizer_are_one_message(folders, monkeypatch, capsys, arguments, message):
@@ -264,12 +357,15 @@ def test_images_that_would_give_hints_are_refused(folders, name, image, message)
 
 def test_whose_an_image_is(folders, tmp_path):
     Image.fromarray(FAKE["vae"][0]).save(folders / "vae" / "a.png")
-    images, subjects = read_images(folders / "vae")
-    assert np.array_equal(images[0], FAKE["vae"][0]) and subjects[:3] == ["a", "sub-00", "sub-00"]
-    array, nobody = read_images(folders / "style_gan.npy")
-    assert array.shape == (40, 6, 6) and nobody is None
+    (folders / "vae" / "list.txt").write_text("")
+    found = read_images(folders / "vae")
+    assert np.array_equal(found.images[0], FAKE["vae"][0]) and found.subjects[:3] == ["a", "sub-00", "sub-00"]
+    assert found.names[:2] == ["a.png", "sub-00_slice-0.png"] and "1 files of" in found.nameless and "'a.png'" in found.nameless
+    assert "neither PNG nor NIfTI and were passed over: 'list.txt'" in found.passed_over
+    array = read_images(folders / "style_gan.npy")
+    assert array.images.shape == (40, 6, 6) and array.subjects is None and array.names[3] == "style_gan.npy 3"
     (tmp_path / "volumes").mkdir()
     for name, levels in (("sub-1_dwi.nii.gz", 3), ("sub-2_dwi.nii.gz", 2)):
         nib.save(nib.Nifti1Image(np.zeros((6, 6, levels), np.uint8), np.eye(4)), tmp_path / "volumes" / name)
-    images, subjects = read_images(tmp_path / "volumes")
-    assert images.shape == (5, 6, 6) and subjects == ["sub-1"] * 3 + ["sub-2"] * 2
+    found = read_images(tmp_path / "volumes")
+    assert found.images.shape == (5, 6, 6) and found.subjects == ["sub-1"] * 3 + ["sub-2"] * 2

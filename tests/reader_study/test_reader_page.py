@@ -1,17 +1,14 @@
 """The page in a real browser: a whole reading, a reload in the middle, the keyboard alone, a sandboxed frame, a tablet."""
 
 import html
-import shutil
 
 import numpy as np
 import pytest
 
 from dwikit.reader_study import build_deck, read_readings
+from tests.reader_study.browsing import DOUBLE_PRESS, begin, enter, needs_browser, press, rows, visit, where
 
-sync_api = pytest.importorskip("playwright.sync_api")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium here; on Debian: apt-get install chromium")
-DOUBLE_PRESS = 260  # milliseconds in which the page takes a second answer for a double press
+pytestmark = needs_browser
 
 
 @pytest.fixture(scope="module")
@@ -23,55 +20,15 @@ def deck(tmp_path_factory):
     return build_deck(groups.pop("original"), groups, tmp_path_factory.mktemp("page"), n=5, practice=2, seed=0)
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def context(browser):
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(60_000)
-    yield context
-    context.close()
-
-
-def visit(context, deck):
-    """The page, with everything that it asks the network for or complains about."""
-    page = context.new_page()
-    page.complaints = []
-    page.on("pageerror", lambda error: page.complaints.append(str(error)))
-    page.on("console", lambda message: page.complaints.append(message.text) if message.type == "error" else None)
-    page.on("request", lambda request: page.complaints.append(request.url) if request.url.startswith("http") else None)
-    page.goto(deck.page.as_uri())
-    return page
-
-
-def press(page, key):
-    page.wait_for_timeout(DOUBLE_PRESS)
-    page.keyboard.press(key)
-
-
-def begin(page, reader, practice=2):
-    page.keyboard.press("Tab")
-    page.keyboard.type(reader)
-    page.keyboard.press("Enter")
-    for _ in range(practice):
-        press(page, "r")
-    page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
-
-
-def where(page):
-    return page.inner_text("#where")
-
-
 def test_a_whole_reading_with_the_keyboard_and_a_reload(context, deck, tmp_path):
     page = visit(context, deck)
-    begin(page, "R 1")
+    page.keyboard.press("Tab")
+    page.keyboard.type("R 1")
+    page.keyboard.press("Enter")
+    press(page, "r")
+    press(page, "r")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
     given = ["real" if i % 3 else "fake" for i in range(20)]
     for i in range(11):
         if i % 2:
@@ -79,7 +36,9 @@ def test_a_whole_reading_with_the_keyboard_and_a_reload(context, deck, tmp_path)
         press(page, given[i][0])
     assert where(page) == "Image 12 of 20"
     page.reload()
-    page.click("text=Continue as R 1 (11 of 20 read)")
+    enter(page, "r 1")
+    assert "11 of 20 images are read" in page.inner_text("#known-text")
+    page.click("text=I am R 1: continue")
     assert where(page) == "Image 12 of 20"
     page.keyboard.press("Backspace")
     assert where(page) == "Image 11 of 20" and page.get_attribute('[data-answer="real"]', "aria-pressed") == "true"
@@ -87,18 +46,22 @@ def test_a_whole_reading_with_the_keyboard_and_a_reload(context, deck, tmp_path)
     given[10] = "fake"
     page.close()
     page = visit(context, deck)
-    page.click("text=Continue as R 1")
+    enter(page, "R 1")
+    page.click("#known-yes")
     for i in range(11, 20):
         press(page, given[i][0])
     assert page.inner_text("#export-title") == "Thank you"
+    order = page.evaluate("order.map(entry => entry.image)")
     with page.expect_download() as download:
         page.click("#download")
     assert download.value.suggested_filename == f"readings-{deck.id}-R-1.csv"
     download.value.save_as(tmp_path / "readings.csv")
     read = read_readings(tmp_path / "readings.csv", deck.key, deck.id)
-    assert read["image"].tolist() == deck.key["image"].tolist() and read["answer"].tolist() == given
+    assert set(order) == set(deck.key["image"]) and read["image"].tolist() == order and read["answer"].tolist() == given
     assert read["confidence"].fillna(0).tolist()[:10] == [i % 5 + 1 if i % 2 else 0 for i in range(10)]
     assert (read["seconds"] >= 0.2).all() and (read["seconds"] < 60).all() and page.complaints == []
+    assert read["changes"].tolist() == [float(i == 10) for i in range(20)] and read["time"].notna().all()
+    assert read["time"].drop(10).is_monotonic_increasing and read["device"].nunique() == 1
 
 
 def test_practice_counts_nothing_and_double_presses_answer_once(context, deck):
@@ -116,25 +79,8 @@ def test_practice_counts_nothing_and_double_presses_answer_once(context, deck):
     page.click("#continue")
     press(page, "f")
     page.keyboard.press("s")
-    assert len(page.input_value("#csv").splitlines()) == 2 and ",A,1," in page.input_value("#csv")
+    assert len(page.input_value("#csv").splitlines()) == 2 and rows(page)[0]["position"] == "1"
     assert "1 of 20 images read" in page.inner_text("#export-text")
-
-
-def test_the_pixels_are_shown_as_they_are_and_windowed(context, deck):
-    page = visit(context, deck)
-    begin(page, "A")
-    for _ in range(int(np.flatnonzero(deck.key["group"] == "original")[0])):
-        press(page, "r")
-    shown = "() => Array.from(raw.getContext('2d').getImageData(0, 0, 16, 16).data).filter((_, i) => i % 4 === 0)"
-    assert page.evaluate(shown) == list(range(256))
-    page.fill("#width", "128")
-    page.fill("#level", "64")
-    assert page.evaluate(shown) == [min(255, 2 * value) for value in range(256)]
-    size = page.locator("#picture").bounding_box()["width"]
-    page.keyboard.press("+")
-    assert page.locator("#picture").bounding_box()["width"] == pytest.approx(1.25 * size, rel=0.01)
-    page.keyboard.press("0")
-    assert page.evaluate(shown) == list(range(256)) and page.input_value("#zoom") == "1"
 
 
 def test_pausing_stops_the_clock_and_hides_the_image(context, deck):
@@ -149,7 +95,7 @@ def test_pausing_stops_the_clock_and_hides_the_image(context, deck):
     page.clock.fast_forward(1_000)
     press(page, "r")
     page.keyboard.press("s")
-    assert 101 <= float(page.input_value("#csv").splitlines()[1].split(",")[-1]) < 500
+    assert 101 <= float(rows(page)[0]["seconds"]) < 500
 
 
 def test_single_keys_can_be_switched_off(context, deck):
@@ -176,7 +122,7 @@ def test_the_order_for_keyboard_and_screen_reader(context, deck):
         order.append(
             page.evaluate("document.activeElement.id || document.activeElement.dataset.answer || document.activeElement.name")
         )
-    assert order == ["pause", "save", "stage", "confidence", "real", "fake", "back", None, "zoom"]
+    assert order == ["full", "pause", "save", "stage", "confidence", "real", "fake", "back", None]
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
     tree = page.locator("#reading").aria_snapshot()
     names = [
@@ -203,9 +149,8 @@ def test_names_that_a_spreadsheet_would_run_are_refused(context, deck):
     page.click("#begin")
     assert page.is_visible("#reading")
     page.reload()
-    page.fill("#reader", "Jörg 2")
-    page.click("#begin")
-    assert "has begun already" in page.inner_text("#wrong")
+    enter(page, "jörg  2")
+    assert page.inner_text("#known-title") == "Are you Jörg 2?"
 
 
 def test_a_sandboxed_frame_keeps_going_in_memory_and_says_so(context, deck):
@@ -226,7 +171,8 @@ def test_a_sandboxed_frame_keeps_going_in_memory_and_says_so(context, deck):
     frame.click("#save")
     frame.click("#copy")
     page.wait_for_function("document.querySelector('iframe')")
-    assert frame.input_value("#csv").splitlines()[1].startswith(f"{deck.id},A,1,{deck.key['image'][0]},fake,")
+    read = dict(zip(*(line.split(",") for line in frame.input_value("#csv").splitlines())))
+    assert (read["deck"], read["reader"], read["position"], read["answer"]) == (deck.id, "A", "1", "fake")
     frame.wait_for_selector("#export-status:not(:empty)")
     frame.click("#return")
     assert frame.inner_text("#where") == "Image 2 of 20"

@@ -44,7 +44,7 @@ def test_one_reading_or_one_reader_under_two_names():
 def test_agreement_with_oneself():
     again = reading("A", wrong=(0, 5)).assign(again=True).iloc[:6]
     [row] = conduct.self_agreement(pd.concat([reading("A"), again])).to_dict("records")
-    assert (row["images"], row["same"]) == (6, 4) and row["kappa"] == pytest.approx((4 / 6 - 0.5) / 0.5, abs=0.06)
+    assert (row["images"], row["same"]) == (6, 4) and row["kappa"] == pytest.approx((4 / 6 - 5 / 9) / (1 - 5 / 9))
     assert len(conduct.self_agreement(reading("A"))) == 0
 
 

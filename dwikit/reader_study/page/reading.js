@@ -26,6 +26,7 @@ function start() {
   element("deck").textContent = content.deck;
   element("version").textContent = content.version;
   if (content.instructions) {
+    element("instructions").className = "own";
     element("instructions").replaceChildren(...content.instructions.trim().split(/\n\s*\n/).map(text => {
       const paragraph = document.createElement("p");
       paragraph.textContent = text;

@@ -7,6 +7,8 @@ import threading
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import psutil
+
 from dwikit import profiles, report
 
 ALSO = ("onnxruntime",)
@@ -66,3 +68,35 @@ class Memory(threading.Thread):
         self.done.set()
         self.join()
         return 1024 * self.own, 1024 * self.with_file
+
+
+class Family(threading.Thread):
+    """The largest memory of this process and its children together inside a ``with`` block, read twice a second (Linux).
+
+    A page that several processes share counts once: their proportional set sizes are added.
+    """
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.total = self.largest = 0
+        """Bytes: of all together, and of the largest child."""
+        self.done = threading.Event()
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.done.set()
+        self.join()
+
+    def run(self) -> None:
+        """Read until told to stop."""
+        own = psutil.Process()
+        while not self.done.wait(0.5):
+            sizes = []
+            for process in own.children(recursive=True):
+                with contextlib.suppress(psutil.Error):  # it has just ended
+                    sizes.append(process.memory_full_info().pss)
+            self.total = max(self.total, own.memory_full_info().pss + sum(sizes))
+            self.largest = max(self.largest, *sizes, 0)

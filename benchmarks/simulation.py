@@ -2,7 +2,8 @@
 
 The direct path simulates volumes in memory; the other writes them as a BIDS dataset. The start of the processes (each builds
 the atlas once) is timed on two scans per worker and counted once, the rest per scan; minutes of the paper's 2,029 people are
-measured where that many are simulated, else extrapolated. Memory is the peak of this process plus that of each worker.
+measured where that many are simulated, else extrapolated. Memory is the peak of this process and all its workers together, a
+page that several share counted once (the sum of proportional set sizes, Linux).
 """
 
 import argparse
@@ -11,7 +12,7 @@ import tempfile
 import time
 
 import pandas as pd
-from machine import show, source
+from machine import Family, show, source
 
 from dwikit import paper
 from dwikit.cohorts import phantom
@@ -37,26 +38,21 @@ def timed(function, count: int, workers: int) -> tuple[float, float]:
     return time.perf_counter() - start, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def peaks_mb() -> tuple[float, float]:
-    """Largest memory of this process so far, and of its largest child, MB."""
-    return tuple(resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-
-
 def measured(function, count: int, workers: int) -> dict[str, str]:
     """One row of the table."""
     few = 2 * workers
     start, start_processor = timed(function, few, workers)
-    whole, processor = timed(function, count, workers)
+    with Family() as family:
+        whole, processor = timed(function, count, workers)
     each, each_processor = (whole - start) / (count - few), (processor - start_processor) / (count - few)
     total, how = (whole, "measured") if count == paper.N_CASES else (start + each * (paper.N_CASES - few), "extrapolated")
-    own, child = peaks_mb()
     return {
         "people": f"{count:,}",
         "s a person": f"{each:.2f}",
         "processor s a person": f"{each_processor:.2f}",
         f"{paper.N_CASES:,} people": f"{total / 60:.1f} minutes ({how})",
-        "peak, this process": f"{own:.0f} MB",
-        "peak, a worker": f"{child:.0f} MB",
+        "peak, all processes": f"{family.total / 1e6:.0f} MB",
+        "of which the largest worker": f"{family.largest / 1e6:.0f} MB",
     }
 
 

@@ -56,7 +56,7 @@ def outcomes(key: str) -> dict[str, pd.DataFrame]:
         section = {"mixed_precision": mixed, "health": False}
         where = paths.runs("benchmarks") / "precision" / f"{key}-{'bfloat16' if mixed else 'float32'}-{seed}"
         run = training.train(key, profiles.resolve(PROFILE, **{key: section}), store, where, seed=seed)
-        losses.append(run.log.drop(columns=["epoch", "seconds"]).iloc[-1])
+        losses.append(run.log.drop(columns="seconds").iloc[-1])
         table.append(evaluation.table_1(store, {key: run.samples}, config.evaluation.samples).loc[key])
     names = list(metrics.table_1_metrics())
     return {"losses": pd.DataFrame(losses), "Table 1": pd.DataFrame(table)[names].astype(float)}

@@ -9,7 +9,7 @@ PyTorch variant that is best over all rounds, and shown with its smallest and la
 GFLOP/s counts the multiplications and additions of a step's plain form (as PyTorch counts them), whoever runs it; beside
 it is a product of two 2048 x 2048 matrices, timed in the same rounds.
 
-A model measured at this commit is skipped (unless ``--fresh``). PyTorch's DFC-VAE uses VGG16 with random weights: the
+A model measured with the same code is skipped (unless ``--fresh``). PyTorch's DFC-VAE uses VGG16 with random weights: the
 arithmetic is the same.
 """
 
@@ -33,6 +33,8 @@ from dwikit.common import files, paths
 TARGETS = {"vae": 1.3, "dfc_vae": 1.0, "intro_vae": 1.6, "intro_vae:0.5": 1.6, "style_gan": 1.5}
 """Times as fast as PyTorch, by network and, if not 1, width."""
 VARIANTS = ("eager", "channels-last", "compiled", "compiled channels-last")
+CODE = ("dwikit/models", "dwikit/backend", "dwikit/training/loop.py", "benchmarks/train_step.py", "benchmarks/torch_models.py")
+"""What the numbers depend on."""
 SIZE = 128
 MARK = "RESULT "
 
@@ -234,6 +236,12 @@ def row(key: str, result: dict) -> dict[str, str]:
     }
 
 
+def changed_since(commit: str) -> bool:
+    """Whether what is measured here has changed since a commit."""
+    command = ["git", "diff", "--quiet", commit, "--", *CODE]
+    return subprocess.run(command, cwd=paths.project(), capture_output=True).returncode != 0
+
+
 def simulated_slices(folder: str) -> str:
     """A small store of slices."""
     from dwikit import slices
@@ -250,7 +258,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=5.0, help="of a turn, at least; a turn is one step or more")
     parser.add_argument("--variants", default=",".join(VARIANTS), help="of PyTorch, with commas; eager is always needed")
-    parser.add_argument("--fresh", action="store_true", help="measure again what was already measured at this commit")
+    parser.add_argument("--fresh", action="store_true", help="measure again what was already measured")
     parser.add_argument("--as", dest="name", help=argparse.SUPPRESS)
     parser.add_argument("--data", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -268,7 +276,7 @@ def main() -> None:
         for key in options.keys:
             path = folder / f"{key.replace(':', '-')}.json"
             result = files.read_json(path)
-            if options.fresh or not result or result["commit"] != facts["commit"]:
+            if options.fresh or not result or changed_since(result["commit"]):
                 print(f"{key}:", flush=True)
                 data = data or simulated_slices(f"{temporary}/slices")
                 names = ("dwikit", *options.variants.split(","), "matrix")

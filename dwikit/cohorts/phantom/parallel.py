@@ -46,7 +46,7 @@ def map_cases(function: Callable, cases: list, workers: int | None, *arguments) 
         for case in cases:
             yield _single_threaded(function, case, *arguments)
         return
-    with _one_thread_each(), _atlas() as path, ProcessPoolExecutor(workers, _SPAWN, _begin, (path,)) as pool:
+    with _one_thread_each(), _atlas() as shared, ProcessPoolExecutor(workers, _SPAWN, _begin, shared) as pool:
         waiting = deque()
         try:
             for case in cases:
@@ -61,30 +61,30 @@ def map_cases(function: Callable, cases: list, workers: int | None, *arguments) 
 
 
 @contextmanager
-def _atlas() -> Iterator[Path]:
-    """A file with what all workers read, made by a process of its own: this one needs none of it."""
-    with tempfile.TemporaryDirectory(prefix="dwikit-atlas-") as folder:
-        path = Path(folder) / "atlas"
-        with ProcessPoolExecutor(1, _SPAWN, _end_with_parent, (path,)) as first:
-            first.submit(_single_threaded, once.write, path).result()
-        yield path
+def _atlas() -> Iterator[tuple[Path, list]]:
+    """A folder with what all workers read, made by a process of its own, since this one needs none of it; and its contents."""
+    with tempfile.TemporaryDirectory(prefix="dwikit-atlas-") as name:
+        folder = Path(name)
+        with ProcessPoolExecutor(1, _SPAWN, _end_with_parent, (folder,)) as first:
+            contents = first.submit(_single_threaded, once.write, folder).result()
+        yield folder, contents
 
 
-def _begin(path: Path) -> None:
+def _begin(folder: Path, contents: list) -> None:
     """First thing in a worker."""
-    _end_with_parent(path)
-    once.read(path)
+    _end_with_parent(folder)
+    once.read(contents)
 
 
-def _end_with_parent(path: Path) -> None:
-    """Ends this worker when its parent is gone, and removes its file.
+def _end_with_parent(folder: Path) -> None:
+    """Ends this worker when its parent is gone, and removes the folder.
 
     Killed, the parent cannot do either: the worker would wait for work for ever.
     """
 
     def watch() -> None:
         multiprocessing.parent_process().join()
-        shutil.rmtree(path.parent, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

@@ -6,11 +6,11 @@ beside the kit's own lines and asserts that they agree, once the reader has trie
 """
 
 import inspect
-import marshal
 import os
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
+from types import CodeType
 
 import keras
 from IPython.display import Markdown, display
@@ -32,7 +32,7 @@ TAPE = keras.backend.backend() == "tensorflow"
 RELATIVE = 1e-4
 """Tolerance: single precision, in any order of operations."""
 
-attempts: dict[str, set[bytes]] = {}
+attempts: dict[str, set[CodeType | None]] = {}
 """Question -> the different answers that were tried; the same one again is no other attempt."""
 in_use: dict[str, Callable] = {}
 """Question -> what ``written`` returned."""
@@ -57,7 +57,7 @@ def written(name: str, answer: Callable) -> Callable:
         print(f"{name} takes gradients and is tried on TensorFlow alone; Keras runs on {keras.backend.backend()} here.")
         return question.solution
     tried = attempts.setdefault(name, set())
-    code = marshal.dumps(getattr(answer, "__code__", None))
+    code = getattr(answer, "__code__", None)
     tried.add(code)
     try:
         value = question.try_out(answer)

@@ -23,6 +23,7 @@ NEEDED = [
 ]
 EXTRAS = {
     "course": ("grading the exercises", ["nbgrader"]),
+    "book": ("a website of notebooks and pages, slides", ["sphinx", "myst-nb", "sphinx-revealjs"]),
     "scale": ("preprocessing on many machines", ["dask", "distributed"]),
     "acquire": ("DICOM, PACS, open cohorts", ["dcm2niix", "pydicom", "pynetdicom", "requests", "xlrd"]),
     "logs": ("training logs in TensorBoard", ["tensorboard"]),

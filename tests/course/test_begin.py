@@ -59,7 +59,7 @@ def test_a_parameter_may_belong_to_one_network_or_to_the_notebook_alone():
     assert config.networks["vae"].model["reconstruction_weight"] == 7.0 and config.networks["vae"].epochs == 3
     assert "reconstruction_weight" not in config.networks["dfc_vae"].model and config.networks["dfc_vae"].epochs == 3
     assert config.parameters == names | {"epochs": 3}
-    with pytest.raises(InputError, match="no parameter 'trunction'. It has: profile, truncation."):
+    with pytest.raises(InputError, match="no parameter 'trunction'. It has: profile, run_name, truncation."):
         notebook.begin({"trunction": 0.5}, "smoke", own={"truncation": None})
 
 

@@ -62,7 +62,7 @@ def answer(name: str, old: str = "", new: str = "") -> tuple[list[dict], dict]:
     for cell in released["cells"]:
         about = cell["metadata"].get("nbgrader", {})
         if about.get("solution") and not about["grade"]:
-            text = "".join(solutions[about["grade_id"]]["source"])
+            text = re.sub(r"^ *### \w+ SOLUTION\n?", "", "".join(solutions[about["grade_id"]]["source"]), flags=re.MULTILINE)
             replaced += bool(old) and old in text
             cell = cell | {"source": text.replace(old, new) if old else text}
         elif about.get("grade_id") == "thought":
@@ -120,7 +120,7 @@ def plain(path: Path) -> list[tuple]:
     cells = notebook(path)["cells"]
     known = [dict(cell["metadata"].get("nbgrader", {})) for cell in cells]
     for about in known:
-        about |= {"points": None} if about.get("grade_id") == "thought" else {}
+        about |= {"points": None, "checksum": None} if about.get("grade_id") == "thought" else {}
     return [(cell["cell_type"], "".join(cell["source"]), about) for cell, about in zip(cells, known, strict=True)]
 
 

@@ -113,13 +113,13 @@ def test_each_line_of_the_students_readme_works(copy, monkeypatch):
     monkeypatch.setenv("DWIKIT_RUNS", str(copy / "runs"))
     assert (study.data_folder(profiles.resolve("smoke")) / "slices").is_dir()
     assert not (copy / "runs" / "smoke" / "data" / "bids").exists(), "nothing had to be simulated"
-    assert (copy / "figures" / "table-1.csv").read_text() != (ROOT / "figures" / "table-1.csv").read_text()
+    assert (copy / "figures" / "smoke" / "table-1.csv").is_file(), "its tables are its own"
 
 
 def installed(copy: Path) -> None:
     """What ``make lab`` would install, by the packages of this environment."""
     program = copy / ".venv" / "bin" / "dwikit"
     program.parent.mkdir(parents=True)
-    program.write_text(f'#!/bin/sh\nPYTHONPATH={copy} exec {sys.executable} -m dwikit.cli "$@"\n')
+    program.write_text(f'#!/bin/sh\nPYTHONPATH={copy} exec {sys.executable} -m dwikit "$@"\n')
     program.chmod(0o755)
     (copy / ".venv" / ".ready").touch()

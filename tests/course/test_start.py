@@ -88,6 +88,6 @@ def test_the_guide_reads_the_notebooks_and_the_measured_minutes(config):
 
 
 def test_a_kit_without_measured_minutes_says_so(config, monkeypatch, tmp_path):
-    monkeypatch.setattr(paths, "project", lambda: tmp_path)
+    monkeypatch.setattr(paths, "kit", lambda: tmp_path)
     (tmp_path / "notebooks").mkdir()
     assert start.measured_minutes() == ({}, {}) and start.guide().endswith("here yet: `dwikit reproduce` does.")

@@ -117,7 +117,7 @@ def _write_registered(folder: Path) -> None:
 def _read_registered(folder: Path) -> None:
     sidecar = registered.read_sidecar(folder / f"{REGISTERED}.json")
     if sidecar:
-        row = preprocessing._row(CASE, sidecar)
+        row = preprocessing._row(CASE, sidecar, ())
         assert row["status"] == "done" and set(preprocessing.COLUMNS) == set(row)
     for volume in read_derivatives(folder):
         assert volume.image.shape == (grid.N_LEVELS, 16, 16) and np.isfinite(volume.image).all()

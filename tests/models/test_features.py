@@ -178,7 +178,8 @@ def test_the_wheel_holds_the_weights_their_card_and_the_notice(tmp_path):
     source.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
         shutil.copy(ROOT / name, source)
-    shutil.copytree(ROOT / "dwikit", source / "dwikit", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("dwikit", "figures"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "*.svg", "*.png"))
     build = "from setuptools.build_meta import build_wheel; print(build_wheel('..'))"
     subprocess.run([sys.executable, "-c", build], cwd=source, check=True, capture_output=True, text=True)
     (wheel,) = tmp_path.glob("*.whl")

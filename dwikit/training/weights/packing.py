@@ -111,8 +111,8 @@ def unpack(key: str, source: str | Path, config: Profile, store: SliceStore) -> 
             contents = {name: archive.read(name) for name in archive.namelist()}
         settings, facts = (json.loads(contents[name]) for name in ("settings.json", "facts.json"))
         images = {name: _array(contents[name]) for name in contents if name.endswith(".npy")}
-        with np.load(io.BytesIO(contents["weights.npz"]), allow_pickle=False) as stored:
-            arrays = [stored[name] for name in sorted(stored.files)]
+        with np.load(io.BytesIO(contents["weights.npz"]), allow_pickle=False) as packed:
+            arrays = [packed[name] for name in sorted(packed.files)]
         model = network(**settings["config"])
         model.compile()
         stored.assign(_carried(model), arrays)

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
 from benchmarks import coverage
@@ -15,62 +14,88 @@ from dwikit.reader_study import mrmc, paper_readings, roc, score_readings, table
 from dwikit.reader_study.imrmc import imrmc
 
 VAN_DYKE = json.loads((Path(__file__).parents[1] / "reference.json").read_text())["van_dyke"]
-RATINGS = np.array([[list(map(int, reader)) for reader in test] for test in VAN_DYKE["ratings"]], float)
-HEALTHY = VAN_DYKE["healthy"]
-AREAS = [mrmc.area(ratings[:, :HEALTHY], ratings[:, HEALTHY:], "ill") for ratings in RATINGS]
+READERS, HEALTHY, ILL = 5, 69, 45
+"""The design of the published study."""
+
+
+def ratings(seed):
+    """Ratings from 1 to 5 of two tests, (tests, readers, cases), which share readers and cases as in such a study."""
+    rng = np.random.default_rng(seed)
+    case = rng.normal(size=HEALTHY + ILL) + np.repeat([0, 1.5], [HEALTHY, ILL])
+    scores = case + 0.4 * rng.normal(size=(1, READERS, 1)) + rng.normal(size=(2, READERS, HEALTHY + ILL))
+    return np.digitize(scores, [-0.5, 0.5, 1.2, 2]) + 1.0
+
+
+RATINGS = ratings(0)
+AREAS = [mrmc.area(test[:, :HEALTHY], test[:, HEALTHY:], "ill") for test in RATINGS]
 DIFFERENCE = AREAS[0] - AREAS[1]
 
 
 def jackknife(values):
     """(readers, readers) covariance of ``values(kept)`` by leaving out one case at a time, by brute force."""
-    n = RATINGS.shape[2]
+    n = HEALTHY + ILL
     left_out = np.stack([values(np.arange(n) != i) for i in range(n)])
     return (n - 1) ** 2 / n * np.cov(left_out.T)
 
 
 def areas_of(test, kept):
-    ill = np.arange(RATINGS.shape[2])[kept] >= HEALTHY
+    ill = np.arange(HEALTHY + ILL)[kept] >= HEALTHY
     return np.array([roc.area(scores[kept], ill).value for scores in RATINGS[test]])
+
+
+def pooled(covariance):
+    """Mean variance of a reader, and mean covariance of two."""
+    return np.diag(covariance).mean(), covariance[~np.eye(READERS, dtype=bool)].mean()
 
 
 # ==== Parity ====
 
 
-def test_areas_of_a_published_study():
-    assert np.array_equal(np.round([quantity.values for quantity in AREAS], 4), VAN_DYKE["areas"])
+def published(values, expected):
+    """The average over readers from a publication's areas, and the variance and covariance of its readers."""
+    variance, covariance = expected["variance"], expected["covariance"]
+    se, df = mrmc.random_readers(values, variance, covariance)
+    se_cases = np.sqrt(READERS * variance + READERS * (READERS - 1) * covariance) / READERS
+    return mrmc.Average(float(np.mean(values)), float(se), float(df), float(se_cases))
 
 
 @pytest.mark.parametrize("test", [0, 1])
 def test_averages_of_a_published_study(test):
-    """The publication takes the jackknife's covariance; ours differs from it by its weights alone."""
     expected = VAN_DYKE["averages"][test]
-    covariance = jackknife(lambda kept: areas_of(test, kept))
-    se, df = mrmc.random_readers(AREAS[test].values, np.diag(covariance).mean(), covariance[~np.eye(5, dtype=bool)].mean())
-    reach = stats.t.ppf(0.975, df) * se
-    found = {"value": AREAS[test].values.mean(), "se": se, "df": df, "se_cases": np.sqrt(covariance.sum()) / 5}
-    found |= {"low": found["value"] - reach, "high": found["value"] + reach}
-    assert found == pytest.approx(expected, rel=6e-4)
-    ours = mrmc.average(AREAS[test])
-    assert ours.se == pytest.approx(expected["se"], rel=0.005) and ours.df == pytest.approx(expected["df"], rel=0.02)
-    assert ours.se_images == pytest.approx(expected["se_cases"], rel=0.01)
+    found = published(np.array(VAN_DYKE["areas"][test]), expected)
+    reach = found.quantile * found.se
+    assert (found.value, found.se, found.se_images) == pytest.approx(
+        (expected["value"], expected["se"], expected["se_cases"]), rel=6e-4
+    )
+    assert found.df == pytest.approx(expected["df"], rel=2e-3)
+    assert (found.value - reach, found.value + reach) == pytest.approx((expected["low"], expected["high"]), rel=6e-4)
 
 
 def test_difference_of_a_published_study():
     expected = VAN_DYKE["difference"]
-    covariance = jackknife(lambda kept: areas_of(0, kept) - areas_of(1, kept))
-    se, df = mrmc.random_readers(DIFFERENCE.values, np.diag(covariance).mean(), covariance[~np.eye(5, dtype=bool)].mean())
-    average = mrmc.Average(DIFFERENCE.values.mean(), float(se), float(df), np.sqrt(covariance.sum()) / 5)
-    assert average.value == pytest.approx(expected["value"], abs=1e-4) and average.df == pytest.approx(expected["df"], abs=0.01)
-    assert average.p == pytest.approx(expected["p"], abs=1e-5)
-    reach = average.quantile * average.se
-    assert [average.value - reach, average.value + reach] == pytest.approx([expected["low"], expected["high"]], abs=1e-6)
-    assert average.se_images == pytest.approx(expected["se_cases"], abs=1e-5)
-    assert mrmc.average(DIFFERENCE).p == pytest.approx(expected["p"], rel=0.02)
+    found = published(np.subtract(*VAN_DYKE["areas"]), expected)
+    assert found.value == pytest.approx(expected["value"], abs=1e-4) and found.df == pytest.approx(expected["df"], rel=2e-3)
+    assert found.p == pytest.approx(expected["p"], rel=6e-3) and found.se_images == pytest.approx(
+        expected["se_cases"], abs=1e-5
+    )
+    reach = found.quantile * found.se
+    assert [found.value - reach, found.value + reach] == pytest.approx([expected["low"], expected["high"]], abs=1e-4)
+
+
+@pytest.mark.parametrize("test", [0, 1])
+def test_an_average_is_that_of_the_jackknife(test):
+    """Up to the jackknife's weights."""
+    covariance = jackknife(lambda kept: areas_of(test, kept))
+    se, df = mrmc.random_readers(AREAS[test].values, *pooled(covariance))
+    ours = mrmc.average(AREAS[test])
+    assert AREAS[test].values == pytest.approx(areas_of(test, np.full(HEALTHY + ILL, True)))
+    assert ours.se == pytest.approx(se, rel=0.01) and ours.df == pytest.approx(df, rel=0.02)
+    assert ours.se_images == pytest.approx(np.sqrt(covariance.sum()) / READERS, rel=0.01)
 
 
 def test_covariance_is_the_jackknife_s_up_to_its_weights():
     ill, healthy = (DIFFERENCE.contributions[group] for group in ("ill", "original"))
-    n = RATINGS.shape[2]
+    n = HEALTHY + ILL
     weighted = (n - 1) / n * (np.cov(ill) / (ill.shape[1] - 1) + np.cov(healthy) / (healthy.shape[1] - 1))
     assert weighted == pytest.approx(jackknife(lambda kept: areas_of(0, kept) - areas_of(1, kept)))
 
@@ -120,7 +145,7 @@ def test_interval_of_a_difference():
     assert ends == pytest.approx(found.interval, abs=0.2 * found.quantile * found.se)
     found, (low, high) = interval(3.5, 1.0)
     assert low <= found.interval[0] and high >= found.interval[1] and (low, high) != found.interval
-    assert mrmc.area_difference_interval(AREAS[0], AREAS[0], (roc.area_variance(45, 69),) * 2) == (0, 0)
+    assert mrmc.area_difference_interval(AREAS[0], AREAS[0], (roc.area_variance(ILL, HEALTHY),) * 2) == (0, 0)
 
 
 def test_ignoring_shared_images_would_show():

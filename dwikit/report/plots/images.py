@@ -27,14 +27,16 @@ def image_rows(
     shown = framed({label: np.asarray(images[:columns]) for label, images in rows.items()})
     sheets = [mosaic(images, columns) for images in shown.values()]
     height = (1 if above else PICTURE) * width * sheets[0].shape[0] / sheets[0].shape[1] * 1.04 + (0.25 if above else 0)
-    figure, axes = plt.subplots(len(rows), 1, figsize=(width, height * len(rows) + (0.3 if title else 0)), squeeze=False)
+    room = 0.3 if title else 0
+    figure, axes = plt.subplots(len(rows), 1, figsize=(width, height * len(rows) + room), squeeze=False)
     for axis, (label, sheet) in zip(axes[:, 0], zip(rows, sheets)):
         axis.imshow(sheet, cmap="gray", vmin=0, vmax=255)
         axis.set_title(label, loc="left") if above else axis.set_ylabel(label)
         bare(axis)
+    inch = 1 / figure.get_figheight()
     if title:
-        figure.suptitle(title)
-    top = 0.95 if title else 1 - 0.25 / figure.get_figheight() if above else 1
+        figure.suptitle(title, y=1 - 0.04 * inch)
+    top = 1 - (room + (0.25 if above else 0)) * inch
     figure.subplots_adjust(left=0 if above else 1 - PICTURE, right=1, bottom=0, top=top, hspace=0.25 if above else 0.03)
     told = [f"{len(images)} of {' '.join(str(label).split())}" for label, images in shown.items()]
     return finished(figure, f"{title + '. ' if title else ''}Brain slices in rows, from top to bottom: {listed(told)}.")

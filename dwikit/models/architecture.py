@@ -145,7 +145,7 @@ def _name(layer) -> str:
         if resample := getattr(layer, "resample", None):
             return f"nearest ×2, conv {size}×{size}" if resample == "up" else f"conv {size}×{size}, mean 2×2"
         name = f"conv {size}×{size}" + (f", /{stride}" if stride > 1 and kind == "Conv2D" else "")
-        return name if kind == "Conv2D" else f"{name}, ×{stride} (transposed)"
+        return name if kind == "Conv2D" else f"transposed {name}, ×{stride}"
     if kind == "LeakyReLU":
         return f"LReLU {layer.negative_slope:g}" if layer.negative_slope else "ReLU"
     if kind == "UpSampling2D":

@@ -6,7 +6,7 @@ from typing import Any
 from dwikit.common import keras_settings
 from dwikit.common.errors import InputError
 
-PROFILE = "name of a profile (smoke, quick, gpu, paper, ...) or run, or path of a .yaml file; default $DWIKIT_PROFILE or quick"
+PROFILE = "name of a profile (smoke, quick, hours, gpu, ...) or run, or path of a .yaml file; default $DWIKIT_PROFILE or quick"
 RUN = "name of a run that keeps its settings and results apart, in runs/NAME"
 BACKEND = {"choices": keras_settings.BACKENDS, "help": "what Keras computes with; default $KERAS_BACKEND or tensorflow"}
 SETTING = {"action": "append", "default": [], "metavar": "NAME=VALUE"}

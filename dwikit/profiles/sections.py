@@ -64,7 +64,7 @@ class Training:
     init: str | None = None
     """Weights to start from instead of random ones: ``pretrained``, the kit's own, or the path of a .keras file."""
     frozen: list = field(default_factory=list)
-    """What of the network does not learn: names of its parts, such as ``encoder``, or of layers, such as ``critic/conv_0*``."""
+    """What does not learn: names of the network's parts, such as ``encoder``, or their first layers, such as ``critic[:4]``."""
     model: dict = field(default_factory=dict)
     reasons: dict = field(default_factory=dict)
     """Why a value departs from the preset's, by its name."""

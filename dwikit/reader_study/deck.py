@@ -135,8 +135,7 @@ def _checked(key: dict, folder: Path) -> tuple[tuple[slice, slice], list[str], l
 
 
 def page_content(page: str) -> dict:
-    """Content of a page: deck, the protocol, height, width, practice and images (each
-    image and pixels, base64).
+    """Content of a page: deck, the protocol, height, width, practice and images (each image and pixels, base64).
 
     Raises:
         ValueError: no such page.

@@ -42,10 +42,8 @@ PROTOCOLS = (
     Protocol("trace-e", "Philips", 0.10, 3.0, 128, 128, 230.0, 4.0, 5.0, 31, 78.0, 5200.0, 18.0),
 )
 
-# T2 and ADC of adults from the literature, rounded. White matter's T2 lies at the long end of the
-# published 70 to 80 ms at 3 T, so that grey to white at b = 1000 comes out in the range of real scans (1.02
-# to
-# 1.22) after partial volume.
+# T2 and ADC of adults from the literature, rounded. White matter's T2 lies at the long end of the published 70 to 80 ms at
+# 3 T, so that grey to white at b = 1000 comes out in the range of real scans (1.02 to 1.22) after partial volume.
 TISSUES = {
     1.5: {
         "grey": Tissue(0.82, 98.0, 0.83e-3),

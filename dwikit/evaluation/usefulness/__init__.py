@@ -1,6 +1,6 @@
 """Are the samples useful? The paper concludes that such images qualify for data augmentation but never tests it.
 
-Two tests on few people, each with no augmentation, with classical augmentation, with every model's samples, and with both:
+Two tests on few people, each with no augmentation, with classical augmentation, and with that and every model's samples:
 ``segmentation`` of tissues, where a teacher trained on the same few people labels the samples, and ``denoising``, which needs
 no labels. Every arm takes the same number of steps from the same initial weights.
 """

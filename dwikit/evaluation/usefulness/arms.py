@@ -25,7 +25,8 @@ class Arm:
 
     Attributes:
         classical: augment every image by flip, affine, gain and noise.
-        extra: half of every batch comes from this pool (a model's key or a control); None: all from the few people.
+        extra: half of every batch comes from this pool (a model's key or a control), labelled by ``TEACHER``; None: all from the
+            few people.
     """
 
     classical: bool
@@ -41,17 +42,14 @@ class Arm:
         extra = {**CONTROLS, **titles}.get(self.extra, self.extra)
         return " + ".join(["classical"] * self.classical + [extra] * bool(extra)) or "no augmentation"
 
-    @property
-    def teacher(self) -> "Arm":
-        """The arm whose network labels this arm's extra images: the same without them."""
-        return Arm(self.classical)
+
+TEACHER = Arm(True)
+"""Classical augmentation alone, which costs nothing: what every other arm is compared with."""
 
 
 def arms(keys: Sequence[str], controls: Sequence[str] = (UNLABELLED,)) -> list[Arm]:
-    """All arms, teachers first: without and with classical augmentation, each alone and with every model's samples."""
-    extras = [None, *keys]
-    plain, classical = ([Arm(augmented, extra) for extra in extras] for augmented in (False, True))
-    return [plain[0], classical[0], *plain[1:], *classical[1:], *(Arm(True, control) for control in controls)]
+    """All arms: without augmentation, with the classical one, and with it and every model's samples, then every control."""
+    return [Arm(False), TEACHER, *(Arm(True, extra) for extra in (*keys, *controls))]
 
 
 Pool = tuple[np.ndarray, np.ndarray]

@@ -13,7 +13,7 @@ from dwikit.common import files, paths
 from dwikit.common.errors import InputError
 from dwikit.common.progress import tqdm
 from dwikit.evaluation.usefulness import patients
-from dwikit.evaluation.usefulness.arms import LABELLED, UNLABELLED, Arm, Pool, arms, batches
+from dwikit.evaluation.usefulness.arms import LABELLED, TEACHER, UNLABELLED, Arm, Pool, arms, batches
 from dwikit.evaluation.usefulness.patients import Slices
 from dwikit.evaluation.usefulness.tasks import Denoising, Learner, Segmentation
 from dwikit.profiles import Profile, Usefulness
@@ -85,7 +85,7 @@ def run(
             learner = learner or Learner(task, shown.shape[-1], section.width, section.steps)
             extra = None
             if arm.extra:
-                labels = others[1] if arm.extra == LABELLED else _labels(learner, results[arm.teacher][seed], pool)
+                labels = others[1] if arm.extra == LABELLED else _labels(learner, results[TEACHER][seed], pool)
                 extra = pool, labels
             learner.train(batches(arm, own, extra, section.batch_size, SEED + seed, task.noise), SEED + seed)
             answers = learner.answers(shown)

@@ -6,16 +6,15 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from dwikit.evaluation.usefulness.arms import Arm
+from dwikit.evaluation.usefulness.arms import TEACHER, Arm
 from dwikit.evaluation.usefulness.experiment import Result
 from dwikit.evaluation.usefulness.tasks import Denoising, Segmentation
 
 AGAINST_CLASSICAL = ("minus classical", "95 %", "verdict")
-ADDED = ("added by the images", "95 % of that", "verdict on that")
 
 
 def table(task: Segmentation | Denoising, results: Mapping[Arm, list[Result]], titles: Mapping[str, str]) -> pd.DataFrame:
-    """One row per arm: scores, their range over seeds, and two differences, each with interval and verdict.
+    """One row per arm: scores, their range over seeds, and a difference with interval and verdict.
 
     Args:
         task: the task that was learned.
@@ -25,8 +24,7 @@ def table(task: Segmentation | Denoising, results: Mapping[Arm, list[Result]], t
     Returns:
         Columns: the task's scores (means over people and seeds), their mean if there are several, the lowest to the
         highest seed; the paired difference from classical augmentation alone with its 95 % interval over people and the
-        verdict; and the same for what the extra images add, the difference from the arm without them. Rows by the arms'
-        labels.
+        verdict. Rows by the arms' labels.
     """
     rows = {}
     for arm, runs in results.items():
@@ -34,11 +32,10 @@ def table(task: Segmentation | Denoising, results: Mapping[Arm, list[Result]], t
         by_seed = means.mean(axis=1)
         row = {f"{task.summary} {name}": value for name, value in zip(task.scores, columns)} if len(columns) > 1 else {}
         row |= {task.summary: by_seed.mean(), "over seeds": f"{by_seed.min():.3f} to {by_seed.max():.3f}"}
-        for other, headings in ((Arm(True), AGAINST_CLASSICAL), (arm.teacher, ADDED)):
-            if other != arm:
-                differences = means - _means(results[other])
-                mean, low, high = interval(differences)
-                row |= dict(zip(headings, (mean, f"{low:.3f} to {high:.3f}", verdict(differences))))
+        if arm != TEACHER:
+            differences = means - _means(results[TEACHER])
+            mean, low, high = interval(differences)
+            row |= dict(zip(AGAINST_CLASSICAL, (mean, f"{low:.3f} to {high:.3f}", verdict(differences))))
         rows[arm.label(titles)] = row
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("trained with")
 

@@ -36,8 +36,8 @@ def named(run: str, profile: str | None = None, **overrides: Any) -> Profile:
     """
     if not re.fullmatch(RUN, str(run)) or run in (*TAKEN, *names(), "benchmarks") or run.endswith((".yaml", ".yml")):
         raise InputError(
-            f"{run!r} cannot be the name of a run. Use letters, digits, '.', '-' and '_', and neither the name of a profile nor "
-            f"one of {', '.join((*TAKEN, 'benchmarks'))}."
+            f"{run!r} cannot be the name of a run. Use letters, digits, '.', '-' and '_', and neither a profile's name nor any "
+            f"of {', '.join((*TAKEN, 'benchmarks'))}."
         )
     path = paths.runs(run) / FILE
     there = path.is_file()

@@ -25,8 +25,8 @@ class Arm:
 
     Attributes:
         classical: augment every image by flip, affine, gain and noise.
-        extra: half of every batch comes from this pool (a model's key or a control), labelled by ``TEACHER``; None: all from the
-            few people.
+        extra: half of every batch comes from this pool (a model's key or a control), which ``TEACHER`` labels; None: all from
+            the few people.
     """
 
     classical: bool

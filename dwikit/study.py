@@ -261,7 +261,7 @@ def trained(config: Profile, store: SliceStore) -> dict[str, training.Run]:
         if reason := training.left_out(folder, section, store):
             print(f"{network.label} is left out: {reason}. To train it: {command} {key}")
             continue
-        runs[key] = training.Run(models.load(training.kept(folder, section.keep)[0], key=key), folder)
+        runs[key] = training.Run.open(folder, section.keep, key)
         if differences := training.differences(runs[key], section):
             print(f"{network.label} stands here as it was trained: {differences}. To train it anew: {command} {key}")
     if not runs and (shipped := kit_weights.shipped_runs(config, store)):
@@ -270,16 +270,6 @@ def trained(config: Profile, store: SliceStore) -> dict[str, training.Run]:
     if not runs:
         print(f"No network has been trained on these slices with profile {config.name} yet: training the VAE now.")
         runs["vae"] = train("vae", config, store)
-    return runs
-
-
-def found(config: Profile, key: str, store: SliceStore) -> dict[int, training.Run]:
-    """The trainings of a network on these slices that are there, by seed, the profile's first; nothing is trained."""
-    folders, section, runs = paths.runs(config.name), config.networks[key], {}
-    for folder in (folders / key, *sorted(folders.glob(f"{key}-seed-*[0-9]"))):
-        if folder.is_dir() and not training.left_out(folder, section, store):
-            run = training.Run(models.load(training.kept(folder, section.keep)[0], key=key), folder)
-            runs[run.model.seed] = run
     return runs
 
 

@@ -36,6 +36,15 @@ class Run:
     folder: Path
     card: dict | None = None
 
+    @classmethod
+    def open(cls, folder: Path, keep: str, key: str) -> "Run":
+        """The training of a network in a folder, with the model that stands for it (``kept``).
+
+        Raises:
+            InputError: its log or its model is missing or damaged.
+        """
+        return cls(models.load(kept(folder, keep)[0], key=key), folder)
+
     @property
     def label(self) -> str:
         """The model's."""

@@ -1,4 +1,4 @@
-"""How big a run is: ``smoke``, ``quick``, ``weights-64``, ``gpu`` and ``paper`` are YAML files of values beside this module.
+"""How big a run is: ``smoke``, ``quick``, ``hours``, ``gpu``, ``paper`` and others are YAML files of values beside this module.
 
 Precedence: explicit override > profile. The profile itself: explicit name > environment variable ``DWIKIT_PROFILE`` >
 ``quick``. A value of None, in an override, means "from the profile", so that a notebook's parameters cell can say

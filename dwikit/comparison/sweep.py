@@ -15,11 +15,10 @@ from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tqdm import tqdm
-
 from dwikit import study, training
 from dwikit.common import paths
 from dwikit.common.errors import InputError
+from dwikit.common.progress import tqdm
 from dwikit.preprocess.workers import cluster
 from dwikit.profiles import Profile, resolve, runs
 from dwikit.slices import SliceStore

@@ -64,7 +64,7 @@ class Training:
     init: str | None = None
     """Weights to start from instead of random ones: ``pretrained``, the kit's own, or the path of a .keras file."""
     frozen: list = field(default_factory=list)
-    """What of the network does not learn: names of its parts, such as ``encoder``, or of layers, such as ``critic/conv_0*``."""
+    """What of the network does not learn: names of its parts, such as ``encoder``, or their first layers: ``critic[:2]``."""
     model: dict = field(default_factory=dict)
     reasons: dict = field(default_factory=dict)
     """Why a value departs from the preset's, by its name."""
@@ -89,6 +89,11 @@ class Training:
     keep: str = "last"
     """The epoch whose model draws samples and stands in tables: ``last``, or ``best`` by the distance in the log."""
     tensorboard: bool = False
+
+    @property
+    def overrides(self) -> dict:
+        """What replaces values of the preset: ``model``, and the batch size if there is one."""
+        return self.model | ({} if self.batch_size is None else {"batch_size": self.batch_size})
 
 
 @dataclass(frozen=True)

@@ -73,14 +73,14 @@ def slices(config: Profile, rebuild: bool = False) -> SliceStore:
     out = data_folder(config) / "slices"
     settings, seed = config.slice_settings, config.slices.seed
     source = config.cohort.source
-    provenance = {"dwikit": dwikit.__version__, "cohort": source}
+    provenance = {"dwikit": dwikit.__version__, "cohort": source} | ({} if source["bids"] else {"physics": _physics()})
     wanted = {**dataclasses.asdict(settings), "seed": seed, **provenance}
     there = files.read_object(out / "settings.json")
     if there and not rebuild:
         store = open_current(out, source["bids"])
         if (store.table["origin"] != "simulated").any():
             require_current(data_folder(config) / "derivatives")
-        _tell_differences(there, dataclasses.asdict(settings), out)
+        _tell_differences(there, wanted, out)
         return store
     registered = derivatives(config) if config.cohort.registered or config.cohort.bids else None
 
@@ -103,16 +103,25 @@ def _direct_path(config: Profile) -> Repeatable:
         rest = phantom.simulate_volumes(count - number, seed, first + number, config.cohort.workers, settings=settings)
         return tqdm(rest, total=count, initial=number, desc="Direct path", unit="case", leave=False)
 
-    physics = dataclasses.asdict(phantom.Settings())
-    return Repeatable({"dwikit": dwikit.__version__, "cases": count, "first": first, "seed": seed, "physics": physics}, since)
+    made_with = {"dwikit": dwikit.__version__, "cases": count, "first": first, "seed": seed, "physics": _physics()}
+    return Repeatable(made_with, since)
+
+
+def _physics() -> str:
+    """Eight hexadecimal digits that change with any number of the simulation."""
+    return hashlib.sha256(repr(phantom.Settings()).encode()).hexdigest()[:8]
 
 
 def _tell_differences(there: dict, wanted: dict, where: Path) -> None:
-    """Say in which settings the slices that are there differ from the profile's.
+    """Say in which settings the slices that are there, and their cohort, differ from the profile's.
 
     Raises:
         InputError: in their size, which decides the networks.
     """
+    there, wanted = (
+        facts | {f"cohort: {name}": value for name, value in facts.get("cohort", {}).items()} for facts in (there, wanted)
+    )
+    wanted = {name: value for name, value in wanted.items() if name not in ("cohort", "dwikit")}
     differences = {name: value for name, value in wanted.items() if there.get(name, value) != value}
     if "image_size" in differences:
         raise InputError(
@@ -180,7 +189,7 @@ def train_in_pieces(
     machines.agree(f"profile {config.name} ({hashlib.sha256(repr(config).encode()).hexdigest()[:8]}), {', '.join(keys)}")
     with machines.in_turn():
         store = slices(config)
-    if machines.first and (before := outlook.told(config, keys, store, paths.runs(config.name))):
+    if machines.first and (before := outlook.told(config, {key: folder_of(config, key, seed) for key in keys}, store)):
         print(before, flush=True)
     for key in keys:
         left = None if minutes is None else minutes - (time.perf_counter() - start) / 60
@@ -214,8 +223,7 @@ def untrained(key: str, config: Profile) -> models.GenerativeModel:
         InputError: the profile lacks it, or it cannot be built.
     """
     network, section = choose(networks(config), key, "network"), config.networks[key]
-    given = section.model | ({"batch_size": section.batch_size} if section.batch_size else {})
-    return network(**presets.preset(network, section.preset, config.image_size, overrides=given))
+    return network(**presets.preset(network, section.preset, config.image_size, overrides=section.overrides))
 
 
 def told(run: training.Run) -> str:
@@ -261,7 +269,7 @@ def trained(config: Profile, store: SliceStore) -> dict[str, training.Run]:
         if reason := training.left_out(folder, section, store):
             print(f"{network.label} is left out: {reason}. To train it: {command} {key}")
             continue
-        runs[key] = training.Run(models.load(training.kept(folder, section.keep)[0], key=key), folder)
+        runs[key] = training.Run.open(folder, section.keep, key)
         if differences := training.differences(runs[key], section):
             print(f"{network.label} stands here as it was trained: {differences}. To train it anew: {command} {key}")
     if not runs and (shipped := kit_weights.shipped_runs(config, store)):
@@ -270,16 +278,6 @@ def trained(config: Profile, store: SliceStore) -> dict[str, training.Run]:
     if not runs:
         print(f"No network has been trained on these slices with profile {config.name} yet: training the VAE now.")
         runs["vae"] = train("vae", config, store)
-    return runs
-
-
-def found(config: Profile, key: str, store: SliceStore) -> dict[int, training.Run]:
-    """The trainings of a network on these slices that are there, by seed, the profile's first; nothing is trained."""
-    folders, section, runs = paths.runs(config.name), config.networks[key], {}
-    for folder in (folders / key, *sorted(folders.glob(f"{key}-seed-*[0-9]"))):
-        if folder.is_dir() and not training.left_out(folder, section, store):
-            run = training.Run(models.load(training.kept(folder, section.keep)[0], key=key), folder)
-            runs[run.model.seed] = run
     return runs
 
 

@@ -1,5 +1,7 @@
 """A sweep trains each combination once, whatever stops it, and a comparison shows what differs."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -55,7 +57,7 @@ def test_every_combination_and_seed_is_trained_once(tiny, here):
     assert list(table["model.latent_size", ""]) == ["", "4", "6"] and ("model.learning_rate", "") not in table
     assert list(table["seeds", ""]) == ["", "2", "2"] and (table["n", ""] == 10).all()
     config = profiles.resolve(first[0])
-    rows = compare._measured(compare._rows(first[0])[0], 10)
+    rows = compare._measured(compare._rows(first[0])[0], 10, 12)
     expected = rows.drop(index="original")["ds"]
     low, high = table.loc[f"{first[0]}: VAE", ("ds", "over seeds")].split(" to ")
     assert (float(low), float(high)) == pytest.approx((expected.min(), expected.max()), abs=6e-5)
@@ -64,6 +66,24 @@ def test_every_combination_and_seed_is_trained_once(tiny, here):
     facts = source["runs"][f"{first[1]}: VAE"]
     assert set(facts) == {"0", "1"} and source["profiles"][f"{first[1]}: VAE"]["vae"]["model"]["latent_size"] == 6
     assert len(figure.axes) == 3 and config.networks["vae"].model["latent_size"] == 4
+
+
+def test_only_trainings_that_differ_in_their_seed_are_averaged(tiny, here, capsys):
+    sweep.sweep(["vae"], {}, seeds=2, profile=tiny)
+    folder = paths.runs("tiny")
+    before = compare.compare([tiny])[0]
+    shutil.copytree(folder / "vae-seed-1", folder / "vae-seed-1.before-1")
+    files.write_array(folder / "vae-seed-1.before-1/samples.npy", np.zeros((12, 32, 32), np.uint8))
+    assert compare.compare([tiny])[0].equals(before), "what was set aside counts no more"
+    faster = profiles.resolve(tiny, vae={"model": {"learning_rate": 0.01}})
+    study.train("vae", faster, study.slices(faster), 2)
+    capsys.readouterr()
+    assert compare.compare([tiny])[0]["seeds", ""].iloc[1] == "2"
+    assert "vae-seed-2 is left out: it was trained with other settings than vae" in capsys.readouterr().out
+    here.clear()
+    sweep.sweep(["vae"], {}, seeds=3, profile=tiny)
+    assert [text.endswith("seed 2") for text in here] == [True], "it is trained as the profile says"
+    assert compare.compare([tiny])[0]["seeds", ""].iloc[1] == "3"
 
 
 def test_what_failed_is_named_after_the_others_are_done(tiny, here, monkeypatch):
@@ -106,10 +126,10 @@ def test_a_run_without_trainings_is_refused(tiny):
 
 def test_the_command_writes_table_figure_and_provenance(tiny, here, capsys):
     sweep.sweep(["vae"], {}, profile=tiny)
-    assert cli.main(["compare", tiny, "--name", "mine"]) == 0
+    assert cli.main(["compare", tiny, "-n", "12", "--name", "mine"]) == 0
     folder = paths.figures() / "comparisons"
     source = files.read_json(folder / "mine.json")
-    assert source["profile"]["name"] == "tiny" and source["command"].endswith(f"dwikit compare {tiny}")
+    assert source["profile"]["name"] == "tiny" and source["command"].endswith(f"dwikit compare {tiny} -n 12")
     assert (folder / "mine.md").is_file() and (folder / "mine-samples.png").is_file()
     assert "| tiny: VAE | 1 | 12 |" in capsys.readouterr().out
     assert np.isfinite(compare.compare([tiny])[0]["ds", ""]).all()

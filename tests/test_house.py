@@ -210,6 +210,7 @@ def test_an_installed_copy_has_what_the_kit_reads(monkeypatch):
     for notebook in NOTEBOOKS:
         for name in re.findall(r'paths\.kit\(\) / \\"([\w-]+)\\" / \\"([\w.-]+)\\"', notebook.read_text()):
             assert "/".join(name) in installed, f"{notebook.name} reads {name}"
+        assert "paths.project()" not in notebook.read_text(), "what an installed copy has lies in paths.kit()"
     monkeypatch.setattr(paths, "PACKAGE", ROOT / "nowhere" / "dwikit")
     assert paths.kit() == Path(sysconfig.get_path("data"), "share", "dwikit") and paths.project() == Path.cwd()
 
@@ -243,3 +244,10 @@ def test_a_notebook_keeps_its_promises(path):
     assert any("nbval-check-output" in cell["metadata"].get("tags", []) for cell in code)
     headings = [line for cell in cells for line in cell["source"] if line.startswith("## ")]
     assert {"## What was recorded\n", "## Summary\n", "## Exercises\n", "## At `paper`\n"} <= set(headings)
+
+
+def test_progress_is_shown_by_the_kits_bar():
+    """tqdm's own writes on red ground in a notebook (``common.progress``)."""
+    sources = {path.relative_to(ROOT): path.read_text() for path in (ROOT / "dwikit").rglob("*.py")}
+    found = {str(name) for name, text in sources.items() if re.search(r"^\s*(from|import) tqdm", text, re.MULTILINE)}
+    assert found == {"dwikit/common/progress.py"}

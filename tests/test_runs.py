@@ -16,8 +16,8 @@ def folder(tmp_path, monkeypatch):
     return tmp_path / "runs"
 
 
-def trained(run: str, key: str) -> None:
-    files.write_json(paths.runs(run) / key / "settings.json", {})
+def trained(run: str, folder: str) -> None:
+    files.write_json(paths.runs(run) / folder / "settings.json", {})
 
 
 def test_a_run_keeps_its_settings_and_is_found_by_its_name(folder):
@@ -44,11 +44,23 @@ def test_settings_are_added_until_something_was_trained_with_others():
     assert profiles.resolve("mine") == config
 
 
+def test_a_training_with_another_seed_keeps_the_settings_and_one_that_was_set_aside_does_not():
+    runs.named("mine", "smoke")
+    trained("mine", "vae-seed-10")
+    trained("mine", "vae-seed-9.before-1")
+    trained("mine", "vae-seed-9")
+    assert [folder.name for folder in runs.training_folders("mine", "vae")] == ["vae-seed-9", "vae-seed-10"]
+    with pytest.raises(InputError, match=r"The run mine has trained vae with other settings \(model\)"):
+        runs.named("mine", vae={"model": {"latent_size": 8}})
+    runs.named("mine", intro_vae={"model": {"latent_size": 8}})
+
+
 @pytest.mark.parametrize(
     ("name", "profile", "message"),
     [
         ("quick", None, "cannot be the name of a run"),
         ("data", None, "cannot be the name of a run"),
+        ("comparisons", None, "cannot be the name of a run"),
         ("../out", None, "cannot be the name of a run"),
         ("old", "smoke", "holds the results of a profile of that name"),
         ("mine", "quick", "The run mine extends smoke, not quick"),
@@ -96,6 +108,7 @@ def test_settings_with_dots_go_where_they_belong():
         "image_size": 32,
     }
     assert runs.name_for("quick", {"model.margin": 20, "vae.model.channels": [8, 16]}) == "quick-margin-20-vae-channels-8-16"
+    assert runs.name_for("lr-0.001", {"epochs": 3}) == "lr-0.001-epochs-3"
     with pytest.raises(InputError, match="model.margin is set twice"):
         runs.nested({"model": {"margin": 3}, "model.margin": 20})
 

@@ -1,6 +1,7 @@
 """A study follows its data set: who joins arrives, who leaves is gone, and nobody is pooled with simulated people."""
 
 import dataclasses
+import functools
 import shutil
 
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 
 from dwikit import cli, profiles, study, training
+from dwikit.cohorts import phantom
 from dwikit.common.errors import InputError
 from dwikit.course import start
 from dwikit.evaluation import evaluate, kit_weights
@@ -66,6 +68,18 @@ def test_nothing_is_built_again_when_nothing_has_changed(runs, raw, registered):
     assert images.stat().st_mtime_ns == date
     study.slices(of(raw, percentile=95.0), rebuild=True)
     assert images.stat().st_mtime_ns != date
+
+
+def test_slices_of_another_simulation_are_told_and_built_again(runs, monkeypatch, capsys):
+    of_physics, of_seed = (profiles.resolve("smoke", cohort={"cases": 4, "registered": 0, "seed": seed}) for seed in (0, 1))
+    first = study.slices(of_physics, rebuild=True).content
+    assert study.slices(of_seed).content == first
+    assert "are used as 01_preprocess built them: cohort: seed 0 (profile: 1)." in capsys.readouterr().out
+    noisier = dataclasses.replace(phantom.Settings(), snr=4.0)
+    monkeypatch.setattr(phantom, "Settings", lambda: noisier)
+    monkeypatch.setattr(phantom, "simulate_volumes", functools.partial(phantom.simulate_volumes, physics=noisier))
+    assert study.slices(of_physics).content == first and "built them: physics " in capsys.readouterr().out
+    assert study.slices(of_physics, rebuild=True).content != first
 
 
 @pytest.mark.parametrize("name", ["images.npy", "table.tsv", "settings.json"])

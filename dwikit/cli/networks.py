@@ -142,7 +142,7 @@ def _verify(options) -> int:
         raise InputError(f"The kit has no weights of {config.image_size} pixels that these slices can judge.")
     found = verify.tables(store, runs, config.evaluation.samples)
     lines = [] if options.write else verify.differences(found, committed)
-    words = report.command("dwikit", "verify", "--profile", config.reference)
+    words = report.command("dwikit", "verify", "--profile", config.reference, *["--write"] * options.write)
     source = report.provenance(study.used(config, store, runs), words, runs={key: run.facts() for key, run in runs.items()})
     folder = committed if options.write else paths.runs(config.name) / "verified"
     for name, table in found.items():
@@ -150,7 +150,8 @@ def _verify(options) -> int:
     for name, figure in verify.figures(store, runs).items():
         report.save_figure(figure, name, source, folder=folder)
     print(report.markdown(found["claims"]))
-    print("\n".join(lines) if lines else f"Every verdict and every printed number is that of {committed}.")
+    if not options.write:
+        print("\n".join(lines) or f"Every verdict and every printed number is that of {committed}.")
     print(f"Tables and figures: {folder}")
     return int(bool(lines))
 

@@ -13,7 +13,7 @@ from dwikit import evaluation, paper, report, study, training
 from dwikit.common.errors import InputError
 from dwikit.metrics.table import column_metrics
 from dwikit.models.presets import as_text
-from dwikit.profiles import Profile, as_dict, resolve
+from dwikit.profiles import Profile, as_dict, resolve, runs
 from dwikit.report import plots
 from dwikit.slices import SliceStore
 
@@ -50,7 +50,7 @@ def compare(names: Sequence[str], n: int = paper.N_SAMPLES) -> tuple[pd.DataFram
 
     Args:
         names: of runs or profiles.
-        n: images per row, at most; all rows have the same number.
+        n: images per row, at most; all rows have the same number, of samples and of reconstructions.
 
     Returns:
         The table, a figure of samples, and the provenance of both.
@@ -61,14 +61,16 @@ def compare(names: Sequence[str], n: int = paper.N_SAMPLES) -> tuple[pd.DataFram
     rows = [row for name in names for row in _rows(name)]
     if len({row.store.image_size for row in rows}) > 1:
         raise InputError("These runs have slices of different sizes, whose metrics cannot be compared. Name runs of one size.")
-    n = min([n, *(len(run.samples) for row in rows for run in row.trainings.values())])
-    n = min([n, *(len(row.store.indices("train")) for row in rows)])
+    command = report.command("dwikit", "compare", *names, *([] if n == paper.N_SAMPLES else ["-n", str(n)]))
+    there = [run for row in rows for run in row.trainings.values()]
+    n = min([n, *(len(run.samples) for run in there), *(len(row.store.indices("train")) for row in rows)])
+    rebuilt = min((len(run.reconstructions) for run in there if run.reconstructs), default=0)
     settings = differences({row.label: _settings(row) for row in rows})
     several = len({row.store.content for row in rows}) > 1
     measured, originals = {}, {}
     for row in rows:
         label = f"Original, {row.config.name}" if several else "Original"
-        table = _measured(row, n)
+        table = _measured(row, n, rebuilt)
         originals.setdefault(row.store.content, (label, table.loc[["original"]]))
         measured[row.label] = _over_seeds(table.drop(index="original"), table.loc["original"])
     found = {label: _over_seeds(table, table.iloc[0]) | {("seeds", ""): ""} for label, table in originals.values()} | measured
@@ -78,7 +80,7 @@ def compare(names: Sequence[str], n: int = paper.N_SAMPLES) -> tuple[pd.DataFram
     table = pd.concat([told, table], axis=1) if len(told.columns) else table
     order = dict.fromkeys(name for name, _ in table.columns)
     table = table[[column for name in order for column in table.columns if column[0] == name]]
-    return table.rename_axis("run"), _figure(rows), _source(names, rows)
+    return table.rename_axis("run"), _figure(rows), _source(command, rows)
 
 
 def _rows(name: str) -> list[Row]:
@@ -89,24 +91,43 @@ def _rows(name: str) -> list[Row]:
     """
     config = resolve(name)
     store = study.slices(config)
-    there = {key: found for key in study.networks(config) if (found := study.found(config, key, store))}
+    there = [found for key in study.networks(config) if (found := _trainings(config, key, store))]
     if not there:
         raise InputError(f"No network of {name} is trained on its slices yet. Train one: dwikit train --profile {name}.")
     rows = []
-    for trainings in there.values():
+    for trainings in there:
         first = next(iter(trainings.values()))
         used = study.used(config, store, {first.model.key: first})
         rows.append(Row(f"{config.name}: {first.title}", used, store, trainings))
     return rows
 
 
-def _measured(row: Row, n: int) -> pd.DataFrame:
-    """Table 1 and, for networks that reconstruct, the error, of every seed."""
+def _trainings(config: Profile, key: str, store: SliceStore) -> dict[int, training.Run]:
+    """The trainings of a network on these slices by seed, the profile's first, all with the settings of the first but its seed.
+
+    A line names any other, which is left out.
+    """
+    found: dict[int, training.Run] = {}
+    for folder in runs.training_folders(config.name, key):
+        if training.left_out(folder, config.networks[key], store):
+            continue
+        run = training.Run.open(folder, config.networks[key].keep, key)
+        first = next(iter(found.values()), run)
+        section = study.used(config, store, {key: first}).networks[key]
+        if training.differences(run, dataclasses.replace(section, seed=run.model.seed)):
+            print(f"{folder} is left out: it was trained with other settings than {first.folder.name}.")
+            continue
+        found[run.model.seed] = run
+    return found
+
+
+def _measured(row: Row, n: int, rebuilt: int) -> pd.DataFrame:
+    """Table 1 of n samples and, for networks that reconstruct, the error of so many reconstructions, of every seed."""
     samples = {seed: run.samples for seed, run in row.trainings.items()}
     table = evaluation.table_1(row.store, samples, n).drop(index=evaluation.FLOOR, errors="ignore")
     if all(run.reconstructs for run in row.trainings.values()):
-        rebuilt = evaluation.reconstruction_table(row.store, {seed: run.reconstructions for seed, run in row.trainings.items()})
-        table = table.join(rebuilt[["mse", "mse_low", "mse_high"]])
+        images = {seed: run.reconstructions[:rebuilt] for seed, run in row.trainings.items()}
+        table = table.join(evaluation.reconstruction_table(row.store, images)[["mse", "mse_low", "mse_high"]])
     return table
 
 
@@ -166,9 +187,8 @@ def _figure(rows: Sequence[Row]) -> Figure:
     return plots.image_rows(images, columns=SHOWN, above=True)
 
 
-def _source(names: Sequence[str], rows: Sequence[Row]) -> dict:
+def _source(command: str, rows: Sequence[Row]) -> dict:
     """Provenance: that of each run, and the facts of each of its trainings."""
-    command = report.command("dwikit", "compare", *names)
     source = report.provenance(rows[0].config, command)
     profiles = {row.label: as_dict(row.config) for row in rows}
     facts = {row.label: {str(seed): run.facts() for seed, run in row.trainings.items()} for row in rows}

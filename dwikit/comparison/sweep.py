@@ -5,6 +5,7 @@ the folder of the runs under the same path.
 """
 
 import contextlib
+import dataclasses
 import itertools
 import os
 import subprocess
@@ -14,13 +15,13 @@ from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tqdm import tqdm
-
 from dwikit import study, training
 from dwikit.common import paths
 from dwikit.common.errors import InputError
+from dwikit.common.progress import tqdm
 from dwikit.preprocess.workers import cluster
 from dwikit.profiles import Profile, resolve, runs
+from dwikit.slices import SliceStore
 
 
 class Trial(NamedTuple):
@@ -85,13 +86,20 @@ def sweep(
     for config in plans.values():
         store, folder = study.slices(config), paths.runs(config.name).resolve()
         for key, seed in itertools.product(keys, range(seeds)):
-            section = config.networks[key]
-            there = study.folder_of(config, key, section.seed + seed)
-            if training.left_out(there, section, store) or len(training.read_log(there)) < section.epochs:
-                log = str(folder / f"{there.name}.txt")
-                trials.append(Trial(config.reference, key, section.seed + seed, str(folder.parent), log))
+            seed += config.networks[key].seed
+            if not _is_trained(config, key, seed, store):
+                log = str(folder / f"{study.folder_of(config, key, seed).name}.txt")
+                trials.append(Trial(config.reference, key, seed, str(folder.parent), log))
     _train(trials, workers, scheduler)
     return [config.reference for config in plans.values()]
+
+
+def _is_trained(config: Profile, key: str, seed: int, store: SliceStore) -> bool:
+    """Whether a network is fully trained with this seed, as the profile says by now."""
+    folder, section = study.folder_of(config, key, seed), dataclasses.replace(config.networks[key], seed=seed)
+    if training.left_out(folder, section, store):
+        return False
+    return not training.differences(training.Run.open(folder, section.keep, key), section)
 
 
 def _train(trials: Sequence[Trial], workers: int, scheduler: str | None) -> None:

@@ -1,10 +1,12 @@
 """The same network after hours: the weights at 128 pixels that come with the kit, and how its samples changed on the way."""
 
+import dataclasses
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
+import dwikit
 from dwikit import metrics, models, paper, slices, training
 from dwikit.cohorts import phantom
 from dwikit.common import files
@@ -61,17 +63,19 @@ def load(key: str, image_size: int = SIZE) -> Longer:
 
 
 def people(folder: Path, n: int = 12, image_size: int = SIZE) -> slices.SliceStore:
-    """Slices of people whom no network of the kit has seen, of that size; made once.
+    """Slices of people whom no network of the kit has seen, of that size; made again where those in the folder are others.
 
     Args:
         folder: of the store.
         n: people.
         image_size: pixels along one side.
     """
-    if files.read_object(folder / "settings.json"):
-        return slices.SliceStore.open(folder)
     settings = slices.SliceSettings.for_size(image_size)
-    return slices.build(phantom.simulate_volumes(n, STRANGERS, settings=settings), folder, settings)
+    made = {"dwikit": dwikit.__version__, "cohort": {"bids": None, "cases": n, "seed": STRANGERS}}
+    there = files.read_object(folder / "settings.json")
+    if there and {**there, **dataclasses.asdict(settings), **made} == there:
+        return slices.SliceStore.open(folder)
+    return slices.build(phantom.simulate_volumes(n, STRANGERS, settings=settings), folder, settings, provenance=made)
 
 
 def _paper(published: pd.DataFrame, key: str, name: str) -> str:

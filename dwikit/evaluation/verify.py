@@ -76,7 +76,7 @@ def differences(found: Mapping[str, pd.DataFrame], folder: Path) -> list[str]:
         try:
             committed = pd.read_csv(path, index_col=0, header=list(range(table.columns.nlevels)))
         except (OSError, ValueError) as error:
-            raise InputError(f"{path} cannot be read ({error}). Restore it: git checkout {path.parent.name}.") from error
+            raise InputError(f"{path} cannot be read ({error}). Restore it: git checkout figures/{folder.name}.") from error
         if (theirs := [str(row) for row in committed.index]) != (ours := [str(row) for row in table.index]):
             raise InputError(f"{path} has the rows {', '.join(theirs)}; these weights give {', '.join(ours)}.")
         lines += _verdicts(table, committed) if name == "claims" else _numbers(name, table, committed)

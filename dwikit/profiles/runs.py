@@ -17,6 +17,8 @@ from dwikit.profiles import FILE, LIKE, RUN, TAKEN, Profile, Training, from_fold
 
 FREE = {"steps_per_execution", "health", "tensorboard", "keep", "reasons"}
 """Settings of a network that may change after its training has begun: they do not decide its weights."""
+FOLDERS = ("benchmarks", "comparisons")
+"""Folders of ``runs/`` and ``figures/`` that belong to no run."""
 
 
 def named(run: str, profile: str | None = None, **overrides: Any) -> Profile:
@@ -34,7 +36,7 @@ def named(run: str, profile: str | None = None, **overrides: Any) -> Profile:
         InputError: an impossible name; a run of that name that extends another profile, or has trained a network with other
             settings; or whatever ``resolve`` refuses.
     """
-    if not re.fullmatch(RUN, str(run)) or run in (*TAKEN, *names(), "benchmarks") or run.endswith((".yaml", ".yml")):
+    if not re.fullmatch(RUN, str(run)) or run in (*TAKEN, *names(), *FOLDERS) or run.endswith((".yaml", ".yml")):
         raise InputError(
             f"{run!r} cannot be the name of a run. Use letters, digits, '.', '-' and '_', and neither a profile's name nor any "
             f"of {', '.join((*TAKEN, 'benchmarks'))}."
@@ -65,7 +67,7 @@ def _require_unmade(there: Profile, wanted: Profile) -> None:
         InputError: a network that has been trained would differ, or its data.
     """
     for key, section in there.networks.items():
-        if not (paths.runs(there.name) / key / "settings.json").is_file():
+        if not any((folder / "settings.json").is_file() for folder in training_folders(there.name, key)):
             continue
         old, new = dataclasses.asdict(section), dataclasses.asdict(wanted.networks[key])
         changed = [name for name in old if old[name] != new[name] and name not in FREE]
@@ -78,6 +80,13 @@ def _require_unmade(there: Profile, wanted: Profile) -> None:
                 f"The run {there.name} has trained {key} with other settings ({', '.join(changed)}), and nothing is "
                 "overwritten: give another name."
             )
+
+
+def training_folders(name: str, key: str) -> list[Path]:
+    """Folders of a network's trainings in a run or profile, that of the profile's seed first; none that was set aside."""
+    folders, before = paths.runs(name), f"{key}-seed-"
+    seeds = {int(seed): folder for folder in folders.glob(f"{before}*") if (seed := folder.name.removeprefix(before)).isdigit()}
+    return [folder for folder in (folders / key, *(seeds[seed] for seed in sorted(seeds))) if folder.is_dir()]
 
 
 def nested(settings: Mapping[str, Any]) -> dict:
@@ -119,7 +128,7 @@ def sections(settings: Mapping[str, Any], config: Profile, keys: Iterable[str]) 
 
 def name_for(base: str, settings: Mapping[str, Any]) -> str:
     """A name for a run that changes these settings of a profile, such as ``quick-margin-20``."""
-    words = [Path(base).stem]
+    words = [base]
     for name, value in settings.items():
         shown = "-".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
         words.append(f"{name.replace('model.', '').replace('.', '-')}-{Path(shown).name}")

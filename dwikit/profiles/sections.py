@@ -90,6 +90,11 @@ class Training:
     """The epoch whose model draws samples and stands in tables: ``last``, or ``best`` by the distance in the log."""
     tensorboard: bool = False
 
+    @property
+    def overrides(self) -> dict:
+        """What replaces values of the preset: ``model``, and the batch size if there is one."""
+        return self.model | ({} if self.batch_size is None else {"batch_size": self.batch_size})
+
 
 @dataclass(frozen=True)
 class Brought:

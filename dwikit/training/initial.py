@@ -4,7 +4,9 @@ import hashlib
 from pathlib import Path
 
 from dwikit import models
+from dwikit.common import files
 from dwikit.common.errors import InputError
+from dwikit.common.progress import tqdm
 from dwikit.profiles import PRETRAINED, Training
 from dwikit.slices import SliceStore
 from dwikit.training.weights import pretrained, stored
@@ -38,6 +40,7 @@ def begin(model: models.GenerativeModel, section: Training, store: SliceStore) -
             pretrained.load_into(model)
         else:
             _fill(model, path)
+            _tell_other_slices(path, store)
         facts = {"init": section.init, "init_content": hashlib.sha256(path.read_bytes()).hexdigest()[:16]}
     if section.frozen:
         model.compile(frozen=section.frozen)
@@ -49,7 +52,7 @@ def _fill(model: models.GenerativeModel, path: Path) -> None:
     """Set a model's weights to those of another in a file.
 
     Raises:
-        InputError: it is no model, or one of other networks.
+        InputError: it is no model, one of other networks, or one without what only training needs.
     """
     other = models.load(path, key=model.key, image_size=model.image_size)
     if [tuple(one.shape) for one in other.weights] != [tuple(one.shape) for one in model.weights]:
@@ -58,7 +61,18 @@ def _fill(model: models.GenerativeModel, path: Path) -> None:
             f"{path} holds a {model.label} of another architecture than this profile's: they differ in {', '.join(sizes)}. "
             "Give the profile its values, under model:."
         )
+    stored.require_whole(other, str(path))
     stored.assign(model.weights, other.get_weights())
+
+
+def _tell_other_slices(path: Path, store: SliceStore) -> None:
+    """Say so if a model in the folder of a training has seen other slices than these, and so perhaps people held out here."""
+    data = files.read_object(path.with_name("settings.json")).get("data")
+    if data not in (None, store.content[:16]):
+        tqdm.write(
+            f"{path} was trained on other slices than these. If people who are held out here were among them, tables of what "
+            "comes of it say nothing about new people."
+        )
 
 
 def told(settings: dict) -> str:

@@ -20,6 +20,7 @@ from dwikit.common.progress import tqdm
 from dwikit.slices import SliceStore, to_uint8
 from dwikit.training import health
 from dwikit.training.outcome import SAMPLE_SEED, read_log
+from dwikit.training.weights import stored
 
 GRID_LATENTS = 12
 GRID_ROWS = 6
@@ -68,7 +69,8 @@ def fit(
 
     Raises:
         TrainingStopped: a health check failed; the message names what to change.
-        InputError: a batch larger than the training split, or a folder that cannot be written.
+        InputError: a batch larger than the training split, a folder that cannot be written, or a model without what only
+            training needs.
         KeyboardInterrupt: Ctrl-C, after a line that says how to resume.
     """
     folder = Path(folder)
@@ -77,6 +79,7 @@ def fit(
     batches = store.batches("train", model.config["batch_size"], seed, flip, steps_per_epoch)
     batches = distribution.deal(batches, distribution.devices_of(model))
     if machines.first and not (folder / "model.keras").is_file():
+        stored.require_whole(model, f"This {model.label}")
         model.epochs_done = 0  # of another training, for a model that comes from elsewhere
         models.save(model, folder / "model.keras")
     if model.epochs_done >= epochs:

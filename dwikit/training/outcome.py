@@ -22,6 +22,7 @@ from dwikit.common import files
 from dwikit.common.errors import InputError
 from dwikit.slices import SliceStore, to_uint8
 from dwikit.training import initial
+from dwikit.training.weights import stored
 
 KEPT = {"last": "model.keras", "best": "best.keras"}
 SAMPLE_SEED = 1_000
@@ -35,6 +36,15 @@ class Run:
     model: models.GenerativeModel
     folder: Path
     card: dict | None = None
+
+    @classmethod
+    def open(cls, folder: Path, keep: str, key: str) -> "Run":
+        """The training of a network in a folder, with the model that stands for it (``kept``).
+
+        Raises:
+            InputError: its log or its model is missing or damaged.
+        """
+        return cls(models.load(kept(folder, keep)[0], key=key), folder)
 
     @property
     def label(self) -> str:
@@ -171,9 +181,18 @@ def held_out(store: SliceStore, n: int | None = None) -> np.ndarray:
 
 
 def draw_samples(model: models.GenerativeModel, store: SliceStore, folder: str | Path, n: int) -> None:
-    """Write n samples and, for a VAE, up to n held-out slices with reconstructions, unless those of these slices are there."""
+    """Write n samples and, for a VAE, up to n held-out slices with reconstructions.
+
+    Nothing is written if those of these weights and these slices are there.
+
+    Args:
+        model: trained.
+        store: slices; those that ``held_out`` says are reconstructed.
+        folder: of the results.
+        n: number of samples, and of reconstructions at most.
+    """
     folder = Path(folder)
-    stamp = {"epochs": model.epochs_done, "n": n, "seed": SAMPLE_SEED}
+    stamp = {"epochs": model.epochs_done, "n": n, "seed": SAMPLE_SEED, "weights": stored.digest(model)}
     if hasattr(model, "reconstruct"):
         stamp["slices"] = store.content
     if files.read_json(folder / "samples.json") == stamp:

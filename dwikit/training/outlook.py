@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,28 +20,26 @@ WORTH_TELLING = 600
 """Seconds below which nothing is said."""
 
 
-def told(config: Profile, keys: Sequence[str], store: SliceStore, runs: Path) -> str:
+def told(config: Profile, folders: Mapping[str, Path], store: SliceStore) -> str:
     """How long the epochs that are left will take about, and how much disk, as text; empty if it is minutes.
 
     Args:
         config: profile.
-        keys: of its networks.
+        folders: key of a network -> folder of its training.
         store: the slices.
-        runs: folder of the trainings, one folder a network.
     """
     rate, seconds, space = SHARE * product_rate(), {}, 0.0
-    for key in keys:
+    for key, folder in folders.items():
         section = config.networks[key]
         network = registry.network(key, section.file)
-        overrides = dict(section.model) | ({"batch_size": section.batch_size} if section.batch_size else {})
-        model = network(**presets.preset(network, section.preset, config.image_size, overrides=overrides))
+        model = network(**presets.preset(network, section.preset, config.image_size, overrides=section.overrides))
         operations = cost.operations(model)
         batch = model.config["batch_size"]
         steps = section.steps_per_epoch or len(store.indices("train")) // batch
         epoch = steps * batch * operations["training"] / rate
         done = 0
-        if (runs / key / "log.csv").is_file():
-            log = read_log(runs / key)
+        if (folder / "log.csv").is_file():
+            log = read_log(folder)
             done, epoch = len(log), float(log["seconds"].median()) if len(log) else epoch
         seconds[network.label] = max(section.epochs - done, 0) * epoch
         space += section.epochs * section.snapshots * config.image_size**2 + FILES * operations["parameters"]
@@ -50,8 +48,8 @@ def told(config: Profile, keys: Sequence[str], store: SliceStore, runs: Path) ->
         return ""
     each = ", ".join(f"{label} {_time(value)}" for label, value in seconds.items())
     return (
-        f"About {_time(total)} to go on this machine if idle ({each}), and {space / 1e9:.1f} GB of disk in {runs}. Stop it at "
-        "any time: the same command resumes after the last complete epoch."
+        f"About {_time(total)} to go on this machine if idle ({each}), and {space / 1e9:.1f} GB of disk in "
+        f"{folder.parent}. Stop it at any time: the same command resumes after the last complete epoch."
     )
 
 

@@ -63,13 +63,12 @@ def train(
     seed = profile.networks[key].seed if seed is None else seed
     folder = Path(folder or paths.runs(profile.name) / key)
     section: Training = profile.networks[key]
-    overrides = _overrides(section)
     data = fingerprint(store)
     asked = {"network": key, "seed": seed, "image_size": store.image_size, "data": data, **dataclasses.asdict(section)}
     machines.agree(json.dumps(asked | {"dwikit": __version__, "keras": keras.version()}))
     network = registry.network(key, section.file)
     with _precision(section.mixed_precision), machines.scope(devices):
-        model = network.from_preset(section.preset, image_size=store.image_size, seed=seed, **overrides)
+        model = network.from_preset(section.preset, image_size=store.image_size, seed=seed, **section.overrides)
         start = initial.begin(model, section, store)
     if (replicas := distribution.devices_of(model)) > 1:
         model.check_devices(replicas)
@@ -120,11 +119,6 @@ def _precision(mixed: bool):
         keras.config.set_dtype_policy(before)
 
 
-def _overrides(section: Training) -> dict:
-    """What a section of a profile replaces in its preset."""
-    return dict(section.model) | ({"batch_size": section.batch_size} if section.batch_size else {})
-
-
 def _settings(model: models.GenerativeModel, section: Training, data: str) -> dict:
     """Everything that decides the result of a training but its length."""
     settings = {
@@ -168,7 +162,7 @@ def left_out(folder: Path, section: Training, store: SliceStore) -> str | None:
 def differences(run: Run, section: Training) -> str:
     """The settings in which a training differs from a profile, as text, e.g. "epochs 2 (profile: 3)"; empty if in none."""
     there, facts = run.model.config, run.facts()
-    wanted = presets.preset(type(run.model), section.preset, there["image_size"], overrides=_overrides(section))
+    wanted = presets.preset(type(run.model), section.preset, there["image_size"], overrides=section.overrides)
     names = ("seed", "epochs", "steps_per_epoch", "flip", "mixed_precision", "init", "frozen")
     wanted |= {name: getattr(section, name) for name in names}
     found = {"frozen": [], **facts, **there, "seed": run.model.seed}

@@ -38,3 +38,4 @@ def test_strangers_are_made_once(tmp_path):
     stamp = (tmp_path / "slices" / "images.npy").stat().st_mtime_ns
     assert longer.people(tmp_path / "slices", 3, 32).content == made.content
     assert (tmp_path / "slices" / "images.npy").stat().st_mtime_ns == stamp
+    assert longer.people(tmp_path / "slices", 2, 32).table["subject"].nunique() == 2, "others are asked for"

@@ -5,6 +5,7 @@ import pytest
 
 from dwikit import evaluation, profiles, training
 from dwikit.evaluation import kit_weights, learning
+from dwikit.slices import SliceStore
 from dwikit.training.weights import pretrained
 
 
@@ -47,7 +48,7 @@ def test_memory_tells_copies_of_training_people_from_those_of_others(store):
 
 def test_the_kit_gets_the_curve_with_the_log(run, store, tmp_path, monkeypatch):
     monkeypatch.setattr(pretrained, "folder", lambda: tmp_path)
-    store.settings.setdefault("cohort", {"bids": None, "cases": 12, "seed": 0})
+    store = SliceStore(store.images, store.table, {**store.settings, "cohort": {"bids": None, "cases": 12, "seed": 0}})
     config = profiles.resolve("smoke")
     kit_weights.publish(run, config, store)
     log = np.genfromtxt(tmp_path / "vae-32.csv", delimiter=",", names=True)

@@ -46,5 +46,5 @@ def test_a_table_of_other_networks_or_none_is_refused(found, folder):
     with pytest.raises(InputError, match="these weights give Original, Held-out people"):
         verify.differences({"table-1": found["table-1"].drop(index="VAE")}, folder)
     (folder / "claims.csv").unlink()
-    with pytest.raises(InputError, match="claims.csv cannot be read"):
+    with pytest.raises(InputError, match=f"claims.csv cannot be read.*git checkout figures/{folder.name}"):
         verify.differences(found, folder)

@@ -8,7 +8,7 @@ from dwikit import models, profiles, training
 from dwikit.common import files
 from dwikit.common.errors import InputError
 from dwikit.models import VAE, StyleGAN
-from dwikit.training.weights import pretrained
+from dwikit.training.weights import pretrained, stored
 
 TINY = {"epochs": 1, "steps_per_epoch": 2, "model": {"channels": [4, 8], "latent_size": 4}}
 
@@ -28,14 +28,18 @@ def weights(network):
     return np.concatenate([array.ravel() for array in network.get_weights()])
 
 
-def test_a_training_starts_from_the_weights_of_a_file(first, store, tmp_path):
+def test_a_training_starts_from_the_weights_of_a_file(first, store, tmp_path, capsys):
     path = str(first.folder / "model.keras")
     run = trained(store, tmp_path / "vae", init=path, model=TINY["model"] | {"learning_rate": 1e-9}, seed=5)
+    assert "other slices" not in capsys.readouterr().out
     assert run.epochs == run.model.epochs_done == 1
     np.testing.assert_allclose(run.model.decoder.trainable_weights[0], first.model.decoder.trainable_weights[0], atol=1e-6)
     assert run.title.startswith("VAE (fine-tuned from ") and run.title.endswith("vae/model.keras)")
     assert run.origin.endswith("model.keras, 1 epochs") and first.title == "VAE" and first.origin == "2 epochs"
     assert run.facts()["init"] == path and "init" not in first.facts()
+    turned = type(store)(np.array(store.images)[:, ::-1], store.table, store.settings)
+    trained(turned, tmp_path / "turned", init=path)
+    assert f"{path} was trained on other slices than these" in capsys.readouterr().out
 
 
 def test_another_file_of_weights_is_another_training(first, store, tmp_path, capsys):
@@ -81,6 +85,18 @@ def test_weights_that_do_not_fit_are_refused(first, store, tmp_path):
         trained(store, tmp_path / "b", key="intro_vae", init=path, model={})
     with pytest.raises(InputError, match="There are no weights of 'vae' at 32 pixels"):
         trained(store, tmp_path / "c", init="pretrained")
+
+
+def test_weights_of_which_only_what_draws_is_there_are_refused(store, tmp_path):
+    """As in the kit's large networks, and in networks that were carried from another machine."""
+    model = VAE.from_preset("paper", image_size=32, channels=(4, 8), latent_size=4, batch_size=8)
+    kept = stored.drawing(model)
+    stored.fill(model, kept, [variable.numpy() for variable in kept])
+    models.save(model, tmp_path / "drawing.keras")
+    with pytest.raises(InputError, match="drawing.keras comes without what only training needs"):
+        trained(store, tmp_path / "vae", init=str(tmp_path / "drawing.keras"))
+    with pytest.raises(InputError, match="This VAE comes without what only training needs"):
+        training.fit(model, store, tmp_path / "fit", 1, steps_per_epoch=1)
 
 
 def test_the_kits_weights_that_saw_people_held_out_here_are_refused(store, tmp_path, monkeypatch):

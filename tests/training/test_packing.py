@@ -133,6 +133,7 @@ def test_a_network_in_parts_is_the_network(carried, store):
     assert home.folder == paths.runs("smoke") / "style_gan" and home.model.epochs_done == 1
     np.testing.assert_array_equal(home.samples, run.samples)
     np.testing.assert_allclose(home.model.sample(3), run.model.sample(3), atol=5e-3)
+    assert all(np.isnan(values).all() for values in home.model.critic.get_weights()), "it was not carried"
     assert list(study.trained(config, store)) == ["style_gan"]
     assert home.facts()["carried"]["steps"] == 2 and home.log.equals(run.log)
 

@@ -239,6 +239,18 @@ def test_snapshots_are_compared_with_validation_people(store, tmp_path):
     )
 
 
+def test_samples_are_those_of_the_weights_of_today(store, tmp_path):
+    """As when the kit's weights are renewed, or those of another size are judged in the same folder."""
+    for seed in (1, 2):
+        model = models.VAE.from_preset(image_size=32, channels=(4, 8), latent_size=4, seed=seed)
+        training.draw_samples(model, store, tmp_path, 4)
+        drawn = slices.to_uint8(model.sample(4, seed=training.SAMPLE_SEED)[..., 0])
+        np.testing.assert_array_equal(np.load(tmp_path / "samples.npy"), drawn)
+    before = (tmp_path / "samples.npy").stat().st_mtime_ns
+    training.draw_samples(model, store, tmp_path, 4)
+    assert (tmp_path / "samples.npy").stat().st_mtime_ns == before
+
+
 @pytest.mark.parametrize("values, named", [({"keep": "first"}, "keep must be last or best"), ({"snapshots": -1}, "0 or more")])
 def test_what_is_kept_is_checked(values, named):
     with pytest.raises(InputError, match=named):

@@ -51,6 +51,7 @@ def fetch(
             administrator must have registered under our AE title.
         receive_at: port that we listen on for "move".
         per_minute: most series per minute.
+        progress: shows a progress bar.
 
     Returns:
         The ledger's last line of each wanted series; the result is "arrived before" where it was not asked for again.

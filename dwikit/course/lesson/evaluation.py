@@ -62,7 +62,7 @@ def wilson(count, n, z=1.96):
     return middle - half, middle + half
 
 
-def _kit_wilson(count, n, z=1.96):
+def _kit_wilson(count, n):
     interval = readings.wilson(count, n)
     return interval["low"], interval["high"]
 

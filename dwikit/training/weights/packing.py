@@ -115,7 +115,7 @@ def unpack(key: str, source: str | Path, config: Profile, store: SliceStore) -> 
             arrays = [packed[name] for name in sorted(packed.files)]
         model = network(**settings["config"])
         model.compile()
-        stored.assign(_carried(model), arrays)
+        stored.fill(model, _carried(model), arrays)
     except (OSError, TypeError, ValueError, *files.DAMAGED) as error:
         raise InputError(
             f"{key} in {source} cannot be unpacked ({type(error).__name__}: {error}). Its parts are damaged or were packed by "

@@ -87,13 +87,13 @@ def _fill(model: models.GenerativeModel) -> None:
         InputError: no weights of this network and size, or damaged ones, or those of another architecture.
     """
     path = file(model.key, model.image_size)
-    arrays, wanted = _arrays(path), [tuple(variable.shape) for variable in stored.wanted(model)]
-    if [array.shape for array in arrays] != wanted:
+    arrays, wanted = _arrays(path), stored.wanted(model)
+    if [array.shape for array in arrays] != [tuple(variable.shape) for variable in wanted]:
         raise InputError(
             f"{path} holds the weights of another architecture ({len(arrays)} arrays) than this {model.label} "
             f"({len(wanted)}). They fit the profile named in {path.with_suffix('.json').name}."
         )
-    stored.fill(model, arrays)
+    stored.fill(model, wanted, arrays)
 
 
 def _arrays(path: Path) -> list[np.ndarray]:

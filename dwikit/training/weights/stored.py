@@ -5,6 +5,8 @@ and reconstructs is stored, in that order: no critic, no head of log-variances, 
 Its kernels have 8 bits a value and a scale per output channel (the last axis); vectors stay float16.
 """
 
+import hashlib
+
 import keras
 import numpy as np
 
@@ -64,13 +66,38 @@ def wanted(model: models.GenerativeModel) -> list:
     return drawing(model) if is_large(model) else model.weights
 
 
-def fill(model: models.GenerativeModel, values: list[np.ndarray]) -> None:
-    """Set what is stored; all else becomes NaN, so that nothing is computed from weights that nobody trained."""
-    if is_large(model):
-        for variable in model.weights:
-            if variable.dtype.startswith("float"):
-                variable.assign(np.full(variable.shape, np.nan, np.float32))
-    assign(wanted(model), values)
+def fill(model: models.GenerativeModel, variables: list, values: list[np.ndarray]) -> None:
+    """Set some variables of a model; all others become NaN, so that nothing is computed from weights that nobody trained."""
+    given = {id(variable) for variable in variables}
+    for variable in model.weights:
+        if id(variable) not in given and variable.dtype.startswith("float"):
+            variable.assign(np.full(variable.shape, np.nan, np.float32))
+    assign(variables, values)
+
+
+def require_whole(model: models.GenerativeModel, what: str) -> None:
+    """Refuse to train a network of which only what draws is there (``fill``).
+
+    Args:
+        model: to train from.
+        what: beginning of the message, such as its path.
+
+    Raises:
+        InputError: a weight is no number.
+    """
+    if not all(np.isfinite(keras.ops.convert_to_numpy(variable)).all() for variable in model.weights):
+        raise InputError(
+            f"{what} comes without what only training needs, or with weights that are no numbers. Train from the beginning, or "
+            "from weights that are whole."
+        )
+
+
+def digest(model: models.GenerativeModel) -> str:
+    """Sixteen hexadecimal digits that change with any weight."""
+    found = hashlib.sha256()
+    for variable in model.weights:
+        found.update(np.ascontiguousarray(keras.ops.convert_to_numpy(variable)).tobytes())
+    return found.hexdigest()[:16]
 
 
 def copy(model: models.GenerativeModel) -> models.GenerativeModel:
@@ -82,7 +109,7 @@ def copy(model: models.GenerativeModel) -> models.GenerativeModel:
     again = type(model)(**model.get_config())
     again.compile()
     again.epochs_done = model.epochs_done
-    fill(again, from_arrays(as_arrays(model)))
+    fill(again, wanted(again), from_arrays(as_arrays(model)))
     return again
 
 

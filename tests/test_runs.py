@@ -20,11 +20,14 @@ def trained(run: str, folder: str) -> None:
     files.write_json(paths.runs(run) / folder / "settings.json", {})
 
 
-def test_a_run_keeps_its_settings_and_is_found_by_its_name(folder):
+def test_a_run_keeps_its_settings_and_is_found_by_its_name_or_its_file(folder, monkeypatch):
     made = runs.named("wide", "smoke", intro_vae={"model": {"margin": 20.0}, "epochs": None})
     assert made == profiles.resolve("wide") and made.networks["intro_vae"].model["margin"] == 20.0
     assert made.name == made.reference == "wide" and (folder / "wide/profile.yaml").is_file()
     assert made.networks["vae"] == profiles.resolve("smoke").networks["vae"]
+    monkeypatch.chdir(folder / "wide")
+    for path in (folder / "wide/profile.yaml", "../wide/profile.yaml", "profile.yaml"):
+        assert profiles.resolve(str(path)) == made and profiles.resolve(str(path)).reference == "wide"
     assert runs.named("wide") == made == runs.named("wide", "smoke")
 
 

@@ -112,8 +112,9 @@ def of_values(values: dict, path: Path, overrides: dict | None = None) -> Profil
     Raises:
         InputError: as in ``resolve``.
     """
-    run = path == paths.runs(path.parent.name) / FILE
-    name, own = (path.parent.name, None) if run else (path.stem, None if path.parent == FOLDER else str(path.resolve()))
+    place = path.resolve()
+    run = place == (paths.runs(place.parent.name) / FILE).resolve()
+    name, own = (place.parent.name, None) if run else (path.stem, None if path.parent == FOLDER else str(place))
     known = _gathered({**_over(_complete(values, path), overrides or {}), "name": name}, path.name)
     resolved = build(Profile, {**known, "path": own}, where=path.name)
     check_ranges(resolved, where=path.name)

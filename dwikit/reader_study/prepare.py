@@ -24,7 +24,9 @@ PASSES, RELAXATION = 16, 2.0
 """Of the filter against periodic patterns and of the cut and the scale, each of which undoes a little of the other."""
 BLOCK = 256
 """Images treated at a time."""
-SETTINGS = {"darkest": DARKEST, "brightest": BRIGHTEST, "levels": LEVELS, "first": FIRST, "passes": PASSES}
+SETTINGS = {"darkest": DARKEST, "brightest": BRIGHTEST, "levels": LEVELS, "first": FIRST}
+SETTINGS |= {"passes": PASSES, "relaxation": RELAXATION}
+"""What decides the preparation: a deck keeps it, and another one is another deck."""
 
 
 def prepare(images: np.ndarray) -> np.ndarray:

@@ -169,7 +169,8 @@ class Keeper(keras.callbacks.Callback):
             files.write_array(self.folder / "curve" / f"epoch-{epoch + 1:05d}.npy", to_uint8(images[..., 0]))
         self.model.epochs_done = epoch + 1
         last, best = self.folder / "model.keras", self.folder / "best.keras"
-        if self.rows[-1]["distance"] <= min(row["distance"] for row in self.rows):
+        distances = [row["distance"] for row in self.rows if not math.isnan(row["distance"])]
+        if self.rows[-1]["distance"] <= min(distances, default=-math.inf):
             models.save(self.model, best)
             files.write(last, lambda path: shutil.copyfile(best, path))
         else:

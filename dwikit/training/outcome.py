@@ -160,11 +160,14 @@ def kept(folder: Path, keep: str) -> tuple[Path, int]:
         keep: ``last``, or ``best``: least distance in the log.
 
     Raises:
-        InputError: the log is missing or damaged.
+        InputError: the log is missing or damaged, or holds no distance to choose by.
     """
     log = read_log(folder)
-    least = 1 + int(log["distance"][::-1].idxmin())  # the last of equals, as in the loop
-    return folder / KEPT[keep], least if keep == "best" else len(log)
+    if keep == "last":
+        return folder / KEPT[keep], len(log)
+    if log["distance"].isna().all():
+        raise InputError(f"No epoch of {folder} is the best: its samples were no numbers. Train it again with other settings.")
+    return folder / KEPT[keep], 1 + int(log["distance"][::-1].idxmin())  # the last of equals, as in the loop
 
 
 def epochs_in(folder: Path) -> dict[int, Path]:

@@ -1,6 +1,7 @@
 """Training that can be killed: the log, the model after each epoch, exact continuation, and what is set aside."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -237,6 +238,17 @@ def test_snapshots_are_compared_with_validation_people(store, tmp_path):
     assert (
         run.log["distance"].iloc[0] == pytest.approx(found["validation"], rel=1e-6) != pytest.approx(found["train"], rel=1e-3)
     )
+
+
+def test_an_epoch_whose_samples_are_no_numbers_is_not_the_best(store, tmp_path, monkeypatch):
+    found = iter((math.nan, 0.5, math.nan, 0.9))
+    monkeypatch.setattr(metrics.PixelSpace, "distance", lambda *_: next(found))
+    run = training.train("vae", profile(4, keep="best", health=False), store, tmp_path / "vae")
+    assert run.model.epochs_done == 2 and training.kept(tmp_path / "vae", "last")[1] == 4
+    run.log.assign(distance=math.nan).to_csv(tmp_path / "vae" / "log.csv")
+    assert training.kept(tmp_path / "vae", "last")[1] == 4
+    with pytest.raises(InputError, match="No epoch of .*vae is the best"):
+        training.kept(tmp_path / "vae", "best")
 
 
 def test_samples_are_those_of_the_weights_of_today(store, tmp_path):

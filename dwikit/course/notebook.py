@@ -184,11 +184,11 @@ def _incidental(output) -> bool:
 
 
 def _smaller(png: str) -> str:
-    """A PNG (base64) with at most 16 colours and 800 pixels of width: enough for grey images on a screen."""
+    """A PNG (base64) with at most 12 colours and 800 pixels of width: enough for grey images on a screen."""
     image = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
     image.thumbnail((800, 10_000))
     packed = io.BytesIO()
-    image.quantize(16).save(packed, "PNG", optimize=True)
+    image.quantize(12).save(packed, "PNG", optimize=True)
     return base64.b64encode(packed.getvalue()).decode()
 
 

@@ -184,9 +184,9 @@ def _incidental(output) -> bool:
 
 
 def _smaller(png: str) -> str:
-    """A PNG (base64) with at most 12 colours and 800 pixels of width: enough for grey images on a screen."""
+    """A PNG (base64) with at most 12 colours and 720 pixels of width: enough for grey images on a screen."""
     image = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
-    image.thumbnail((800, 10_000))
+    image.thumbnail((720, 10_000))
     packed = io.BytesIO()
     image.quantize(12).save(packed, "PNG", optimize=True)
     return base64.b64encode(packed.getvalue()).decode()
@@ -217,6 +217,7 @@ def publish(executed: Path, committed: Path) -> None:
             if cell.cell_type == "code":
                 cell.outputs = [output for output in cell.outputs if not _incidental(output)]
                 for output in cell.outputs:
+                    output.get("data", {}).pop("text/latex", None)  # of code that is shown; browsers take the HTML
                     if png := output.get("data", {}).get("image/png"):
                         if not output.metadata.get("image/png", {}).get("alt"):
                             raise InputError(f"{path}, cell {cell.id}: describe its figure in words (plots.finished).")

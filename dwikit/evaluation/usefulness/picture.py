@@ -21,8 +21,8 @@ def picture(
     store: SliceStore,
     models: list[str],
     task: str = "segmentation",
-    columns: int = 4,
-    width: float = 5.0,
+    columns: int = 3,
+    width: float = 4.0,
     titles: Mapping[str, str] = paper.LABELS,
 ) -> Figure:
     """A held-out person's slices, the truth, and the answers of the first seed's networks.

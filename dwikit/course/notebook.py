@@ -210,6 +210,8 @@ def publish(executed: Path, committed: Path) -> None:
         notebook, original = nbformat.read(path, 4), nbformat.read(target, 4)
         notebook.metadata = original.metadata
         notebook.cells = [cell for cell in notebook.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
+        for one in (notebook, original):
+            one.cells[0].source = _with_minutes(one.cells[0].source, path.stem)
         if [cell.source for cell in notebook.cells] != [cell.source for cell in original.cells]:
             raise InputError(f"{target} has changed since {path} was run: run it again before publishing.")
         for cell, model in zip(notebook.cells, original.cells):
@@ -222,7 +224,6 @@ def publish(executed: Path, committed: Path) -> None:
                         if not output.metadata.get("image/png", {}).get("alt"):
                             raise InputError(f"{path}, cell {cell.id}: describe its figure in words (plots.finished).")
                         output.data["image/png"] = _smaller(png)
-        notebook.cells[0].source = _with_minutes(notebook.cells[0].source, path.stem)
         nbformat.write(notebook, target)
         print(f"{target} {target.stat().st_size / 1000:.0f} KB")
 

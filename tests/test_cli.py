@@ -12,7 +12,7 @@ import pytest
 from dwikit import cli
 from dwikit.common import paths
 from dwikit.common.errors import InputError
-from dwikit.course import notebook
+from dwikit.course import notebook, start
 from dwikit.slices import SliceSettings
 
 
@@ -105,8 +105,7 @@ def test_committed_notebooks_are_cleaned(small_notebook, tmp_path, monkeypatch):
     monkeypatch.setenv("DWIKIT_RUNS", str(tmp_path / "runs"))
     path = small_notebook("import sys\nprint('out')\nprint('noise', file=sys.stderr)")
     cli.main(["run", path, "-p", "profile=smoke"])
-    for _ in range(2):  # again is no change
-        notebook.publish(tmp_path / "runs" / "smoke" / "notebooks", tmp_path)
+    notebook.publish(tmp_path / "runs" / "smoke" / "notebooks", tmp_path)
     published = nbformat.read(path, 4)
     assert [len(cell.outputs) for cell in published.cells] == [0, 1, 1]
     assert published.cells[-1].outputs[0].text == "out\n"
@@ -116,6 +115,18 @@ def test_committed_notebooks_are_cleaned(small_notebook, tmp_path, monkeypatch):
     nbformat.write(published, path)
     with pytest.raises(InputError, match="small.ipynb has changed since"):
         notebook.publish(tmp_path / "runs" / "smoke" / "notebooks", tmp_path)
+
+
+def test_minutes_in_the_head_are_filled_in_and_no_change(tmp_path, monkeypatch):
+    monkeypatch.setattr(start, "measured_minutes", lambda: ({"n": 2.04}, {"profile": {"name": "quick"}, "cores": 2}))
+    fresh = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# A notebook\n| Minutes | - |")])
+    for folder in ("executed", "committed"):
+        (tmp_path / folder).mkdir()
+        nbformat.write(fresh, tmp_path / folder / "n.ipynb")
+    for _ in range(2):
+        notebook.publish(tmp_path / "executed", tmp_path / "committed")
+    head = nbformat.read(tmp_path / "committed" / "n.ipynb", 4).cells[0].source
+    assert head == "# A notebook\n| Minutes | 2.0 at `quick` on 2 cores |"
 
 
 def test_relative_paths_are_those_of_the_caller(small_notebook, tmp_path, monkeypatch):

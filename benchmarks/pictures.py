@@ -21,6 +21,7 @@ def main() -> None:
     config = resolve(options.parse_args().profile)
     store = study.slices(config)
     sources = {"from scratch": study.trained(config, store), "kit's weights": kit_weights.shipped_runs(config, store)}
+    sources = {name: runs for name, runs in sources.items() if runs}
     source = report.provenance(config, report.command("python", "benchmarks/pictures.py", "--profile", config.reference))
     tables, reconstructions, rows = {}, {}, {"Simulated slices": store.split("test")[::13]}
     for name, runs in sources.items():

@@ -161,7 +161,8 @@ def stages(folder: Path) -> list[Stage]:
     volumes = list(phantom.simulate_volumes(4, seed=3))
     store = slices.build(volumes, folder / "slices", slices.SliceSettings(image_size=32))
     bids = small_cohort(folder / "bids", 2)
-    deck = build_deck(store.images[:9], {"vae": store.images[9:18]}, folder / "deck", n=6, practice=2, seed=1)
+    shown = store.images[26:76]  # of people whose slices are not over-exposed
+    deck = build_deck(shown[:9], {"vae": shown[9:18]}, folder / "deck", n=6, practice=2, seed=1)
     rows = [f"{deck.id},Ann,{image},{'real' if i % 3 else 'fake'},," for i, image in enumerate(deck.key["image"])]
     (folder / "readings.csv").write_text("\n".join(["deck,reader,image,answer,confidence,seconds", *rows]) + "\n")
     model = models.VAE.from_preset(image_size=32, channels=(8, 16), latent_size=4, seed=2)
@@ -224,7 +225,7 @@ def stages(folder: Path) -> list[Stage]:
         Stage("Samples", lambda out: samples(out, 64), lambda out: samples(out, 32)),
         Stage("Tables", lambda out: table(out, 900), lambda out: table(out, 90)),
         Stage("Figures", lambda out: figure(out, 900), lambda out: figure(out, 90)),
-        Stage("Deck", lambda out: build_deck(store.images[:40], {"vae": store.images[40:80]}, out / "deck", n=30, seed=1)),
+        Stage("Deck", lambda out: build_deck(shown, {"vae": shown[:, :, ::-1]}, out / "deck", n=30, seed=1)),
         Stage("Readings", readings, lambda out: files.write_text(out / "readings.md", "older")),
         Stage("Weights", lambda out: publish(out, 3), lambda out: publish(out, 2)),
     ]

@@ -169,7 +169,7 @@ def test_workers_end_with_a_killed_parent(tmp_path):
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=ROOT, env=environment)
     workers = [int(word) for word in process.stdout.readline().split()]
-    assert workers and list(tmp_path.glob("dwikit-atlas-*/atlas"))
+    assert workers and list(tmp_path.glob("dwikit-atlas-*/*.npy"))
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stdout.close()

@@ -49,7 +49,7 @@ def test_no_step_reads_the_whole_store(large, tmp_path, monkeypatch):
     evaluation.reconstruction_table(large, {"vae": held_out})
     evaluation.most_copied(large, held_out)
     training.fingerprint(large)
-    loop.Keeper(SimpleNamespace(epochs_done=0), None, large, tmp_path, 1, True, None, ALONE)
+    loop.Keeper(SimpleNamespace(epochs_done=0), None, large, tmp_path, 1, True, None, ALONE, 0)
     monkeypatch.setattr(slice_features, "train", functools.partial(slice_features.train, steps=2))
     slice_features.kept(large, tmp_path)
     large.batches("train", 8)[0]

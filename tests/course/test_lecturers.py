@@ -105,7 +105,8 @@ def test_each_line_of_the_students_readme_works(copy, monkeypatch):
     installed(copy)
     environment = {name: value for name, value in os.environ.items() if name not in ("DWIKIT_RUNS", "DWIKIT_FIGURES")}
     environment |= {"DWIKIT_PROFILE": "smoke", "PYTHONPATH": ""}
-    dry = subprocess.run(["make", "-n", "lab"], cwd=copy, env=environment, capture_output=True, text=True)
+    command = ["make", "--no-print-directory", "-n", "lab"]  # these tests may run within make
+    dry = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True)
     assert dry.stdout.split() == ".venv/bin/jupyter lab notebooks".split(), dry.stdout + dry.stderr
     for line in lines[1:]:
         done = subprocess.run(line, shell=True, cwd=copy, env=environment, capture_output=True, text=True)

@@ -21,7 +21,7 @@ ENOUGH = 250
 """Images of a group that are looked at; with fewer, the bound is too wide to find what matters."""
 MARGIN = 0.02
 """Of the image's side: what lies farther from a head is air."""
-FOLDS, BINS, PERMUTATIONS, LEVEL = 5, 32, 500, 0.99
+FOLDS, BINS, PERMUTATIONS, LEVEL = 5, 32, 500, 0.95
 
 
 def traces(images: np.ndarray) -> pd.DataFrame:
@@ -68,7 +68,7 @@ def check(
 
     A rule calls an image fake if one of its numbers lies inside (or outside) an interval. The interval is chosen on four
     fifths of the images and the rule tested on the others; all images of a person are in one fifth. The bound is what the best
-    of all rules for all groups reaches, in 99 of 100 cases, where there is nothing to find: half of the people and half of the
+    of all rules for all groups reaches, in 95 of 100 cases, where there is nothing to find: half of the people and half of the
     fakes exchange their labels, 500 times.
 
     Args:

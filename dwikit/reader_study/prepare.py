@@ -22,10 +22,12 @@ DARK = 255 * FIRST / (LEVELS - 1)
 """A head's darkest grey, its step and its value: bright enough to be found as a head again."""
 PASSES, RELAXATION = 16, 2.0
 """Of the filter against periodic patterns and of the cut and the scale, each of which undoes a little of the other."""
+ROUNDINGS, RETURNED = 16, 0.7
+"""Trials of rounding to steps, which weaves a pattern of its own into a blurred image; the share of it that is taken back."""
 BLOCK = 256
 """Images treated at a time."""
 SETTINGS = {"darkest": DARKEST, "brightest": BRIGHTEST, "levels": LEVELS, "first": FIRST}
-SETTINGS |= {"passes": PASSES, "relaxation": RELAXATION}
+SETTINGS |= {"passes": PASSES, "relaxation": RELAXATION, "roundings": ROUNDINGS, "returned": RETURNED}
 """What decides the preparation: a deck keeps it, and another one is another deck."""
 
 
@@ -36,7 +38,7 @@ def prepare(images: np.ndarray) -> np.ndarray:
     outermost rows and columns. The power at the periods of upsampling is set to that of the frequencies around them
     (``metrics.periodic_excess``), with the scatter of noise. The grey values of the head are scaled so that shares of
     ``DARKEST`` and ``BRIGHTEST`` of its pixels lie at the ends of the scale, exactly as many as these shares say (equal values
-    are ranked by their neighbourhood), and rounded to steps.
+    are ranked by their neighbourhood), and rounded to steps; of several roundings, the one in which the least is periodic stays.
 
     Args:
         images: (n, H, W) uint8, cropped to one frame.
@@ -51,8 +53,7 @@ def prepare(images: np.ndarray) -> np.ndarray:
         values, scatter = np.where(heads, block, 0.0), np.array([_scatter(image) for image in block])
         for _ in range(PASSES):
             values = _stretched(_unwoven(values, scatter), heads)
-        for i, head in enumerate(heads):
-            prepared[start + i] = _steps(values[i], head)
+        prepared[start : start + BLOCK] = _rounded(values, heads, scatter)
     return prepared
 
 
@@ -74,6 +75,13 @@ def _scatter(image: np.ndarray) -> np.ndarray:
     periods, index, places = np.unique(period, return_inverse=True, return_counts=True)
     shape = places * (2 * periodic.NEAR + 1) ** 2 / 2  # independent bins: a spectrum holds each twice
     return (np.random.default_rng(zlib.crc32(image.tobytes())).gamma(shape) / shape)[index]
+
+
+def _too_much(images: np.ndarray, scatter: np.ndarray) -> np.ndarray:
+    """By how much the power at the periods of upsampling misses that around them, as it scatters: the worst period of each."""
+    here, around, period, _ = periodic.peaks(np.abs(spectra(images)) ** 2)
+    missed = [abs((here / around - scatter)[:, period == p].mean(axis=1)) for p in np.unique(period)]
+    return np.max(missed, axis=0) if missed else np.zeros(len(images))
 
 
 def _unwoven(values: np.ndarray, scatter: np.ndarray) -> np.ndarray:
@@ -102,6 +110,18 @@ def _stretched(values: np.ndarray, heads: np.ndarray) -> np.ndarray:
         low, high = np.partition(inside, [dark - 1, inside.size - bright])[[dark - 1, inside.size - bright]]
         result[head] = DARK + (255 - DARK) * ((inside - low) / max(high - low, 1)).clip(0, 1)
     return stretched
+
+
+def _rounded(values: np.ndarray, heads: np.ndarray, scatter: np.ndarray) -> np.ndarray:
+    """Stretched images in steps: of ``ROUNDINGS``, each of which makes up for the pattern of the one before, the best."""
+    best, missed = np.zeros(values.shape, np.uint8), np.full(len(values), np.inf)
+    for _ in range(ROUNDINGS):
+        steps = np.array([_steps(image, head) for image, head in zip(values, heads)])
+        found = _too_much(steps, scatter)
+        better = found < missed
+        best[better], missed[better] = steps[better], found[better]
+        values = values + RETURNED * heads * (_unwoven(steps, scatter) - steps)
+    return best
 
 
 def _steps(image: np.ndarray, head: np.ndarray) -> np.ndarray:

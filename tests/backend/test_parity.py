@@ -17,8 +17,8 @@ from tests.backend.epoch_worker import CASES as EPOCHS
 from tests.backend.epoch_worker import STEPS
 from tests.backend.parity_worker import BACKENDS, CASES, compare, missing, run
 
-TOLERANCE = {"loss": 1e-4, "gradient": 3e-2, "change": 5e-2, "later": 1e-2}
-"""Relative; what each kind is, and why gradients may differ by a percent, is said in parity_worker.py."""
+TOLERANCE = {"loss": 1e-5, "gradient": 1e-2, "change": 1e-2, "later": 1e-4}
+"""Relative; what each kind is, is said in parity_worker.py."""
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +39,8 @@ def test_one_step_is_the_same_on_every_backend(backend, folder, reference):
     for case in CASES:
         for kind, deviation in compare(results[case], reference[case]).items():
             assert deviation < TOLERANCE[kind], (case, kind, deviation)
+    for name, value in reference["rectified"].items():
+        np.testing.assert_allclose(results["rectified"][name], value, rtol=1e-4, atol=1e-6, err_msg=name)
 
 
 def epochs(backend, folder, *arguments):

@@ -1,4 +1,4 @@
-"""Which recipe is trained for hours? ``python benchmarks/recipes.py [intro_vae style_gan vae] [--steps 10000]``.
+"""Which recipe is trained for hours? ``python benchmarks/recipes.py [intro_vae style_gan vae] [--steps 5000]``.
 
 Candidates for the profile ``hours``, trained for the same number of steps at 64 x 64 pixels on the people of ``weights-64``.
 The rule was written down first (docs/hours.md): of a network's candidates, the one whose samples come nearest to validation
@@ -55,7 +55,7 @@ def candidate(key: str, changes: dict, steps: int) -> profiles.Profile:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("keys", nargs="*", default=list(CANDIDATES))
-    parser.add_argument("--steps", type=int, default=10_000)
+    parser.add_argument("--steps", type=int, default=5_000)
     options = parser.parse_args()
     config, rows = profiles.resolve("weights-64"), {}
     store = study.slices(config)

@@ -14,7 +14,9 @@ from dwikit.metrics import periodic
 from dwikit.slices import head_mask
 
 DARKEST, BRIGHTEST = 0.05, 0.05
-"""Shares of a head's pixels that get its darkest and its brightest grey; in all images the same."""
+"""Shares of a head's pixels that get its darkest and its brightest grey, in the middle."""
+WIDTH = 0.01
+"""Of the range around them in which they lie: whole pixels of a head are never exactly a share, and the miss tells its size."""
 LEVELS = 40
 """Steps from black, which is kept for the air, to white."""
 FIRST = 4
@@ -26,7 +28,7 @@ ROUNDINGS, RETURNED = 16, 0.7
 """Trials of rounding to steps, which weaves a pattern of its own into a blurred image; the share of it that is taken back."""
 BLOCK = 256
 """Images treated at a time."""
-SETTINGS = {"darkest": DARKEST, "brightest": BRIGHTEST, "levels": LEVELS, "first": FIRST}
+SETTINGS = {"darkest": DARKEST, "brightest": BRIGHTEST, "width": WIDTH, "levels": LEVELS, "first": FIRST}
 SETTINGS |= {"passes": PASSES, "relaxation": RELAXATION, "roundings": ROUNDINGS, "returned": RETURNED}
 """What decides the preparation: a deck keeps it, and another one is another deck."""
 
@@ -36,9 +38,10 @@ def prepare(images: np.ndarray) -> np.ndarray:
 
     Each image is treated by itself and by one rule, whichever group it belongs to. What is not head becomes 0, and so do the
     outermost rows and columns. The power at the periods of upsampling is set to that of the frequencies around them
-    (``metrics.periodic_excess``), with the scatter of noise. The grey values of the head are scaled so that shares of
-    ``DARKEST`` and ``BRIGHTEST`` of its pixels lie at the ends of the scale, exactly as many as these shares say (equal values
-    are ranked by their neighbourhood), and rounded to steps; of several roundings, the one in which the least is periodic stays.
+    (``metrics.periodic_excess``), with the scatter of noise. The grey values of the head are scaled so that shares of about
+    ``DARKEST`` and ``BRIGHTEST`` of its pixels lie at the ends of the scale, which are drawn for each image and exactly kept
+    (equal values are ranked by their neighbourhood), and rounded to steps; of several roundings, the one in which the least is
+    periodic stays.
 
     Args:
         images: (n, H, W) uint8, cropped to one frame.
@@ -51,9 +54,10 @@ def prepare(images: np.ndarray) -> np.ndarray:
         block = images[start : start + BLOCK]
         heads = np.array([head_of(image) for image in block])
         values, scatter = np.where(heads, block, 0.0), np.array([_scatter(image) for image in block])
+        ends = [_ends(image, head) for image, head in zip(block, heads)]
         for _ in range(PASSES):
-            values = _stretched(_unwoven(values, scatter), heads)
-        prepared[start : start + BLOCK] = _rounded(values, heads, scatter)
+            values = _stretched(_unwoven(values, scatter), heads, ends)
+        prepared[start : start + BLOCK] = _rounded(values, heads, ends, scatter)
     return prepared
 
 
@@ -74,7 +78,12 @@ def _scatter(image: np.ndarray) -> np.ndarray:
     *_, period, _ = periodic.peaks(np.abs(spectra(image[None].astype(float))) ** 2)
     periods, index, places = np.unique(period, return_inverse=True, return_counts=True)
     shape = places * (2 * periodic.NEAR + 1) ** 2 / 2  # independent bins: a spectrum holds each twice
-    return (np.random.default_rng(zlib.crc32(image.tobytes())).gamma(shape) / shape)[index]
+    return (_draws(image).gamma(shape) / shape)[index]
+
+
+def _draws(image: np.ndarray) -> np.random.Generator:
+    """Random numbers that follow from an image alone, so that it is always prepared in the same way."""
+    return np.random.default_rng(zlib.crc32(image.tobytes()))
 
 
 def _too_much(images: np.ndarray, scatter: np.ndarray) -> np.ndarray:
@@ -94,29 +103,30 @@ def _unwoven(values: np.ndarray, scatter: np.ndarray) -> np.ndarray:
     return np.fft.ifft2(spectrum, norm="ortho").real[:, : values.shape[1], : values.shape[2]]
 
 
-def _ends(area: int) -> tuple[int, int]:
-    """How many pixels of a head lie at the dark and at the bright end of the scale."""
-    return max(1, round(DARKEST * area)), max(1, round(BRIGHTEST * area))
+def _ends(image: np.ndarray, head: np.ndarray) -> tuple[int, int]:
+    """How many pixels of a head are to lie at the dark and at the bright end of the scale."""
+    shares = np.array([DARKEST, BRIGHTEST]) + WIDTH * (_draws(image).random(2) - 0.5)
+    dark, bright = np.maximum(1, np.round(shares * head.sum())).astype(int)
+    return dark, bright
 
 
-def _stretched(values: np.ndarray, heads: np.ndarray) -> np.ndarray:
+def _stretched(values: np.ndarray, heads: np.ndarray, ends: list[tuple[int, int]]) -> np.ndarray:
     """Images in which heads reach from ``DARK`` to 255 and are cut off there; 0 elsewhere."""
     stretched = np.zeros_like(values)
-    for image, head, result in zip(values, heads, stretched):
+    for image, head, (dark, bright), result in zip(values, heads, ends, stretched):
         if not head.any():
             continue
         inside = image[head]
-        dark, bright = _ends(inside.size)
         low, high = np.partition(inside, [dark - 1, inside.size - bright])[[dark - 1, inside.size - bright]]
         result[head] = DARK + (255 - DARK) * ((inside - low) / max(high - low, 1)).clip(0, 1)
     return stretched
 
 
-def _rounded(values: np.ndarray, heads: np.ndarray, scatter: np.ndarray) -> np.ndarray:
+def _rounded(values: np.ndarray, heads: np.ndarray, ends: list[tuple[int, int]], scatter: np.ndarray) -> np.ndarray:
     """Stretched images in steps: of ``ROUNDINGS``, each of which makes up for the pattern of the one before, the best."""
     best, missed = np.zeros(values.shape, np.uint8), np.full(len(values), np.inf)
     for _ in range(ROUNDINGS):
-        steps = np.array([_steps(image, head) for image, head in zip(values, heads)])
+        steps = np.array([_steps(*each) for each in zip(values, heads, ends)])
         found = _too_much(steps, scatter)
         better = found < missed
         best[better], missed[better] = steps[better], found[better]
@@ -124,10 +134,10 @@ def _rounded(values: np.ndarray, heads: np.ndarray, scatter: np.ndarray) -> np.n
     return best
 
 
-def _steps(image: np.ndarray, head: np.ndarray) -> np.ndarray:
+def _steps(image: np.ndarray, head: np.ndarray, ends: tuple[int, int]) -> np.ndarray:
     """A stretched image in ``LEVELS`` steps, with exactly as many pixels at the ends of the scale as there should be."""
     inside, result = image[head], np.zeros(image.shape, np.uint8)
-    dark, bright = _ends(inside.size)
+    dark, bright = ends
     between = LEVELS - 2 - FIRST  # steps that are neither a head's darkest nor white
     steps = FIRST + 1 + np.floor((inside - DARK) / (255 - DARK) * between).clip(0, between - 1)
     order = np.lexsort((ndimage.uniform_filter(image, 3)[head], inside))

@@ -205,14 +205,16 @@ def train_in_pieces(
 
 
 def checked(config: Profile, keys: Sequence[str] = ()) -> list[str]:
-    """The keys, by default of all networks; each is built once, so that what is wrong with it is told before data are made.
+    """The keys, by default of all networks; each is built once and given the weights that it starts from.
+
+    So what is wrong with it is told before data are made.
 
     Raises:
-        InputError: the profile lacks a network, or one cannot be built.
+        InputError: the profile lacks a network, or one cannot be built, or not start as it says.
     """
     keys = list(keys or networks(config))
     for key in keys:
-        untrained(key, config)
+        training.begin(untrained(key, config), config.networks[key])
     return keys
 
 

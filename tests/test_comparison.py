@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from dwikit import cli, profiles, study, training
+from dwikit import cli, models, profiles, study, training
 from dwikit.common import files, paths
 from dwikit.common.errors import InputError
 from dwikit.comparison import compare, sweep
@@ -119,6 +119,29 @@ def test_only_settings_that_differ_are_shown():
     assert shown == {"y": {"a": "2", "b": "2.5"}}
 
 
+def test_other_weights_to_start_from_are_a_difference(tiny, here, tmp_path, capsys):
+    start = str(tmp_path / "start.keras")
+
+    def begin_with(seed):
+        shape = {"image_size": 32, "channels": (4, 8, 8, 8), "latent_size": 4}
+        models.save(models.VAE.from_preset("paper", **shape, seed=seed), start)
+
+    begin_with(1)
+    for name in ("first", "second"):
+        sweep.sweep(["vae"], {}, profile=runs.named(name, tiny, vae={"init": start}).name)
+    assert "init_content" not in compare.compare(["first", "second"])[0]
+    begin_with(2)
+    here.clear()
+    sweep.sweep(["vae"], {}, profile="second")
+    assert here == ["second, vae, seed 0"], "as train would"
+    shown = compare.compare(["first", "second"])[0]["init_content", ""]
+    assert len(set(shown.iloc[1:])) == 2
+    config = profiles.resolve("first")
+    study.train("vae", config, study.slices(config), 1)
+    assert list(compare.compare(["first"])[0]["seeds", ""]) == ["", "1"]
+    assert "vae-seed-1 is left out: it was trained with other settings than vae" in capsys.readouterr().out
+
+
 def test_a_run_without_trainings_is_refused(tiny):
     with pytest.raises(InputError, match="No network of .*tiny.yaml is trained on its slices yet"):
         compare.compare([tiny])
@@ -129,7 +152,7 @@ def test_the_command_writes_table_figure_and_provenance(tiny, here, capsys):
     assert cli.main(["compare", tiny, "-n", "12", "--name", "mine"]) == 0
     folder = paths.figures() / "comparisons"
     source = files.read_json(folder / "mine.json")
-    assert source["profile"]["name"] == "tiny" and source["command"].endswith(f"dwikit compare {tiny} -n 12")
+    assert source["profile"]["name"] == "tiny" and source["command"].endswith(f"dwikit compare {tiny} -n 12 --name mine")
     assert (folder / "mine.md").is_file() and (folder / "mine-samples.png").is_file()
     assert "| tiny: VAE | 1 | 12 |" in capsys.readouterr().out
     assert np.isfinite(compare.compare([tiny])[0]["ds", ""]).all()

@@ -36,7 +36,8 @@ def _compare(options) -> None:
     from dwikit import paper, report
     from dwikit.comparison import compare
 
-    table, figure, source = compare.compare(options.runs, paper.N_SAMPLES if options.n is None else options.n)
+    n = paper.N_SAMPLES if options.n is None else options.n
+    table, figure, source = compare.compare(options.runs, n, options.name)
     name = f"comparisons/{options.name or '-and-'.join(source['profile']['name'].split(', '))[:100]}"
     print(report.markdown(table))
     print(f"Table: {report.save_table(table, name, source)}")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from dwikit.cli.notebooks import BACKEND, PROFILE, RUN, SETTING, settings
-from dwikit.common.errors import InputError
+from dwikit.common.errors import InputError, choose
 
 UNFINISHED = 75
 """Exit status of a training that has epochs left (EX_TEMPFAIL: run the same command again)."""
@@ -97,9 +97,11 @@ def _pack(options) -> None:
     from dwikit.training.weights import packing
 
     config = profiles.resolve(options.profile)
-    keys = study.checked(config, options.networks)
+    known = study.networks(config)
+    for key in options.networks:
+        choose(known, key, "network")
     out, store = options.out or paths.runs(config.name) / "packed", study.slices(config)
-    for key in keys:
+    for key in options.networks or known:
         parts = packing.pack(key, config, store, out)
         print(f"{key}: {len(parts)} files, {sum(path.stat().st_size for path in parts) / 1e6:.1f} MB in {out}", flush=True)
 

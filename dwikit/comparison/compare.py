@@ -41,7 +41,7 @@ class Row:
         return next(iter(self.trainings.values())).model.key
 
 
-def compare(names: Sequence[str], n: int = paper.N_SAMPLES) -> tuple[pd.DataFrame, Figure, dict]:
+def compare(names: Sequence[str], n: int = paper.N_SAMPLES, name: str | None = None) -> tuple[pd.DataFrame, Figure, dict]:
     """Table 1 over runs: one row for each network of each run, with the settings in which they differ.
 
     A value is the mean over seeds. Its interval reaches from the lowest end of the seeds' bootstrap intervals to the highest:
@@ -51,6 +51,7 @@ def compare(names: Sequence[str], n: int = paper.N_SAMPLES) -> tuple[pd.DataFram
     Args:
         names: of runs or profiles.
         n: images per row, at most; all rows have the same number, of samples and of reconstructions.
+        name: of the comparison, for its command; None: that of the runs.
 
     Returns:
         The table, a figure of samples, and the provenance of both.
@@ -58,10 +59,11 @@ def compare(names: Sequence[str], n: int = paper.N_SAMPLES) -> tuple[pd.DataFram
     Raises:
         InputError: fewer than one training in a run, or slices of different sizes.
     """
-    rows = [row for name in names for row in _rows(name)]
+    rows = [row for run in names for row in _rows(run)]
     if len({row.store.image_size for row in rows}) > 1:
         raise InputError("These runs have slices of different sizes, whose metrics cannot be compared. Name runs of one size.")
-    command = report.command("dwikit", "compare", *names, *([] if n == paper.N_SAMPLES else ["-n", str(n)]))
+    given = [*([] if n == paper.N_SAMPLES else ["-n", str(n)]), *(["--name", name] if name else [])]
+    command = report.command("dwikit", "compare", *dict.fromkeys(row.config.reference for row in rows), *given)
     there = [run for row in rows for run in row.trainings.values()]
     n = min([n, *(len(run.samples) for run in there), *(len(row.store.indices("train")) for row in rows)])
     rebuilt = min((len(run.reconstructions) for run in there if run.reconstructs), default=0)
@@ -113,12 +115,17 @@ def _trainings(config: Profile, key: str, store: SliceStore) -> dict[int, traini
             continue
         run = training.Run.open(folder, config.networks[key].keep, key)
         first = next(iter(found.values()), run)
-        section = study.used(config, store, {key: first}).networks[key]
-        if training.differences(run, dataclasses.replace(section, seed=run.model.seed)):
+        if _decisions(run) != _decisions(first):
             print(f"{folder} is left out: it was trained with other settings than {first.folder.name}.")
             continue
         found[run.model.seed] = run
     return found
+
+
+def _decisions(run: training.Run) -> dict[str, Any]:
+    """All that decided a training but its seed."""
+    facts = {name: value for name, value in run.facts().items() if name not in ("minutes", "kept_epoch", "carried")}
+    return facts | {"config": {**facts["config"], "seed": None}}
 
 
 def _measured(row: Row, n: int, rebuilt: int) -> pd.DataFrame:
@@ -167,8 +174,10 @@ def _settings(row: Row) -> dict[str, Any]:
     """Every setting of a row by a name with dots; those of its network without the network's name."""
     values = {name: value for name, value in as_dict(row.config).items() if name not in (*ASIDE, *row.config.networks)}
     section = {name: value for name, value in as_dict(row.config)[row.key].items() if name not in UNTOLD}
+    facts = next(iter(row.trainings.values())).facts()
+    start = {"init_content": facts["init_content"]} if "init_content" in facts else {}
     del values["cohort"]["workers"]
-    return _flat(values) | _flat(section)
+    return _flat(values) | _flat(section) | start
 
 
 def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:

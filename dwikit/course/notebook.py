@@ -70,7 +70,8 @@ def begin(
         **overrides: as in ``profiles.resolve``; their names, and those inside a section, are the parameters it has.
 
     Raises:
-        InputError: an unknown parameter, a network that the profile lacks, or whatever ``profiles.resolve`` refuses.
+        InputError: an unknown parameter, a network that the profile lacks, or one that cannot be built or start as it says, or
+            whatever ``profiles.resolve`` refuses.
     """
     parameters = {**(settings or {}), **(own or {})}
     for name, value in overrides.items():
@@ -96,6 +97,8 @@ def begin(
             network: {**shared, **one, "model": {**shared["model"], **one.get("model", {})}} for network, one in alone.items()
         }
     config = runs.named(run, profile, **overrides) if run else resolve(profile, **overrides)
+    if networks:
+        study.checked(config, networks)
     given = from_here({name: value for name, value in parameters.items() if value is not None})
     config = dataclasses.replace(config, parameters=given)
     namespace[BEGUN] = True

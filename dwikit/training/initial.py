@@ -1,5 +1,6 @@
 """Fine-tuning: a training that starts from weights instead of random numbers."""
 
+import contextlib
 import hashlib
 from pathlib import Path
 
@@ -12,36 +13,27 @@ from dwikit.slices import SliceStore
 from dwikit.training.weights import pretrained, stored
 
 
-def begin(model: models.GenerativeModel, section: Training, store: SliceStore) -> dict:
+def begin(model: models.GenerativeModel, section: Training) -> dict:
     """Give a fresh model the weights that a profile names, and freeze what shall not learn. Its optimizers are new.
 
     Args:
         model: fresh.
         section: of the profile.
-        store: the slices that it will learn from.
 
     Returns:
         What of this decides the result, for ``settings.json``; empty if the model starts from random weights and all of it
         learns.
 
     Raises:
-        InputError: no such weights, or those of another network; the kit's, if they have seen people who are held out here; a
-            part that cannot be frozen.
+        InputError: no such weights, or those of another network; a part that cannot be frozen.
     """
     facts: dict = {}
+    if section.init == PRETRAINED:
+        pretrained.load_into(model)
+    elif section.init:
+        _fill(model, Path(section.init))
     if section.init:
-        path = pretrained.file(model.key, model.image_size) if section.init == PRETRAINED else Path(section.init)
-        if section.init == PRETRAINED:
-            if seen := pretrained.seen(pretrained.card(model.key, model.image_size), store):
-                raise InputError(
-                    f"The kit's {model.label} was trained on {len(seen)} people who are held out here, such as {seen[0]}. "
-                    "Start from random weights, or use another cohort (cohort: seed)."
-                )
-            pretrained.load_into(model)
-        else:
-            _fill(model, path)
-            _tell_other_slices(path, store)
-        facts = {"init": section.init, "init_content": hashlib.sha256(path.read_bytes()).hexdigest()[:16]}
+        facts = {"init": section.init, "init_content": content(model, section)}
     if section.frozen:
         model.compile(frozen=section.frozen)
         facts["frozen"] = list(section.frozen)
@@ -65,14 +57,37 @@ def _fill(model: models.GenerativeModel, path: Path) -> None:
     stored.assign(model.weights, other.get_weights())
 
 
-def _tell_other_slices(path: Path, store: SliceStore) -> None:
-    """Say so if a model in the folder of a training has seen other slices than these, and so perhaps people held out here."""
-    data = files.read_object(path.with_name("settings.json")).get("data")
-    if data not in (None, store.content[:16]):
-        tqdm.write(
-            f"{path} was trained on other slices than these. If people who are held out here were among them, tables of what "
-            "comes of it say nothing about new people."
-        )
+def content(model: models.GenerativeModel, section: Training) -> str | None:
+    """Sixteen hexadecimal digits of the file of weights that a network starts from; None if there is none."""
+    if not section.init:
+        return None
+    with contextlib.suppress(InputError, OSError):
+        path = pretrained.file(model.key, model.image_size) if section.init == PRETRAINED else Path(section.init)
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    return None
+
+
+def check_people(model: models.GenerativeModel, section: Training, store: SliceStore) -> None:
+    """See whether the weights that a network starts from have seen people who are held out here.
+
+    Of a file, it is said if the training beside it was on other slices.
+
+    Raises:
+        InputError: the kit's weights have.
+    """
+    if section.init == PRETRAINED:
+        if seen := pretrained.seen(pretrained.card(model.key, model.image_size), store):
+            raise InputError(
+                f"The kit's {model.label} was trained on {len(seen)} people who are held out here, such as {seen[0]}. "
+                "Start from random weights, or use another cohort (cohort: seed)."
+            )
+    elif section.init:
+        data = files.read_object(Path(section.init).with_name("settings.json")).get("data")
+        if data not in (None, store.content[:16]):
+            tqdm.write(
+                f"{section.init} was trained on other slices than these. If people who are held out here were among them, "
+                "tables of what comes of it say nothing about new people."
+            )
 
 
 def told(settings: dict) -> str:

@@ -69,7 +69,8 @@ def train(
     network = registry.network(key, section.file)
     with _precision(section.mixed_precision), machines.scope(devices):
         model = network.from_preset(section.preset, image_size=store.image_size, seed=seed, **section.overrides)
-        start = initial.begin(model, section, store)
+        initial.check_people(model, section, store)
+        start = initial.begin(model, section)
     if (replicas := distribution.devices_of(model)) > 1:
         model.check_devices(replicas)
     settings = _settings(model, section, data) | start
@@ -165,6 +166,8 @@ def differences(run: Run, section: Training) -> str:
     wanted = presets.preset(type(run.model), section.preset, there["image_size"], overrides=section.overrides)
     names = ("seed", "epochs", "steps_per_epoch", "flip", "mixed_precision", "init", "frozen")
     wanted |= {name: getattr(section, name) for name in names}
+    if section.init == facts.get("init") and (content := initial.content(run.model, section)):
+        wanted["init_content"] = content
     found = {"frozen": [], **facts, **there, "seed": run.model.seed}
     wanted, found = (
         {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}

@@ -4,9 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from dwikit import models, profiles, training
+from dwikit import models, profiles, study, training
 from dwikit.common import files
 from dwikit.common.errors import InputError
+from dwikit.course import notebook
 from dwikit.models import VAE, StyleGAN
 from dwikit.training.weights import pretrained, stored
 
@@ -85,6 +86,16 @@ def test_weights_that_do_not_fit_are_refused(first, store, tmp_path):
         trained(store, tmp_path / "b", key="intro_vae", init=path, model={})
     with pytest.raises(InputError, match="There are no weights of 'vae' at 32 pixels"):
         trained(store, tmp_path / "c", init="pretrained")
+
+
+def test_a_wrong_start_is_told_before_data_are_made(tmp_path, monkeypatch):
+    monkeypatch.setattr(study, "slices", lambda config: pytest.fail("data are made"))
+    missing, frozen = {"init": str(tmp_path / "typo.keras")}, {"frozen": ["encodr"]}
+    for given, message in ((missing, "no model at .*typo.keras"), (frozen, "Did you mean 'encoder'")):
+        with pytest.raises(InputError, match=message):
+            study.train_in_pieces(profiles.resolve("smoke", vae=given), ["vae"])
+        with pytest.raises(InputError, match=message):
+            notebook.begin({}, "smoke", networks=["vae"], **given)
 
 
 def test_weights_of_which_only_what_draws_is_there_are_refused(store, tmp_path):

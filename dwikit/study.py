@@ -73,7 +73,7 @@ def slices(config: Profile, rebuild: bool = False) -> SliceStore:
     out = data_folder(config) / "slices"
     settings, seed = config.slice_settings, config.slices.seed
     source = config.cohort.source
-    provenance = {"dwikit": dwikit.__version__, "cohort": source} | ({} if source["bids"] else {"physics": _physics()})
+    provenance = {"dwikit": dwikit.__version__, "cohort": source} | ({} if source["bids"] else {"physics": phantom.code()})
     wanted = {**dataclasses.asdict(settings), "seed": seed, **provenance}
     there = files.read_object(out / "settings.json")
     if there and not rebuild:
@@ -103,13 +103,8 @@ def _direct_path(config: Profile) -> Repeatable:
         rest = phantom.simulate_volumes(count - number, seed, first + number, config.cohort.workers, settings=settings)
         return tqdm(rest, total=count, initial=number, desc="Direct path", unit="case", leave=False)
 
-    made_with = {"dwikit": dwikit.__version__, "cases": count, "first": first, "seed": seed, "physics": _physics()}
+    made_with = {"dwikit": dwikit.__version__, "cases": count, "first": first, "seed": seed, "physics": phantom.code()}
     return Repeatable(made_with, since)
-
-
-def _physics() -> str:
-    """Eight hexadecimal digits that change with any number of the simulation."""
-    return hashlib.sha256(repr(phantom.Settings()).encode()).hexdigest()[:8]
 
 
 def _tell_differences(there: dict, wanted: dict, where: Path) -> None:

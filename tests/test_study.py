@@ -76,7 +76,7 @@ def test_slices_of_another_simulation_are_told_and_built_again(runs, monkeypatch
     assert study.slices(of_seed).content == first
     assert "are used as 01_preprocess built them: cohort: seed 0 (profile: 1)." in capsys.readouterr().out
     noisier = dataclasses.replace(phantom.Settings(), snr=4.0)
-    monkeypatch.setattr(phantom, "Settings", lambda: noisier)
+    monkeypatch.setattr(phantom, "code", lambda: "00000000")
     monkeypatch.setattr(phantom, "simulate_volumes", functools.partial(phantom.simulate_volumes, physics=noisier))
     assert study.slices(of_physics).content == first and "built them: physics " in capsys.readouterr().out
     assert study.slices(of_physics, rebuild=True).content != first

@@ -71,7 +71,8 @@ def people(folder: Path, n: int = 12, image_size: int = SIZE) -> slices.SliceSto
         image_size: pixels along one side.
     """
     settings = slices.SliceSettings.for_size(image_size)
-    made = {"dwikit": dwikit.__version__, "cohort": {"bids": None, "cases": n, "seed": STRANGERS}}
+    cohort = {"bids": None, "cases": n, "seed": STRANGERS}
+    made = {"dwikit": dwikit.__version__, "cohort": cohort, "physics": phantom.code()}
     there = files.read_object(folder / "settings.json")
     if there and {**there, **dataclasses.asdict(settings), **made} == there:
         return slices.SliceStore.open(folder)

@@ -1,9 +1,11 @@
 """The simulated cohort: what it writes, that it repeats, and that its pictures obey the physics."""
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -124,10 +126,29 @@ def test_numbering_can_start_later(written, tmp_path):
 @pytest.mark.parametrize("change", [{"seed": 6}, {"distortion": False}, {"physics": replace(SMALL, snr=9.0)}])
 def test_other_cohort_in_the_folder_is_refused(written, change):
     before = contents(written)
-    with pytest.raises(InputError, match="another seed or other settings; choose an empty folder") as error:
+    with pytest.raises(InputError, match="another seed, other settings or another version of the simulation; choose") as error:
         phantom.write_cohort(written, 1, **({"seed": 5, "physics": SMALL} | change))
     assert str(written) in str(error.value)
     assert contents(written) == before
+
+
+def test_a_cohort_of_other_code_is_not_continued(written, monkeypatch):
+    before = contents(written)
+    monkeypatch.setattr(cohort, "code", lambda: "00000000")
+    with pytest.raises(InputError, match="another version of the simulation"):
+        phantom.write_cohort(written, 4, seed=5, physics=SMALL)
+    assert contents(written) == before
+
+
+def test_any_line_and_any_number_of_the_simulation_decide_its_code(tmp_path, monkeypatch):
+    there = Path(phantom.settings.__file__).parent
+    codes = [phantom.code()]
+    for name in ("scanner.py", "settings.py", "hull.npz"):
+        folder = shutil.copytree(there, tmp_path / name)
+        (folder / name).write_bytes((folder / name).read_bytes() + b"\n")
+        monkeypatch.setattr(phantom.settings, "__file__", str(folder / "settings.py"))
+        codes.append(phantom.code())
+    assert len(set(codes)) == len(codes)
 
 
 def test_bad_requests_are_refused(tmp_path):

@@ -9,7 +9,7 @@ template. `Settings` holds every number.
 from dwikit.cohorts.phantom.cohort import trim_cohort, write_cohort
 from dwikit.cohorts.phantom.direct import simulate_slices, simulate_volumes
 from dwikit.cohorts.phantom.geometry import fit_affine
-from dwikit.cohorts.phantom.settings import PROTOCOLS, TISSUES, Protocol, Settings, Tissue
+from dwikit.cohorts.phantom.settings import PROTOCOLS, TISSUES, Protocol, Settings, Tissue, code
 from dwikit.cohorts.phantom.truth import truth
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Protocol",
     "Settings",
     "Tissue",
+    "code",
     "fit_affine",
     "simulate_slices",
     "simulate_volumes",

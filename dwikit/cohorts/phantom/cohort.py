@@ -16,7 +16,7 @@ from dwikit.cohorts.phantom.direct import case_numbers
 from dwikit.cohorts.phantom.parallel import map_cases
 from dwikit.cohorts.phantom.person import Person, draw_person, require_whole
 from dwikit.cohorts.phantom.scanner import DIRECTIONS, clean_image, make_scan, noisy_image, reconstructed_affine
-from dwikit.cohorts.phantom.settings import DEFAULT, Settings
+from dwikit.cohorts.phantom.settings import DEFAULT, Settings, code
 from dwikit.common import files, lock, paths
 from dwikit.common.errors import InputError
 from dwikit.common.progress import tqdm
@@ -48,9 +48,9 @@ def write_cohort(
 ) -> Path:
     """Writes simulated scans as a BIDS dataset.
 
-    A case's folder appears only when it is complete. A second run with the same seed and settings writes
-    only the cases that are missing, so an interrupted run continues and a cohort can grow. The files of a
-    case depend on the seed, its number and the settings alone.
+    A case's folder appears only when it is complete. A second run with the same seed, settings and version of the
+    simulation writes only the cases that are missing, so an interrupted run continues and a cohort can grow. The files
+    of a case depend on these and its number alone.
 
     Args:
         path: folder of the dataset; made if missing.
@@ -111,7 +111,7 @@ def _description(seed: int, distortion: bool, physics: Settings) -> dict:
         version = metadata.version("dwikit")
     except metadata.PackageNotFoundError:
         version = "unknown"
-    parameters = {"seed": int(seed), "distortion": bool(distortion), **asdict(physics)}
+    parameters = {"seed": int(seed), "distortion": bool(distortion), "code": code(), **asdict(physics)}
     return {
         "Name": "Simulated diffusion-weighted brain scans",
         "BIDSVersion": "1.10.0",
@@ -135,7 +135,7 @@ def _claim(folder: Path, description: dict) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / _DESCRIPTION).exists():
             if _parameters(folder) != description["GeneratedBy"][0]["Parameters"]:
-                raise InputError(other.format("a cohort of another seed or other settings"))
+                raise InputError(other.format("a cohort of another seed, other settings or another version of the simulation"))
         elif any(not entry.name.startswith(".") for entry in folder.iterdir()):
             raise InputError(other.format("other files"))
         else:

@@ -1,6 +1,8 @@
 """Every number of the simulated cohort in one place, each with its source or its reason."""
 
+import hashlib
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -160,3 +162,10 @@ class Settings:
 
 DEFAULT = Settings()
 """The calibrated settings."""
+
+
+def code() -> str:
+    """Eight hexadecimal digits that change with any number and any line of the simulation, which decide its images."""
+    folder = Path(__file__).parent
+    lines = [path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.py"))]
+    return hashlib.sha256("".join(lines).encode() + (folder / "hull.npz").read_bytes()).hexdigest()[:8]

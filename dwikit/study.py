@@ -25,7 +25,7 @@ from dwikit.evaluation.networks import beside
 from dwikit.models import presets, registry
 from dwikit.preprocess import open_current, preprocess, require_current
 from dwikit.preprocess.losses import told as told_losses
-from dwikit.profiles import Profile, Training
+from dwikit.profiles import Profile, Training, claim
 from dwikit.slices import Repeatable, SliceStore, build, is_made_of, read_derivatives
 from dwikit.slices.grid import Volume
 from dwikit.training import outlook
@@ -38,6 +38,7 @@ def data_folder(config: Profile) -> Path:
 
 def cohort(config: Profile) -> Path:
     """BIDS dataset of the study: your own if the profile names one, else the simulated cohort, written if need be."""
+    claim(config)
     if config.cohort.bids:
         return Path(config.cohort.bids)
     phantom.trim_cohort(data_folder(config) / "bids", config.cohort.registered)
@@ -70,6 +71,7 @@ def slices(config: Profile, rebuild: bool = False) -> SliceStore:
         InputError: without ``rebuild``, if people have left the data set or their ages have changed since it was made, or the
             profile names another one.
     """
+    claim(config)
     out = data_folder(config) / "slices"
     settings, seed = config.slice_settings, config.slices.seed
     source = config.cohort.source

@@ -1,5 +1,6 @@
 """What holds for every input, not for chosen ones: headers, shapes, b-tables, readings, slices, settings."""
 
+import dataclasses
 import itertools
 import math
 import tempfile
@@ -456,16 +457,12 @@ def test_arrays_survive_their_file(array):
     model=st.dictionaries(st.sampled_from(["slope", "decay"]), st.floats(0, 1)),
 )
 def test_a_profile_survives_its_file(epochs, seed, percentile, model):
-    profile = profiles.resolve("smoke", vae={"epochs": epochs, "seed": seed, "model": model}, slices={"percentile": percentile})
-    path = folder() / "smoke.yaml"
+    given = {"vae": {"epochs": epochs, "seed": seed, "model": model}, "slices": {"percentile": percentile}}
+    profile, path = dataclasses.replace(profiles.resolve("smoke", **given), name="mine"), folder() / "mine.yaml"
     values = {name: value for name, value in profiles.as_dict(profile).items() if name != "name"}
     path.write_text(yaml.safe_dump(values))
     assert profiles.as_dict(profiles.resolve(str(path))) == profiles.as_dict(profile)
-    path.write_text(
-        yaml.safe_dump(
-            {"extends": "smoke", "vae": {"epochs": epochs, "seed": seed, "model": model}, "slices": {"percentile": percentile}}
-        )
-    )
+    path.write_text(yaml.safe_dump({"extends": "smoke", **given}))
     assert profiles.resolve(str(path)) == profile
 
 

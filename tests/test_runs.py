@@ -78,6 +78,34 @@ def test_what_cannot_be_a_run_is_refused(folder, name, profile, message):
     assert not (folder / "new").exists()
 
 
+def test_a_file_does_not_take_the_place_of_another_profile(folder, tmp_path):
+    named = {name: tmp_path / name / "mine.yaml" for name in ("first", "second")} | {"kit": tmp_path / "quick.yaml"}
+    for path in named.values():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("extends: smoke\n")
+    with pytest.raises(
+        InputError, match=f"{named['kit']} has the name of .*profiles/quick.yaml, whose results are in .*quick. Ren"
+    ):
+        profiles.resolve(str(named["kit"]))
+    profiles.claim(profiles.resolve(str(named["first"])))
+    assert profiles.resolve(str(named["first"])).name == "mine"
+    with pytest.raises(InputError, match=f"{named['second']} has the name of {named['first']}, whose results are in"):
+        profiles.resolve(str(named["second"]))
+    named["first"].rename(tmp_path / "moved.yaml")
+    assert profiles.resolve(str(named["second"])).name == "mine", "the first one is gone"
+    runs.named("other", "smoke")
+    (tmp_path / "other.yaml").write_text("extends: quick\n")
+    with pytest.raises(InputError, match="has the name of .*other/profile.yaml"):
+        profiles.resolve(str(tmp_path / "other.yaml"))
+
+
+@pytest.mark.parametrize("step", [study.slices, study.cohort])
+def test_whose_results_a_folder_has_is_noted_with_the_first(folder, tmp_path, step):
+    (tmp_path / "mine.yaml").write_text("extends: smoke\ncohort: {cases: 3, registered: 0}\n")
+    step(profiles.resolve(str(tmp_path / "mine.yaml")))
+    assert (folder / "mine/profile.txt").read_text() == f"{tmp_path}/mine.yaml\n"
+
+
 def test_a_mistake_leaves_the_run_as_it_was(folder):
     runs.named("mine", "smoke")
     before = (folder / "mine/profile.yaml").read_bytes()

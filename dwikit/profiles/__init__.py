@@ -69,6 +69,8 @@ PRETRAINED = "pretrained"
 LIKE = FOLDER / "quick.yaml"
 FILE = "profile.yaml"
 """The profile of a run with a name, in its folder."""
+OF = "profile.txt"
+"""In the folder of the results of a file of your own: its path."""
 RUN = r"[A-Za-z0-9][\w.=+-]*"
 """What the name of a run looks like."""
 DEFAULT = "quick"
@@ -95,7 +97,8 @@ def resolve(profile: str | None = None, **overrides: Any) -> Profile:
             two differ (see the module's text); values given here override both.
 
     Raises:
-        InputError: unknown profile, unknown key (with the nearest known one), or a value of the wrong type.
+        InputError: unknown profile, a file with the name of another one that has results, unknown key (with the nearest known
+            one), or a value of the wrong type.
     """
     path = _path(profile or os.environ.get("DWIKIT_PROFILE") or DEFAULT, Path.cwd())
     return of_values(files.read_yaml(path, like=LIKE), path, from_folder(overrides, Path.cwd()))
@@ -115,6 +118,8 @@ def of_values(values: dict, path: Path, overrides: dict | None = None) -> Profil
     place = path.resolve()
     run = place == (paths.runs(place.parent.name) / FILE).resolve()
     name, own = (place.parent.name, None) if run else (path.stem, None if path.parent == FOLDER else str(place))
+    if own:
+        _require_own_name(place)
     known = _gathered({**_over(_complete(values, path), overrides or {}), "name": name}, path.name)
     resolved = build(Profile, {**known, "path": own}, where=path.name)
     check_ranges(resolved, where=path.name)
@@ -141,6 +146,27 @@ def _path(name: str, folder: Path) -> Path:
     return path
 
 
+def _require_own_name(file: Path) -> None:
+    """Refuse a profile of your own whose results would lie among those of another profile of its name.
+
+    Raises:
+        InputError: the kit has one of that name, or ``runs/`` has results of a run, or of another file that is still there.
+    """
+    there = paths.runs(file.stem)
+    other = FOLDER / f"{file.stem}.yaml" if file.stem in names() else there / FILE
+    if not other.is_file() and (there / OF).is_file():
+        other = Path((there / OF).read_text(encoding="utf-8").strip())
+    if other.is_file() and other.resolve() != file:
+        raise InputError(f"{file} has the name of {other}, whose results are in {there}. Rename one of the two files.")
+
+
+def claim(profile: Profile) -> None:
+    """Note in the folder of its results which file of your own they are of, for other files of that name to be refused."""
+    note = paths.runs(profile.name) / OF
+    if profile.path and not (note.is_file() and note.read_text(encoding="utf-8").strip() == profile.path):
+        files.write_text(note, f"{profile.path}\n")
+
+
 def _complete(values: dict, path: Path, extended_by: tuple[Path, ...] = ()) -> dict:
     """Values of a file, over those of the profile that it extends."""
     if path in extended_by:
@@ -161,6 +187,11 @@ def _shared_data(run: Profile, base: str | None) -> str:
     other = resolve(base) if base else None
     if other and other.data_settings == run.data_settings:
         return other.data or f"{other.name}/data"
+    return data_of(run)
+
+
+def data_of(run: Profile) -> str:
+    """Folder under ``runs/`` of data that no other profile has: runs that agree in their settings find them there."""
     settings = json.dumps(run.data_settings, sort_keys=True)
     return f"data/{hashlib.sha256(settings.encode()).hexdigest()[:8]}"
 

@@ -82,13 +82,12 @@ def test_a_command_names_the_folder_of_the_runs(tmp_path, monkeypatch):
 
 
 def test_where_a_profile_comes_from_is_no_part_of_what_it_says(tmp_path):
-    (tmp_path / "smoke.yaml").write_text("extends: smoke\n")
-    config = profiles.resolve(str(tmp_path / "smoke.yaml"))
-    assert config == profiles.resolve("smoke") and repr(config) == repr(profiles.resolve("smoke"))
-    assert profiles.as_dict(config) == profiles.as_dict(profiles.resolve("smoke"))
-    (tmp_path / "smoke.yaml").write_text("extends: smoke\npath: x\n")
+    (tmp_path / "mine.yaml").write_text("extends: smoke\n")
+    config, same = profiles.resolve(str(tmp_path / "mine.yaml")), dataclasses.replace(profiles.resolve("smoke"), name="mine")
+    assert config == same and repr(config) == repr(same) and profiles.as_dict(config) == profiles.as_dict(same)
+    (tmp_path / "mine.yaml").write_text("extends: smoke\npath: x\n")
     with pytest.raises(InputError, match="There is no section 'path'"):
-        profiles.resolve(str(tmp_path / "smoke.yaml"))
+        profiles.resolve(str(tmp_path / "mine.yaml"))
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,10 @@ import shutil
 from functools import partial
 from pathlib import Path
 
+import yaml
+
 from dwikit import evaluation, profiles, study
+from dwikit.common import files
 from dwikit.common.errors import InputError
 
 KIT = Path(__file__).resolve().parent.parent
@@ -58,11 +61,17 @@ def _kept(page: Path, link: re.Match) -> str:
 def copy_results(config: profiles.Profile, target: Path) -> None:
     """Copies the slices and the network that judges samples, which are made now if need be, to ``runs/`` of the copy.
 
-    With these, every notebook runs: networks that a student has not trained are the kit's own.
+    With these, every notebook runs: networks that a student has not trained are the kit's own. A profile that is not the
+    kit's becomes a run of the copy, with every value written out, whatever it extends here.
     """
     store = study.slices(config)
     evaluation.feature_networks(store, study.features_folder(config))
-    data = target / "runs" / config.name / "data"
+    runs = target / "runs"
+    data = runs / config.name / "data"
+    if config.name not in profiles.names():
+        values = {name: value for name, value in profiles.as_dict(config).items() if name != "name"}
+        files.write_text(runs / config.name / profiles.FILE, yaml.safe_dump(values, sort_keys=False))
+        data = runs / profiles.data_of(config)
     shutil.copytree(study.data_folder(config) / "slices", data / "slices")
     shutil.copytree(study.features_folder(config), data / "features")
 

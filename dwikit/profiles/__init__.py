@@ -58,6 +58,8 @@ __all__ = [
     "Training",
     "Usefulness",
     "as_dict",
+    "claim",
+    "data_of",
     "names",
     "of_values",
     "resolve",

@@ -11,6 +11,7 @@ import pytest
 
 from dwikit import profiles, study
 from dwikit.course import own_seed
+from dwikit.profiles import runs
 from lecturers import students
 from tests import test_links
 
@@ -77,6 +78,25 @@ def test_the_students_copy_has_no_solution(copy):
         if path.suffix in (".ipynb", ".md"):
             text = path.read_text(encoding="utf-8")
             assert "BEGIN SOLUTION" not in text and "HIDDEN TESTS" not in text and "Model answers" not in text, path
+
+
+def test_the_slices_of_a_run_are_found_in_the_copy(tmp_path, monkeypatch):
+    """Of a run that extends another profile, and of a file of the lecturer's own: whatever they extend stays behind."""
+    monkeypatch.setenv("DWIKIT_RUNS", str(tmp_path / "mine"))
+    monkeypatch.setattr(students.evaluation, "feature_networks", lambda store, folder: folder.mkdir(exist_ok=True))
+    (tmp_path / "own.yaml").write_text("extends: smoke\ncohort: {cases: 4, registered: 0}\nvae: {epochs: 7}\n")
+    runs.named("course", str(tmp_path / "own.yaml"), vae={"model": {"latent_size": 5}})
+    for profile in (str(tmp_path / "own.yaml"), "course"):
+        config = profiles.resolve(profile)
+        students.copy_results(config, tmp_path / config.name)
+    contents = study.slices(profiles.resolve("course")).content
+    (tmp_path / "own.yaml").unlink()
+    for name in ("own", "course"):
+        monkeypatch.setenv("DWIKIT_RUNS", str(tmp_path / name / "runs"))
+        config = profiles.resolve(name)
+        assert (study.data_folder(config) / "slices").is_dir() and study.slices(config).content == contents
+        assert config.networks["vae"].epochs == 7 and study.features_folder(config).is_dir()
+    assert config.networks["vae"].model["latent_size"] == 5
 
 
 def test_everybody_can_read_the_students_copy(copy):

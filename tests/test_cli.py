@@ -44,7 +44,7 @@ def test_run_fills_in_the_output_and_passes_parameters(small_notebook, tmp_path,
     [
         (["-p", "epoch=7"], "has no parameter 'epoch'. It has: profile, epochs"),
         (["-p", "epochs"], "NAME=VALUE"),
-        (["-p", "profile=fast"], "no profile 'fast'"),
+        (["-p", "profile=fast"], "no profile or run 'fast'. Known: gpu"),
         (["-p", "epochs=many", "-p", "profile=smoke"], "epochs must be of type int, not 'many'"),
     ],
 )

@@ -41,7 +41,7 @@ def here(monkeypatch):
     return done
 
 
-def test_every_combination_and_seed_is_trained_once(tiny, here):
+def test_every_combination_and_seed_is_trained_once(tiny, here, capsys):
     values = {"model.latent_size": [4, 6], "model.learning_rate": [1e-3]}
     first = sweep.sweep(["vae"], values, seeds=2, profile=tiny)
     assert first == ["tiny-latent_size-4-learning_rate-0.001", "tiny-latent_size-6-learning_rate-0.001"]
@@ -55,6 +55,7 @@ def test_every_combination_and_seed_is_trained_once(tiny, here):
     table, figure, source = compare.compare(first, n=10)
     assert list(table.index) == ["Original", *(f"{run}: VAE" for run in first)]
     assert list(table["model.latent_size", ""]) == ["", "4", "6"] and ("model.learning_rate", "") not in table
+    assert "same samples" not in capsys.readouterr().out
     assert list(table["seeds", ""]) == ["", "2", "2"] and (table["n", ""] == 10).all()
     config = profiles.resolve(first[0])
     rows = compare._measured(compare._rows(first[0])[0], 10, 12)
@@ -94,6 +95,12 @@ def test_what_failed_is_named_after_the_others_are_done(tiny, here, monkeypatch)
     assert [text.endswith("seed 1") for text in here] == [True]
 
 
+def test_a_mistake_in_one_value_leaves_no_run(tiny, here):
+    with pytest.raises(InputError, match="no model at .*typo.keras"):
+        sweep.sweep(["vae"], {"model.latent_size": [4, 6], "init": [None, "typo.keras"]}, profile=tiny)
+    assert not here and not paths.runs("").exists()
+
+
 def test_a_training_of_a_sweep_is_a_process(tiny, capsys):
     runs.named("one", tiny, vae={"epochs": 1})
     config = profiles.resolve("one")
@@ -130,6 +137,7 @@ def test_other_weights_to_start_from_are_a_difference(tiny, here, tmp_path, caps
     for name in ("first", "second"):
         sweep.sweep(["vae"], {}, profile=runs.named(name, tiny, vae={"init": start}).name)
     assert "init_content" not in compare.compare(["first", "second"])[0]
+    assert "first: VAE (fine-tuned from" in (said := capsys.readouterr().out) and "drew the same samples" in said
     begin_with(2)
     here.clear()
     sweep.sweep(["vae"], {}, profile="second")

@@ -67,7 +67,7 @@ def test_a_training_with_another_seed_keeps_the_settings_and_one_that_was_set_as
         ("../out", None, "cannot be the name of a run"),
         ("old", "smoke", "holds the results of a profile of that name"),
         ("mine", "quick", "The run mine extends smoke, not quick"),
-        ("new", "fast", "no profile 'fast'"),
+        ("new", "fast", "no profile or run 'fast'. Known: .*weights-64, mine, or the path"),
     ],
 )
 def test_what_cannot_be_a_run_is_refused(folder, name, profile, message):

@@ -46,7 +46,7 @@ def compare(names: Sequence[str], n: int = paper.N_SAMPLES, name: str | None = N
 
     A value is the mean over seeds. Its interval reaches from the lowest end of the seeds' bootstrap intervals to the highest:
     it holds what another draw of images, and what another of these trainings would have given. "over seeds" are the lowest
-    and the highest value alone. Nothing is trained.
+    and the highest value alone. Nothing is trained. A line says so if two runs drew the same samples.
 
     Args:
         names: of runs or profiles.
@@ -68,6 +68,9 @@ def compare(names: Sequence[str], n: int = paper.N_SAMPLES, name: str | None = N
     n = min([n, *(len(run.samples) for run in there), *(len(row.store.indices("train")) for row in rows)])
     rebuilt = min((len(run.reconstructions) for run in there if run.reconstructs), default=0)
     settings = differences({row.label: _settings(row) for row in rows})
+    for one, other in itertools.combinations(rows, 2):
+        if _drew_the_same(one, other):
+            print(f"{one.label} and {other.label} drew the same samples: the settings in which they differ changed nothing.")
     several = len({row.store.content for row in rows}) > 1
     measured, originals = {}, {}
     for row in rows:
@@ -168,6 +171,12 @@ def differences(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str
         if len(set(values.values())) > 1:
             shown[name] = values
     return shown
+
+
+def _drew_the_same(one: Row, other: Row) -> bool:
+    """Whether the samples of two rows are equal with every seed that both have."""
+    seeds = one.trainings.keys() & other.trainings.keys()
+    return bool(seeds) and all(np.array_equal(one.trainings[seed].samples, other.trainings[seed].samples) for seed in seeds)
 
 
 def _settings(row: Row) -> dict[str, Any]:

@@ -74,16 +74,17 @@ def sweep(
     if seeds < 1 or workers < 1:
         raise InputError(f"seeds and workers must be at least 1, not {seeds} and {workers}.")
     base = resolve(profile)
-    keys = study.checked(base, keys)
-    plans: dict[str, Profile] = {}
+    keys = list(keys or study.networks(base))
+    plans: dict[str, dict] = {}
     for settings in combinations(values):
-        name = runs.name_for(base.name, settings)
+        name, plan = runs.name_for(base.name, settings), runs.sections(settings, base, keys)
         if name in plans:
             raise InputError(f"Two combinations would be called {name}. Give values that differ as text.")
-        plans[name] = runs.named(name, profile, **runs.sections(settings, base, keys)) if settings else base
-        study.checked(plans[name], keys)
+        study.checked(resolve(profile, **plan), keys)
+        plans[name] = plan
+    configs = [runs.named(name, profile, **plan) if plan else base for name, plan in plans.items()]
     trials = []
-    for config in plans.values():
+    for config in configs:
         store, folder = study.slices(config), paths.runs(config.name).resolve()
         for key, seed in itertools.product(keys, range(seeds)):
             seed += config.networks[key].seed
@@ -91,7 +92,7 @@ def sweep(
                 log = str(folder / f"{study.folder_of(config, key, seed).name}.txt")
                 trials.append(Trial(config.reference, key, seed, str(folder.parent), log))
     _train(trials, workers, scheduler)
-    return [config.reference for config in plans.values()]
+    return [config.reference for config in configs]
 
 
 def _is_trained(config: Profile, key: str, seed: int, store: SliceStore) -> bool:

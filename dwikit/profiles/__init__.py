@@ -122,16 +122,17 @@ def of_values(values: dict, path: Path, overrides: dict | None = None) -> Profil
     name, own = (place.parent.name, None) if run else (path.stem, None if path.parent == FOLDER else str(place))
     if own:
         _require_own_name(place)
-    known = _gathered({**_over(_complete(values, path), overrides or {}), "name": name}, path.name)
-    resolved = build(Profile, {**known, "path": own}, where=path.name)
-    check_ranges(resolved, where=path.name)
+    where = f"run {name}" if run else path.name
+    known = _gathered({**_over(_complete(values, path), overrides or {}), "name": name}, where)
+    resolved = build(Profile, {**known, "path": own}, where)
+    check_ranges(resolved, where)
     try:
         _ = resolved.slice_settings
         for key, section in resolved.networks.items():
             if not section.file and (network := registry.described(key)):
                 preset(network, section.preset, overrides=section.model)
     except InputError as error:
-        raise InputError(f"{path.name}: {error}") from None
+        raise InputError(f"{where}: {error}") from None
     return dataclasses.replace(resolved, data=_shared_data(resolved, values.get("extends"))) if run else resolved
 
 
@@ -142,9 +143,8 @@ def _path(name: str, folder: Path) -> Path:
     else:
         path = FOLDER / f"{name}.yaml" if name in names() or not re.fullmatch(RUN, name) else paths.runs(name) / FILE
     if not os.path.isfile(path):  # Path.is_file fails on names that no system accepts
-        raise InputError(
-            f"There is no profile {name!r}. Known: {', '.join(names())}, the name of a run, or the path of a .yaml file."
-        )
+        known = [*names(), *sorted(file.parent.name for file in paths.runs("").glob(f"*/{FILE}"))]
+        raise InputError(f"There is no profile or run {name!r}. Known: {', '.join(known)}, or the path of a .yaml file.")
     return path
 
 

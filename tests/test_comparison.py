@@ -155,7 +155,7 @@ def test_a_run_without_trainings_is_refused(tiny):
         compare.compare([tiny])
 
 
-def test_the_command_writes_table_figure_and_provenance(tiny, here, capsys):
+def test_the_command_writes_table_figure_and_provenance(tiny, here, capsys, monkeypatch):
     sweep.sweep(["vae"], {}, profile=tiny)
     assert cli.main(["compare", tiny, "-n", "12", "--name", "mine"]) == 0
     folder = paths.figures() / "comparisons"
@@ -163,4 +163,6 @@ def test_the_command_writes_table_figure_and_provenance(tiny, here, capsys):
     assert source["profile"]["name"] == "tiny" and source["command"].endswith(f"dwikit compare {tiny} -n 12 --name mine")
     assert (folder / "mine.md").is_file() and (folder / "mine-samples.png").is_file()
     assert "| tiny: VAE | 1 | 12 |" in capsys.readouterr().out
+    monkeypatch.setattr("dwikit.cli.comparison.LONGEST", 3)
+    assert cli.main(["compare", tiny]) == 0 and len(list(folder.glob("tin-????????.md"))) == 1
     assert np.isfinite(compare.compare([tiny])[0]["ds", ""]).all()

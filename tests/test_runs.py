@@ -39,7 +39,7 @@ def test_settings_are_added_until_something_was_trained_with_others():
     assert (config.networks["vae"].epochs, config.networks["intro_vae"].epochs) == (9, 7)
     for change, what in (
         ({"vae": {"epochs": 3}}, "epochs"),
-        ({"vae": {"model": {"latent_size": 8}}}, "model"),
+        ({"vae": {"model": {"latent_size": 8}}}, "model.latent_size"),
         ({"slices": {"percentile": 90.0}}, "data"),
     ):
         with pytest.raises(InputError, match=rf"The run mine has trained vae with other settings \({what}\)"):
@@ -53,7 +53,7 @@ def test_a_training_with_another_seed_keeps_the_settings_and_one_that_was_set_as
     trained("mine", "vae-seed-9.before-1")
     trained("mine", "vae-seed-9")
     assert [folder.name for folder in runs.training_folders("mine", "vae")] == ["vae-seed-9", "vae-seed-10"]
-    with pytest.raises(InputError, match=r"The run mine has trained vae with other settings \(model\)"):
+    with pytest.raises(InputError, match=r"The run mine has trained vae with other settings \(model.latent_size\)"):
         runs.named("mine", vae={"model": {"latent_size": 8}})
     runs.named("mine", intro_vae={"model": {"latent_size": 8}})
 

@@ -1,7 +1,12 @@
 """``dwikit sweep`` and ``compare``."""
 
+import hashlib
+
 from dwikit.cli.networks import NETWORK
 from dwikit.cli.notebooks import BACKEND, PROFILE, SETTING, settings
+
+LONGEST = 100
+"""Characters of the names of runs in the name of a file; a hash of all tells longer ones apart."""
 
 
 def add(commands) -> None:
@@ -38,7 +43,9 @@ def _compare(options) -> None:
 
     n = paper.N_SAMPLES if options.n is None else options.n
     table, figure, source = compare.compare(options.runs, n, options.name)
-    name = f"comparisons/{options.name or '-and-'.join(source['profile']['name'].split(', '))[:100]}"
+    runs = "-and-".join(source["profile"]["name"].split(", "))
+    short = runs if len(runs) <= LONGEST else f"{runs[:LONGEST]}-{hashlib.sha256(runs.encode()).hexdigest()[:8]}"
+    name = f"comparisons/{options.name or short}"
     print(report.markdown(table))
     print(f"Table: {report.save_table(table, name, source)}")
     print(f"Figure: {report.save_figure(figure, name + '-samples', source, 'png')}")

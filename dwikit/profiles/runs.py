@@ -69,8 +69,8 @@ def _require_unmade(there: Profile, wanted: Profile) -> None:
     for key, section in there.networks.items():
         if not any((folder / "settings.json").is_file() for folder in training_folders(there.name, key)):
             continue
-        old, new = dataclasses.asdict(section), dataclasses.asdict(wanted.networks[key])
-        changed = [name for name in old if old[name] != new[name] and name not in FREE]
+        old, new = _settings(section), _settings(wanted.networks[key])
+        changed = [name for name in old | new if old.get(name) != new.get(name) and name not in FREE]
         if new["epochs"] > old["epochs"]:
             changed.remove("epochs")
         if there.data_settings != wanted.data_settings:
@@ -80,6 +80,13 @@ def _require_unmade(there: Profile, wanted: Profile) -> None:
                 f"The run {there.name} has trained {key} with other settings ({', '.join(changed)}), and nothing is "
                 "overwritten: give another name."
             )
+
+
+def _settings(section: Training) -> dict[str, Any]:
+    """All settings of a network by name, those of its model with a dot."""
+    values = dataclasses.asdict(section)
+    model = values.pop("model")
+    return values | {f"model.{name}": value for name, value in model.items()}
 
 
 def training_folders(name: str, key: str) -> list[Path]:

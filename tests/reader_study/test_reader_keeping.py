@@ -92,6 +92,26 @@ def test_full_storage_is_said_and_nothing_is_lost(context, deck):
     assert where(page) == "Image 4 of 15"
 
 
+def test_a_reading_goes_on_where_it_can_be_read_but_not_written(context, deck):
+    """As on a full disk: there is no other tab, so none is blamed, and the answers are recorded in memory."""
+    page = visit(context, deck)
+    begin(page, "A", practice=0)
+    press(page, "r")
+    page.add_init_script("Storage.prototype.setItem = () => { throw new Error('full'); }")
+    page.reload()
+    enter(page, "A")
+    page.click("#known-yes")
+    press(page, "f")
+    press(page, "f")
+    assert where(page) == "Image 4 of 15" and "its storage is full" in page.inner_text("#notice")
+    assert [row["answer"] for row in rows(page)] == ["real", "fake", "fake"]
+    other = visit(context, deck)
+    enter(other, "A")
+    other.click("#known-yes")
+    press(other, "f")
+    page.wait_for_selector("#elsewhere:not([hidden])")
+
+
 def test_every_reader_has_an_order_that_stays(context, deck):
     orders = {}
     for reader in ("A", "B", "A"):

@@ -10,6 +10,7 @@ const TAB = letters(12);
 // nowhere.
 let state = null;
 let kept = true, unsaved = false;
+let before = null;  // what was stored of this reading when this tab opened it; null once this tab has written
 
 const placeOf = reader => PREFIX + reader.toLocaleLowerCase();
 
@@ -28,19 +29,25 @@ function anyStored() {
 function keep() {
   unsaved = true;
   const there = stored(state.reader);
-  if (there && there.tab !== TAB) { leave(); return false; }
+  if (there && there.tab !== TAB && JSON.stringify(there) !== before) { leave(); return false; }
+  write();
+  return true;
+}
+
+function write() {
   try {
     localStorage.setItem(placeOf(state.reader), JSON.stringify(state));
+    before = null;
     kept = true;
     element("notice").hidden = true;
   } catch (error) { notKept(); }
-  return true;
 }
 
 // The latest tab to open a reading writes it; the others are told by the storage event.
 function takeOver(reading) {
+  before = JSON.stringify(stored(reading.reader));
   state = { ...reading, tab: TAB };
-  try { localStorage.setItem(placeOf(state.reader), JSON.stringify(state)); } catch (error) { notKept(); }
+  write();
 }
 
 function notKept() {

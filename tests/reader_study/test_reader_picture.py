@@ -1,7 +1,10 @@
 """The picture on the page: its pixels, window, size, place and scale; wide, tablet, forced colours, print."""
 
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from dwikit.reader_study import build_deck
 from tests.reader_study.browsing import begin, needs_browser, press, rows, visit
@@ -120,4 +123,32 @@ def test_forced_colours_and_print_are_readable(browser, deck):
     page.emulate_media(media="print")
     assert page.evaluate(background) == "rgb(255, 255, 255)"
     assert page.evaluate("getComputedStyle(document.getElementById('title')).color") == "rgb(0, 0, 0)"
+    page.emulate_media(media="screen")
+    begin(page, "A", practice=0)
+    page.emulate_media(media="print")
+    assert page.is_visible('[data-answer="real"]') and page.is_visible('[data-answer="fake"]') and page.is_hidden("#back")
+    context.close()
+
+
+def test_the_keyboard_s_place_is_seen_on_the_image(page):
+    """The canvas covers the stage, and an outline beneath it would be hidden."""
+    page.focus("#where")
+    for _ in range(4):
+        page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "stage"
+    box = page.locator("#stage").bounding_box()
+    picture = page.screenshot(clip={**box, "height": 6})
+    with Image.open(io.BytesIO(picture)) as picture:
+        edge = np.asarray(picture.convert("RGB"), int)[1]
+    assert (edge.max(axis=1) > 150).all() and (edge[:, 2] > edge[:, 0] + 50).all(), "a blue line along the whole edge"
+
+
+@pytest.mark.parametrize(("width", "height"), [(740, 360), (667, 375)])
+def test_a_phone_on_its_side_shows_image_and_answers(browser, deck, width, height):
+    context = browser.new_context(viewport={"width": width, "height": height}, has_touch=True, is_mobile=True)
+    page = visit(context, deck)
+    begin(page, "A", practice=0)
+    assert page.evaluate(AT)["height"] > 0.75 * height
+    fake = page.locator('[data-answer="fake"]').bounding_box()
+    assert fake["y"] + fake["height"] <= height and page.evaluate("document.documentElement.scrollWidth") <= width
     context.close()

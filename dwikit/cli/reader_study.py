@@ -98,6 +98,7 @@ def _readings(options) -> None:
     from dwikit import report
     from dwikit.common import files
     from dwikit.reader_study import Deck, conduct, read_readings, score_readings, tables
+    from dwikit.reader_study.collect import passed_over
     from dwikit.reader_study.imrmc import imrmc
 
     deck = Deck.open(options.deck)
@@ -105,7 +106,7 @@ def _readings(options) -> None:
     first = readings[~readings["again"]]
     scores = score_readings(first, deck.key)
     found = tables.everything(scores) | tables.with_oneself(conduct.self_agreement(readings))
-    notes = conduct.remarks(readings) + scores.notes
+    notes = passed_over(options.csv) + conduct.remarks(readings) + scores.notes
     parts = [f"## {heading}\n\n{report.markdown(table)}" for heading, table in found.items()]
     parts += ["## Notes\n\n" + "".join(f"- {note}\n" for note in notes)] if notes else []
     text = f"# Readings of deck {deck.id}\n\n" + "\n".join(parts)

@@ -14,6 +14,8 @@ COLUMNS = ["reader", "image", "answer", "confidence", "seconds", "again", "time"
 NEEDED = COLUMNS[:3]
 ANSWERS = ("real", "fake")
 CONFIDENCES = range(1, 6)
+AGAIN = dict.fromkeys(["", "0", "false"], False) | dict.fromkeys(["1", "true"], True)
+"""What the column ``again`` may hold; a spreadsheet may add decimals."""
 
 
 def read_readings(
@@ -22,7 +24,8 @@ def read_readings(
     """Readings of one deck from one or more CSV files.
 
     Commas, semicolons and tabs, a byte order mark, UTF-8, UTF-16 and Windows-1252, decimal commas, any order of columns and
-    empty lines are understood. A row without an answer counts as not read.
+    empty lines are understood. A row without an answer counts as not read. Of a folder, files are read whose names end in
+    .csv: ``passed_over`` names the others.
 
     Args:
         paths: one or more files, or a folder of CSV files.
@@ -36,8 +39,8 @@ def read_readings(
         first three may be missing. Pages of older versions wrote fewer columns.
 
     Raises:
-        InputError: no file, a missing column, an answer other than real and fake, an unknown image, another deck, a reader
-            or a reading that occurs twice.
+        InputError: no file, a missing column, a cell that is not what its column holds, an unknown image, another deck, a
+            reader or a reading that occurs twice, a reader with second readings only.
     """
     tables, owner = [], {}
     for path in _files(paths):
@@ -85,10 +88,23 @@ def _files(paths: str | Path | Iterable[str | Path]) -> list[Path]:
     paths = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
     found = []
     for path in paths:
-        found += sorted(path.glob("*.csv")) if path.is_dir() else [path]
+        found += _within(path)[0] if path.is_dir() else [path]
     if not found:
         raise InputError(f"There is no CSV file of readings in {', '.join(map(str, paths)) or 'the files given'}.")
     return found
+
+
+def passed_over(paths: Iterable[Path]) -> list[str]:
+    """A sentence for every given folder with files that are not read, since their names do not end in .csv."""
+    found = {path: _within(path)[1] for path in paths if path.is_dir()}
+    return [f"Not read in {path}, as these are no CSV files: {listed(names)}." for path, names in found.items() if names]
+
+
+def _within(folder: Path) -> tuple[list[Path], list[str]]:
+    """CSV files of a folder, and the names of its other files."""
+    there = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    tables = [path for path in there if path.suffix.lower() == ".csv"]
+    return tables, [path.name for path in there if path not in tables]
 
 
 def _read(path: Path, deck: str | None) -> pd.DataFrame:
@@ -118,8 +134,20 @@ def _read(path: Path, deck: str | None) -> pd.DataFrame:
     table = table[table["answer"] != ""].reset_index(drop=True)
     if (table["reader"] == "").any():
         raise InputError(f"{path}: {(table['reader'] == '').sum()} rows have no name in the column reader. Fill it in.")
-    table["again"] = ~table["again"].str.casefold().isin(["", "0", "0.0", "0,0", "false"])
-    table["time"] = pd.to_datetime(table["time"].where(table["time"] != ""), errors="coerce", utc=True, format="ISO8601")
+    again = table["again"].str.casefold().str.replace(r"[.,]0+$", "", regex=True).map(AGAIN)
+    if len(wrong := table.loc[again.isna(), "again"].unique()):
+        raise InputError(f"{path}: again is 0, or 1 for the second reading of an image, not {listed(wrong)}. Correct it.")
+    table["again"] = again.astype(bool)
+    firsts = set(table.loc[~table["again"], "reader"])
+    if only := [reader for reader in table["reader"].unique() if reader not in firsts]:
+        raise InputError(f"{path}: all readings of {listed(only)} are second ones, 1 in the column again. Correct the column.")
+    times = pd.to_datetime(table["time"].where(table["time"] != ""), errors="coerce", utc=True, format="ISO8601")
+    if len(wrong := table.loc[(table["time"] != "") & times.isna(), "time"].unique()):
+        raise InputError(
+            f"{path}: times are written as 2026-03-01T08:00:00Z, not {listed(wrong)}. Take the file as the page wrote it, or "
+            "empty the column: without times, interruptions are not noticed."
+        )
+    table["time"] = times
     for column in ("confidence", "seconds", "changes"):
         table[column] = _numbers(table, column, path)
     if len(wrong := table.loc[(table["seconds"] < 0) | np.isinf(table["seconds"]), "seconds"].unique()):

@@ -7,6 +7,7 @@ import pytest
 from dwikit import cli
 from dwikit.common.errors import InputError
 from dwikit.reader_study import build_deck, conduct, read_readings
+from dwikit.reader_study.collect import passed_over
 
 KEY = pd.DataFrame({"image": [f"I{i:02d}" for i in range(12)], "group": ["original"] * 4 + ["vae"] * 8})
 
@@ -69,6 +70,32 @@ def test_second_readings_are_kept_apart(tmp_path):
         read_readings(tmp_path, KEY)
 
 
+@pytest.mark.parametrize(
+    ("column", "cell", "message"),
+    [
+        ("again", "nein", "again is 0, or 1 for the second reading of an image, not 'nein'"),
+        ("again", "1,0", "all readings of 'A' are second ones, 1 in the column again"),
+        ("time", "01.03.2026 08:00", "times are written as 2026-03-01T08:00:00Z, not '01.03.2026 08:00'"),
+    ],
+)
+def test_cells_that_would_hide_readings_or_gaps_are_refused(tmp_path, column, cell, message):
+    """Guessed at, they would take a reader out of all tables, or interruptions out of the notes, in silence."""
+    frame = reading("A").assign(again="0,00", time="2026-03-01T08:00:00Z")
+    frame.assign(**{column: cell}).to_csv(tmp_path / "a.csv", index=False)
+    with pytest.raises(InputError, match=message):
+        read_readings(tmp_path, KEY)
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    assert len(read_readings(tmp_path, KEY)) == 12
+
+
+def test_files_of_a_folder_are_read_or_named(tmp_path):
+    for name, reader in (("a.csv", "A"), ("B.CSV", "B"), ("c.csv.txt", "C")):
+        reading(reader).assign(again=0, time="").to_csv(tmp_path / name, index=False)
+    (tmp_path / ".hidden").write_text("")
+    assert set(read_readings(tmp_path, KEY)["reader"]) == {"A", "B"}
+    assert passed_over([tmp_path, tmp_path / "a.csv"]) == [f"Not read in {tmp_path}, as these are no CSV files: 'c.csv.txt'."]
+
+
 def test_tables_as_csv(tmp_path, capsys):
     rng = np.random.default_rng(0)
     real, fake = rng.integers(0, 250, (2, 12, 8, 8)).astype(np.uint8)
@@ -76,8 +103,12 @@ def test_tables_as_csv(tmp_path, capsys):
     rows = pd.DataFrame({"deck": deck.id, "reader": "R1", "image": deck.key["image"], "answer": "real", "seconds": 0.3})
     rows.to_csv(tmp_path / "R1.csv", index=False)
     out = tmp_path / "tables.csv"
-    assert cli.main(["readings", str(deck.folder), str(tmp_path / "R1.csv"), "-o", str(out)]) == 0
+    (tmp_path / "R2.xlsx").write_text("")
+    assert cli.main(["readings", str(deck.folder), str(tmp_path), "-o", str(out)]) == 0
     table = pd.read_csv(out)
     assert list(table) == ["table", "row", "column", "value"] and "Called real (Table 2)" in set(table["table"])
-    assert "R1 gave 20 of 20 answers in under a second." in set(table["value"])
+    assert {
+        "R1 gave 20 of 20 answers in under a second.",
+        f"Not read in {tmp_path}, as these are no CSV files: 'R2.xlsx'.",
+    } <= set(table["value"])
     assert "R1 gave 20 of 20 answers in under a second." in capsys.readouterr().out

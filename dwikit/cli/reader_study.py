@@ -124,6 +124,12 @@ def _plan(options) -> None:
     question = plan.Question(options.share, options.within, options.against)
     spread = plan.Spread(options.reader_sd, options.interaction_sd, options.image_sd)
     needed = plan.images_needed(question, options.readers, options.sure, spread, options.seed)
-    aim = f"within {question.within:g}" if question.within else f"told from one of {question.against:.0%}"
-    print(f"A share of {question.share:.0%} called real {aim}, for readers in general, in {options.sure:.0%} of studies:")
+    aim = f"within {question.within:g}" if question.within else f"told from one of {_percent(question.against)}"
+    asked = f"A share of {_percent(question.share)} called real {aim}"
+    print(f"{asked}, for readers in general, in {_percent(options.sure)} of studies:")
     print(needed.to_string())
+
+
+def _percent(share: float) -> str:
+    """A share as it was asked for, not rounded."""
+    return f"{100 * share:g}%"

@@ -14,6 +14,8 @@ from dwikit.reader_study import mrmc, roc
 
 SIZES = (5, 10, 20, 30, 50, 75, 100, 150, 200, 300, 500)
 """Numbers of images per group to try."""
+WIDEST = 5
+"""The widest spread in log odds: with 5, one reader in six has odds more than 148 times those of the average one."""
 BATCH, MOST = 1000, 30_000
 """Studies simulated at a time, and at most, for one number of readers and images."""
 
@@ -28,6 +30,13 @@ class Spread:
     """Between readers, apart for each group: some see through one network."""
     images: float = 1.0
     """Between images of a group: some convince more."""
+
+    def __post_init__(self) -> None:
+        wrong = [spread for spread in (self.readers, self.interaction, self.images) if not 0 <= spread <= WIDEST]
+        if wrong:
+            raise InputError(
+                f"Spreads are log odds from 0 to {WIDEST}, such as 0.5, not {' and '.join(f'{sd:g}' for sd in wrong)}."
+            )
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,18 @@ def test_questions_that_cannot_be_planned_for(arguments, message):
         plan.images_needed(PAPER[0.9], (1, 2))
 
 
+@pytest.mark.parametrize("spread", [-1, np.nan, np.inf, 50])
+def test_spreads_that_no_readers_have(spread):
+    for which in ("readers", "interaction", "images"):
+        with pytest.raises(InputError, match=f"Spreads are log odds from 0 to 5, such as 0.5, not {spread:g}"):
+            plan.Spread(**{which: spread})
+
+
+def test_the_widest_spread_has_the_share_that_was_asked_for():
+    share = plan.simulate(0.9, 5, 20, plan.Spread(*[plan.WIDEST] * 3), 4000, np.random.default_rng(0))[0].mean()
+    assert share == pytest.approx(0.9, abs=0.01)
+
+
 def test_precision_of_kappa_agrees_with_its_standard_error():
     expected = REFERENCE["agreement"]["paper_table_2"]
     assert plan.kappa_half_width(expected["table"], 250) == pytest.approx(1.96 * expected["se"], rel=0.05)
@@ -72,5 +84,8 @@ def test_precision_of_kappa_agrees_with_its_standard_error():
 def test_the_command_prints_the_plan(capsys):
     assert cli.main(["plan", "--share", "0.9", "--against", "0.3", "--readers", "3", "10"]) == 0
     shown = capsys.readouterr().out
-    assert "A share of 90% called real told from one of 30%" in shown and shown.count("\n") == 4
+    assert "A share of 90% called real told from one of 30%, for readers in general, in 80% of studies" in shown
+    assert shown.count("\n") == 4
+    assert cli.main(["plan", "--share", "0.975", "--within", "0.3", "--readers", "10", "--sure", "0.625"]) == 0
+    assert "A share of 97.5% called real within 0.3, for readers in general, in 62.5% of studies" in capsys.readouterr().out
     assert cli.main(["plan", "--share", "0.9"]) == 2 and "Ask one thing" in capsys.readouterr().err

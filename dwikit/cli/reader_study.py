@@ -1,5 +1,6 @@
 """``dwikit deck``, ``dwikit readings`` and ``dwikit plan``, for the organizer of a reader study."""
 
+import shlex
 from pathlib import Path
 
 from dwikit.common.errors import InputError
@@ -49,13 +50,13 @@ def _deck(options) -> None:
     from dwikit.reader_study import Protocol, build_deck
     from dwikit.reader_study.folders import read_images
 
-    n = options.n or paper.N_READ
+    n = paper.N_READ if options.n is None else options.n
     sources = {}
     for pair in options.fake:
         group, equals, path = pair.partition("=")
-        if not equals or not group.strip() or group in sources:
+        if not equals or not group.strip() or group.strip() in sources:
             raise InputError(f"--fake takes GROUP=PATH, such as vae=samples.npy, each group once, not {pair!r}.")
-        sources[group] = read_images(paths.home(path))
+        sources[group.strip()] = read_images(paths.home(path))
     real = read_images(options.real)
     instructions = _text(options.instructions) if options.instructions else ""
     protocol = Protocol(instructions, options.repeats, options.confidence, not options.hide_progress, options.breaks)
@@ -84,14 +85,17 @@ def _deck(options) -> None:
     else:
         print("No single number outside the brain tells a group from the real images (key.json lists all that were tried).")
     print(f"Send {deck.page} to the readers. Keep {deck.folder / 'key.json'} to yourself: it holds every answer.")
-    print(f"Then: dwikit readings {deck.folder} <the CSV files that come back>")
+    print(f"Then: dwikit readings {shlex.quote(str(deck.folder))} <the CSV files that come back>")
 
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read as text ({error}). Save the instructions as text in UTF-8.") from error
+    if not text.strip():
+        raise InputError(f"{path} is empty. Write the instructions, or leave --instructions out to have the page's own.")
+    return text
 
 
 def _readings(options) -> None:

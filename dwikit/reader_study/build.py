@@ -18,10 +18,12 @@ import numpy as np
 import pandas as pd
 
 import dwikit
+from dwikit import paper
 from dwikit.common import files, paths
 from dwikit.common.errors import InputError
 from dwikit.metrics import as_images
 from dwikit.reader_study import screen, traces
+from dwikit.reader_study.collect import listed
 from dwikit.reader_study.deck import KEY_COLUMNS, KEY_NAME, PAGE_NAME, Deck, Protocol
 from dwikit.reader_study.prepare import SETTINGS, prepare
 from dwikit.reader_study.readings import ORIGINAL
@@ -71,6 +73,9 @@ def build_deck(
     out = paths.home(out)
     groups = {ORIGINAL: _uint8(originals, ORIGINAL)}
     groups |= {group: _uint8(images, group) for group, images in samples.items() if _allowed(group)}
+    labels = [paper.LABELS.get(group.strip(), group.strip()).casefold() for group in groups]
+    if alike := [group for group, label in zip(groups, labels) if labels.count(label) > 1]:
+        raise InputError(f"The groups {listed(alike)} would be called the same in the tables. Give them names of their own.")
     practice, protocol = 2 * len(samples) if practice is None else practice, protocol or Protocol()
     if not samples or n < 1 or practice < 0:
         raise InputError("A deck needs at least one group of generated images, n of 1 or more, and practice of 0 or more.")
@@ -81,6 +86,8 @@ def build_deck(
         raise InputError(f"There are {len(originals)} real images, but {len(subjects)} subjects for them.")
     if not 0 <= protocol.repeats <= (limit := n * len(groups) // 3):
         raise InputError(f"Of {n * len(groups)} images, 0 to {limit} can be shown a second time, not {protocol.repeats}.")
+    if protocol.breaks < 0:
+        raise InputError(f"A break is offered after so many images, 0 for never, not {protocol.breaks}.")
     subjects = None if subjects is None else np.array([str(subject) for subject in subjects])
     settings = {"n": n, "practice": practice, "title": title, "seed": seed, "spacing_mm": spacing_mm, **asdict(protocol)}
     source = fingerprint(originals, samples, None if subjects is None else subjects.tolist(), settings)
@@ -165,10 +172,10 @@ def _choose(
     }
     rows = []
     for group, positions in usable.items():
-        order, kind = rng.permutation(positions), "images"
+        order, kind = rng.permutation(positions), "usable images"
         who = subjects if group == ORIGINAL else None
         if who is not None:
-            order, kind = order[np.sort(np.unique(who[order], return_index=True)[1])], "different subjects"
+            order, kind = order[np.sort(np.unique(who[order], return_index=True)[1])], "different subjects with usable images"
         wanted = n + extra[group]
         if len(order) < wanted:
             raise InputError(

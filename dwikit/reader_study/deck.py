@@ -72,9 +72,11 @@ class Deck:
             InputError: page or key is missing or unreadable, or they do not belong together.
         """
         folder = paths.home(folder)
+        if not (folder / KEY_NAME).exists():
+            raise InputError(f"There is no key at {folder / KEY_NAME}. Give the folder that `dwikit deck` wrote, with its key.")
         key = files.read_object(folder / KEY_NAME)
         if not {"deck", "images"} <= set(key):
-            raise InputError(f"There is no key at {folder / KEY_NAME}. Give the folder that `dwikit deck` wrote, with its key.")
+            raise InputError(f"{folder / KEY_NAME} is damaged: restore the key as it was made.")
         table = _key_table(key, folder / KEY_NAME)
         try:
             content = page_content((folder / PAGE_NAME).read_text(encoding="utf-8"))

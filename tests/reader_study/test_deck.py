@@ -3,6 +3,8 @@
 import base64
 import json
 import re
+import shlex
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -142,10 +144,16 @@ def test_the_leak_test_finds_leaks(many_decks):
     [
         (
             {"n": 35},
-            "The group original has 30 different subjects, but 37 are needed: 35 to read and 2 to practise on",
+            "original has 30 different subjects with usable images, but 37 are needed: 35 to read and 2 to practise on",
         ),
-        ({"n": 45, "subjects": None}, "The group vae has 40 images, but 46 are needed"),
+        ({"n": 45, "subjects": None}, "The group vae has 40 usable images, but 46 are needed"),
         ({"samples": {" ": noise(40)}}, "A group of generated images has an empty name"),
+        (
+            {"samples": {"vae": noise(40), "Original ": noise(40)}},
+            "'original', 'Original ' would be called the same in the tables",
+        ),
+        ({"samples": {"style_gan": noise(40), "StyleGAN": noise(40)}}, "'style_gan', 'StyleGAN' would be called the same"),
+        ({"protocol": Protocol(breaks=-1)}, "A break is offered after so many images, 0 for never, not -1"),
         ({"protocol": Protocol(repeats=6)}, "Of 15 images, 0 to 5 can be shown a second time, not 6"),
         ({"samples": {"vae": noise(40, 1, 8)}}, "All images of a deck must have one size"),
         ({"samples": {"original": noise(40)}}, "cannot be called 'original'"),
@@ -174,10 +182,12 @@ def test_a_deck_is_never_overwritten(deck):
 def test_page_and_key_must_belong_together(deck, tmp_path):
     other = build_deck(REAL, FAKE, tmp_path / "other", n=3)
     (deck.folder / "key.json").replace(tmp_path / "key.json")
-    for content in ("", "[]", "{}"):
-        with pytest.raises(InputError, match="There is no key at"):
-            Deck.open(deck.folder)
+    with pytest.raises(InputError, match="There is no key at"):
+        Deck.open(deck.folder)
+    for content in ("", "[]", "{}", "{bad"):
         (deck.folder / "key.json").write_text(content)
+        with pytest.raises(InputError, match="key.json is damaged: restore the key"):
+            Deck.open(deck.folder)
     (deck.folder / "key.json").write_bytes((other.folder / "key.json").read_bytes())
     with pytest.raises(InputError, match="belong to two decks"):
         Deck.open(deck.folder)
@@ -224,10 +234,12 @@ def folders(tmp_path):
 
 
 def test_from_folders_to_tables(folders, capsys):
-    out = folders / "deck"
+    out = folders / "Studie für Ärzte"
     fakes = ["--fake", f"vae={folders / 'vae'}", "--fake", f"style_gan={folders / 'style_gan.npy'}"]
     assert cli.main(["deck", str(out), "--real", str(folders / "real"), *fakes, "-n", "12"]) == 0
-    assert "36 images, 12 per group, the real ones of 12 different subjects" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "36 images, 12 per group, the real ones of 12 different subjects" in said
+    assert f"dwikit readings {shlex.quote(str(out))} <" in said
     key = json.loads((out / "key.json").read_text())
     assert {row["name"].split("-")[0].split(" ")[0] for row in key["images"]} == {"sub", "style_gan.npy"}
     deck = Deck.open(out)
@@ -253,11 +265,15 @@ def test_from_folders_to_tables(folders, capsys):
         (["--real", "style_gan.npy", "--fake", "vae=missing.npy"], "There are no samples at missing.npy"),
         (["--real", "real", "--fake", "=vae"], "--fake takes GROUP=PATH"),
         (["--real", "real", "--fake", "vae=vae", "--instructions", "style_gan.npy"], "style_gan.npy cannot be read as text"),
-        (["--real", "real", "--fake", "vae=vae", "-n", "41"], "30 different subjects, but 42 are needed"),
+        (["--real", "real", "--fake", "vae=vae", "--instructions", "empty.txt"], "empty.txt is empty"),
+        (["--real", "real", "--fake", "vae=vae", "--fake", " vae =vae"], "each group once, not ' vae =vae'"),
+        (["--real", "real", "--fake", "vae=vae", "-n", "0"], "n of 1 or more"),
+        (["--real", "real", "--fake", "vae=vae", "-n", "41"], "30 different subjects with usable images, but 42 are needed"),
     ],
 )
 def test_mistakes_of_an_organizer_are_one_message(folders, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(folders)
+    Path("empty.txt").write_text("\n ", encoding="utf-8")
     assert cli.main(["deck", "out", *arguments]) == 2
     error = capsys.readouterr().err
     assert message in error and "Traceback" not in error

@@ -25,7 +25,7 @@ from dwikit.metrics import as_images
 from dwikit.reader_study import screen, traces
 from dwikit.reader_study.collect import listed
 from dwikit.reader_study.deck import KEY_COLUMNS, KEY_NAME, PAGE_NAME, Deck, Protocol
-from dwikit.reader_study.prepare import SETTINGS, prepare
+from dwikit.reader_study.prepare import SETTINGS, prepare, usual
 from dwikit.reader_study.readings import ORIGINAL
 from dwikit.slices import head_frame, to_uint8
 
@@ -110,11 +110,13 @@ def build_deck(
     chosen["name"] = [names[group][i] if names and group in names else f"{group} {i}" for group, i in _places(chosen)]
     chosen = chosen.iloc[np.argsort([_keyed(secret, f"order/{image}") for image in chosen["image"]])]
     rows, columns = frame = head_frame(*groups.values())
-    pixels = np.concatenate([prepare(groups[group][i : i + 1, rows, columns]) for group, i in _places(chosen)])
+    like = usual(groups[ORIGINAL][usable[ORIGINAL]][:, rows, columns])
+    pixels = np.concatenate([prepare(groups[group][i : i + 1, rows, columns], like) for group, i in _places(chosen)])
     chosen["sha256"] = [screen.digest(image) for image in pixels]
-    checked = traces.check(groups, subjects, through=lambda images: prepare(images[:, rows, columns]), among=usable)
+    checked = traces.check(groups, subjects, through=lambda images: prepare(images[:, rows, columns], like), among=usable)
     key = {"deck": _name(secret, "deck"), "source": source, "secret": secret.hex(), "dwikit": dwikit.__version__}
     key |= {"settings": settings, "preparation": SETTINGS, "frame": [[side.start, side.stop] for side in frame]}
+    key["usual"] = like.tolist()
     key["sources"] = {group: {"images": len(images), "sha256": screen.digest(images)} for group, images in groups.items()}
     key["remarks"] = [said for _, sentences in found.values() for said in sentences]
     key["remarks"] += screen.remarks(chosen, groups, subjects) + traces.limits(checked)

@@ -47,6 +47,7 @@ class Deck:
         key: one row per image in the order of reading: image, group, index (position in the group's source), subject.
         images: (n, H, W) uint8 in the same order, as the page holds them: cropped to the heads, and prepared.
         frame: rows and columns of whole images that they show.
+        usual: power of real images at the periods of upsampling, to which all images were prepared (``prepare.usual``).
         leaks: every single number that tells a group from the real images; a deck without any has passed its check.
         remarks: what else its organizer should know.
     """
@@ -56,6 +57,7 @@ class Deck:
     key: pd.DataFrame
     images: np.ndarray
     frame: tuple[slice, slice]
+    usual: np.ndarray
     leaks: list[str]
     remarks: list[str]
 
@@ -89,8 +91,7 @@ class Deck:
             ) from error
         if deck != key["deck"] or names != table["image"].tolist():
             raise InputError(f"{folder}: page {deck} and key {key['deck']} belong to two decks.")
-        frame, leaks, remarks = _checked(key, folder)
-        return cls(folder, deck, table, images, frame, leaks, remarks)
+        return cls(folder, deck, table, images, *_checked(key, folder))
 
     def show(self, height: int = 720):
         """The page in a frame of a notebook; too large to keep in committed notebooks."""
@@ -118,8 +119,8 @@ def _key_table(key: dict, path: Path) -> pd.DataFrame:
     return table
 
 
-def _checked(key: dict, folder: Path) -> tuple[tuple[slice, slice], list[str], list[str]]:
-    """Frame, leaks and remarks of a key; one of an older version has none, and its deck was not checked.
+def _checked(key: dict, folder: Path) -> tuple[tuple[slice, slice], np.ndarray, list[str], list[str]]:
+    """Frame, usual power, leaks and remarks of a key; one of an older version has none, and its deck was not checked.
 
     Raises:
         InputError: the key is damaged.
@@ -129,11 +130,12 @@ def _checked(key: dict, folder: Path) -> tuple[tuple[slice, slice], list[str], l
     try:
         rows, columns = (slice(start, stop) for start, stop in frame)
         np.empty((0, 9, 9))[:, rows, columns]
+        usual = np.array(key.get("usual", []), float)
         if not all(isinstance(text, str) for text in [*leaks, *remarks]):
             raise TypeError
     except (TypeError, ValueError) as error:
         raise InputError(f"{folder / KEY_NAME} is damaged: restore the key as it was made.") from error
-    return (rows, columns), list(leaks), list(remarks)
+    return (rows, columns), usual, list(leaks), list(remarks)
 
 
 def page_content(page: str) -> dict:

@@ -96,7 +96,7 @@ def read_deck(
     images = np.concatenate([metrics.as_images(originals)[real], *fakes])
     images = images if images.dtype == np.uint8 else to_uint8(images)
     fake = np.arange(len(images)) >= len(real)
-    x = look(prepare(images[:, *deck.frame]))
+    x = look(prepare(images[:, *deck.frame], deck.usual))
     practice = metrics.machine_reader(x[~fake], x[fake], subjects[real], seed=seed).accuracy
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=2000, class_weight="balanced"))
     probability = model.fit(x, fake).predict_proba(look(deck.images))[:, 1]

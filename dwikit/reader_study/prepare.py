@@ -33,18 +33,19 @@ SETTINGS |= {"passes": PASSES, "relaxation": RELAXATION, "roundings": ROUNDINGS,
 """What decides the preparation: a deck keeps it, and another one is another deck."""
 
 
-def prepare(images: np.ndarray) -> np.ndarray:
+def prepare(images: np.ndarray, usual: np.ndarray | None = None) -> np.ndarray:
     """Images as a deck shows them: air black, the ends of the grey scale alike, the same steps of grey, nothing periodic.
 
     Each image is treated by itself and by one rule, whichever group it belongs to. What is not head becomes 0, and so do the
-    outermost rows and columns. The power at the periods of upsampling is set to that of the frequencies around them
-    (``metrics.periodic_excess``), with the scatter of noise. The grey values of the head are scaled so that shares of about
-    ``DARKEST`` and ``BRIGHTEST`` of its pixels lie at the ends of the scale, which are drawn for each image and exactly kept
-    (equal values are ranked by their neighbourhood), and rounded to steps; of several roundings, the one in which the least is
-    periodic stays.
+    outermost rows and columns. The power at the periods of upsampling is set to what is usual, as a multiple of that of the
+    frequencies around them (``metrics.periodic_excess``), with the scatter of noise. The grey values of the head are scaled so
+    that shares of about ``DARKEST`` and ``BRIGHTEST`` of its pixels lie at the ends of the scale, which are drawn for each
+    image and exactly kept (equal values are ranked by their neighbourhood), and rounded to steps; of several roundings, the one
+    in which the least is periodic stays.
 
     Args:
         images: (n, H, W) uint8, cropped to one frame.
+        usual: ``usual`` of real images; None: 1 everywhere.
 
     Returns:
         (n, H, W) uint8. An image without a head is black.
@@ -53,11 +54,11 @@ def prepare(images: np.ndarray) -> np.ndarray:
     for start in range(0, len(images), BLOCK):
         block = images[start : start + BLOCK]
         heads = np.array([head_of(image) for image in block])
-        values, scatter = np.where(heads, block, 0.0), np.array([_scatter(image) for image in block])
+        values, aim = np.where(heads, block, 0.0), np.array([_aim(image, usual) for image in block])
         ends = [_ends(image, head) for image, head in zip(block, heads)]
         for _ in range(PASSES):
-            values = _stretched(_unwoven(values, scatter), heads, ends)
-        prepared[start : start + BLOCK] = _rounded(values, heads, ends, scatter)
+            values = _stretched(_unwoven(values, aim), heads, ends)
+        prepared[start : start + BLOCK] = _rounded(values, heads, ends, aim)
     return prepared
 
 
@@ -73,12 +74,29 @@ def spectra(images: np.ndarray) -> np.ndarray:
     return np.fft.fft2(np.pad(images, [(0, 0), *((0, -side % 32) for side in images.shape[1:])]), norm="ortho")
 
 
-def _scatter(image: np.ndarray) -> np.ndarray:
-    """How power averaged over the frequencies of each period scatters by nature: a draw that follows from the image alone."""
+def usual(images: np.ndarray) -> np.ndarray:
+    """How many times as much power images usually have at each frequency of upsampling as around it.
+
+    Anatomy has its own rhythm there: to set these powers to 1 would draw stripes into real images.
+
+    Args:
+        images: real ones (n, H, W) uint8, cropped to one frame.
+
+    Returns:
+        (k,): medians over the images, one for each frequency of ``periodic.peaks``.
+    """
+    heads = np.array([np.where(head_of(image), image, 0) for image in images])
+    ratios = [periodic.peaks(np.abs(spectra(block)) ** 2)[:2] for block in np.array_split(heads, -(-len(heads) // BLOCK))]
+    return np.median(np.concatenate([here / around for here, around in ratios]), axis=0)
+
+
+def _aim(image: np.ndarray, usual: np.ndarray | None) -> np.ndarray:
+    """Multiples of the power around it that an image gets at each frequency: the usual ones, as an average over the frequencies
+    of a period scatters by nature. The draw follows from the image alone."""
     *_, period, _ = periodic.peaks(np.abs(spectra(image[None].astype(float))) ** 2)
     periods, index, places = np.unique(period, return_inverse=True, return_counts=True)
     shape = places * (2 * periodic.NEAR + 1) ** 2 / 2  # independent bins: a spectrum holds each twice
-    return (_draws(image).gamma(shape) / shape)[index]
+    return (_draws(image).gamma(shape) / shape)[index] * (1 if usual is None else usual)
 
 
 def _draws(image: np.ndarray) -> np.random.Generator:
@@ -86,18 +104,18 @@ def _draws(image: np.ndarray) -> np.random.Generator:
     return np.random.default_rng(zlib.crc32(image.tobytes()))
 
 
-def _too_much(images: np.ndarray, scatter: np.ndarray) -> np.ndarray:
-    """By how much the power at the periods of upsampling misses that around them, as it scatters: the worst period of each."""
+def _too_much(images: np.ndarray, aim: np.ndarray) -> np.ndarray:
+    """By how much the power at the periods of upsampling misses its aim: the worst period of each image."""
     here, around, period, _ = periodic.peaks(np.abs(spectra(images)) ** 2)
-    missed = [abs((here / around - scatter)[:, period == p].mean(axis=1)) for p in np.unique(period)]
+    missed = [abs((here / around - aim)[:, period == p].mean(axis=1)) for p in np.unique(period)]
     return np.max(missed, axis=0) if missed else np.zeros(len(images))
 
 
-def _unwoven(values: np.ndarray, scatter: np.ndarray) -> np.ndarray:
-    """Images whose power at the periods of upsampling is nearer to that around them, as it scatters."""
+def _unwoven(values: np.ndarray, aim: np.ndarray) -> np.ndarray:
+    """Images whose power at the periods of upsampling is nearer to its aim."""
     spectrum = spectra(values)
     here, around, _, (rows, columns) = periodic.peaks(np.abs(spectrum) ** 2)
-    factor = 1 + RELAXATION * (np.sqrt(scatter * around / here) - 1)
+    factor = 1 + RELAXATION * (np.sqrt(aim * around / here) - 1)
     for k in range(len(rows)):
         spectrum[:, rows[k], columns[k]] *= factor[:, k, None]
     return np.fft.ifft2(spectrum, norm="ortho").real[:, : values.shape[1], : values.shape[2]]
@@ -122,15 +140,15 @@ def _stretched(values: np.ndarray, heads: np.ndarray, ends: list[tuple[int, int]
     return stretched
 
 
-def _rounded(values: np.ndarray, heads: np.ndarray, ends: list[tuple[int, int]], scatter: np.ndarray) -> np.ndarray:
+def _rounded(values: np.ndarray, heads: np.ndarray, ends: list[tuple[int, int]], aim: np.ndarray) -> np.ndarray:
     """Stretched images in steps: of ``ROUNDINGS``, each of which makes up for the pattern of the one before, the best."""
     best, missed = np.zeros(values.shape, np.uint8), np.full(len(values), np.inf)
     for _ in range(ROUNDINGS):
         steps = np.array([_steps(*each) for each in zip(values, heads, ends)])
-        found = _too_much(steps, scatter)
+        found = _too_much(steps, aim)
         better = found < missed
         best[better], missed[better] = steps[better], found[better]
-        values = values + RETURNED * heads * (_unwoven(steps, scatter) - steps)
+        values = values + RETURNED * heads * (_unwoven(steps, aim) - steps)
     return best
 
 

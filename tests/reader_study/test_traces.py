@@ -7,7 +7,7 @@ from scipy.ndimage import gaussian_filter
 
 from dwikit.common.errors import InputError
 from dwikit.reader_study import traces
-from dwikit.reader_study.prepare import BRIGHTEST, DARKEST, LEVELS, WIDTH, head_of, prepare
+from dwikit.reader_study.prepare import BRIGHTEST, DARKEST, LEVELS, WIDTH, head_of, prepare, usual
 
 
 def heads(n, seed=0, size=32, sigma=0.7):
@@ -75,6 +75,18 @@ def test_the_size_of_a_head_is_no_trace():
     small = np.pad(heads(260, 1, size=44), [(0, 0), (10, 10), (10, 10)])
     found = traces.check({"original": small, "gan": heads(260, 2, size=64)}, through=prepare).set_index("trace")
     assert not found["leaks"].any() and found.loc["head: share of 255", "accuracy"] < 0.56, found
+
+
+def test_the_usual_rhythm_of_real_images_stays():
+    """Anatomy has power at these periods, too: to take it away draws stripes."""
+    furrows = 1 + 0.15 * np.cos(np.arange(32) * 2 * np.pi / 4)[:, None]
+    real = (REAL[:100] * furrows).clip(0, 255).astype(np.uint8)
+    like, inside = usual(real), np.array([head_of(image) for image in real])
+    assert like.max() > 1.5 * np.median(like)
+    changes = [np.corrcoef(prepare(real, aim)[inside], real[inside])[0, 1] for aim in (None, like)]
+    assert changes[1] > changes[0] + 0.005, changes
+    found = traces.check({"original": REAL, "gan": glowing(OTHERS)}, through=lambda images: prepare(images, usual(REAL)))
+    assert not found["leaks"].any(), found
 
 
 def test_what_a_prepared_image_is():

@@ -115,8 +115,8 @@ def check(
 def leaks(checked: pd.DataFrame) -> list[str]:
     """A sentence for every rule above the bound of a ``check``."""
     return [
-        f"{row.trace}: this number alone tells {row.group} from real images, {row.accuracy:.0%} right on images that the rule "
-        f"was not made on; chance reaches {row.bound:.0%}."
+        f"{row.trace}: this number alone tells {row.group} from real images, {row.accuracy:.1%} right on images that the rule "
+        f"was not made on; chance reaches {row.bound:.1%}."
         for row in checked[checked["leaks"]].itertuples()
     ]
 

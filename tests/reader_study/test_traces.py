@@ -34,7 +34,7 @@ def test_the_border_gives_every_image_away_before_and_none_after():
     assert before.loc["border: pixels above 0", "accuracy"] == 1 and before.loc["head: share of 255", "auc"] > 0.8
     assert before["leaks"].sum() >= 5
     [first, *_] = traces.leaks(traces.check(groups))
-    assert "this number alone tells vae from real images, 100% right" in first
+    assert "this number alone tells vae from real images, 100.0% right" in first
     after = traces.check(groups, through=prepare)
     assert not after["leaks"].any() and after["auc"].max() < 0.65, after
     assert traces.leaks(after) == traces.limits(after) == []

@@ -78,6 +78,14 @@ def test_what_cannot_be_a_run_is_refused(folder, name, profile, message):
     assert not (folder / "new").exists()
 
 
+@pytest.mark.parametrize("name", ["data", "comparisons", "recipes"])
+def test_a_file_does_not_take_the_name_of_a_folder_of_results(name, folder, tmp_path):
+    path = tmp_path / f"{name}.yaml"
+    path.write_text("extends: smoke\n")
+    with pytest.raises(InputError, match=f"{name}.yaml: profiles cannot be called data, .* Rename the file."):
+        profiles.resolve(str(path))
+
+
 def test_a_file_does_not_take_the_place_of_another_profile(folder, tmp_path):
     named = {name: tmp_path / name / "mine.yaml" for name in ("first", "second")} | {"kit": tmp_path / "quick.yaml"}
     for path in named.values():

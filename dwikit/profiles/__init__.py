@@ -73,6 +73,8 @@ FILE = "profile.yaml"
 """The profile of a run with a name, in its folder."""
 OF = "profile.txt"
 """In the folder of the results of a file of your own: its path."""
+FOLDERS = ("data", "figures", "benchmarks", "comparisons", "recipes")
+"""Folders of ``runs/`` and ``figures/`` that belong to no run or profile."""
 RUN = r"[A-Za-z0-9][\w.=+-]*"
 """What the name of a run looks like."""
 DEFAULT = "quick"
@@ -152,8 +154,11 @@ def _require_own_name(file: Path) -> None:
     """Refuse a profile of your own whose results would lie among those of another profile of its name.
 
     Raises:
-        InputError: the kit has one of that name, or ``runs/`` has results of a run, or of another file that is still there.
+        InputError: the kit has one of that name, or ``runs/`` has results of a run, or of another file that is still there; or
+            results of that name would lie among those of no profile.
     """
+    if file.stem in FOLDERS:
+        raise InputError(f"{file}: profiles cannot be called {', '.join(FOLDERS)}, as folders of results are. Rename the file.")
     there = paths.runs(file.stem)
     other = FOLDER / f"{file.stem}.yaml" if file.stem in names() else there / FILE
     if not other.is_file() and (there / OF).is_file():

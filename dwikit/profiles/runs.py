@@ -13,12 +13,10 @@ import yaml
 
 from dwikit.common import files, paths
 from dwikit.common.errors import InputError
-from dwikit.profiles import FILE, LIKE, RUN, TAKEN, Profile, Training, from_folder, merge, names, of_values, resolve
+from dwikit.profiles import FILE, FOLDERS, LIKE, RUN, TAKEN, Profile, Training, from_folder, merge, names, of_values, resolve
 
 FREE = {"steps_per_execution", "health", "tensorboard", "keep", "reasons"}
 """Settings of a network that may change after its training has begun: they do not decide its weights."""
-FOLDERS = ("benchmarks", "comparisons")
-"""Folders of ``runs/`` and ``figures/`` that belong to no run."""
 
 
 def named(run: str, profile: str | None = None, **overrides: Any) -> Profile:
@@ -39,7 +37,7 @@ def named(run: str, profile: str | None = None, **overrides: Any) -> Profile:
     if not re.fullmatch(RUN, str(run)) or run in (*TAKEN, *names(), *FOLDERS) or run.endswith((".yaml", ".yml")):
         raise InputError(
             f"{run!r} cannot be the name of a run. Use letters, digits, '.', '-' and '_', and neither a profile's name nor any "
-            f"of {', '.join((*TAKEN, 'benchmarks'))}."
+            f"of {', '.join(dict.fromkeys((*TAKEN, *FOLDERS)))}."
         )
     path = paths.runs(run) / FILE
     there = path.is_file()

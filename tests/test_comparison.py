@@ -1,6 +1,8 @@
 """A sweep trains each combination once, whatever stops it, and a comparison shows what differs."""
 
 import shutil
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -166,3 +168,19 @@ def test_the_command_writes_table_figure_and_provenance(tiny, here, capsys, monk
     monkeypatch.setattr("dwikit.cli.comparison.LONGEST", 3)
     assert cli.main(["compare", tiny]) == 0 and len(list(folder.glob("tin-????????.md"))) == 1
     assert np.isfinite(compare.compare([tiny])[0]["ds", ""]).all()
+
+
+def test_a_stopped_sweep_begins_no_further_training():
+    begun, running = [], threading.Event()
+
+    def trial(number):
+        begun.append(number)
+        running.set()
+        time.sleep(0.1)
+
+    with pytest.raises(KeyboardInterrupt), sweep._executor(1, None) as executor:
+        for number in range(4):
+            executor.submit(trial, number)
+        running.wait()
+        raise KeyboardInterrupt
+    assert begun == [0]

@@ -130,7 +130,11 @@ def _executor(workers: int, scheduler: str | None) -> Iterator[Executor]:
     """Threads that wait for processes here, or the threads of a cluster's workers."""
     if scheduler is None:
         with ThreadPoolExecutor(workers) as executor:
-            yield executor
+            try:
+                yield executor
+            except BaseException:  # Ctrl-C, too: what has not begun is left to the next sweep
+                executor.shutdown(wait=False, cancel_futures=True)
+                raise
     else:
         with cluster.connection(scheduler) as client:
             yield client.get_executor(pure=False)

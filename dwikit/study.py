@@ -57,11 +57,13 @@ def derivatives(config: Profile) -> Path:
 
 
 def register(config: Profile) -> pd.DataFrame:
-    """Register the cohort's scans; returns the quality report."""
+    """Register the cohort's scans, but for those that another run has registered so; returns the quality report."""
     section = config.cohort
     own = {"b_value": section.b_value, "tolerance": section.tolerance, "include": section.include} if section.bids else {}
     out = data_folder(config) / "derivatives"
-    return preprocess(cohort(config), out, section.workers, settings=config.slice_settings, **own)
+    runs = paths.runs("")
+    elsewhere = [folder for folder in sorted((*runs.glob("*/data/derivatives"), *runs.glob("data/*/derivatives"))) if folder != out]
+    return preprocess(cohort(config), out, section.workers, settings=config.slice_settings, elsewhere=elsewhere, **own)
 
 
 def slices(config: Profile, rebuild: bool = False) -> SliceStore:

@@ -171,3 +171,32 @@ def test_a_notebook_takes_the_name_of_a_run():
     assert "-p profile=mine" in notebook.command("03_train_introvae", config)
     with pytest.raises(InputError, match="no parameter 'margin'. It has: epochs, model, profile, run_name"):
         notebook.begin({"margin": 3}, "smoke", None, networks=["intro_vae"], epochs=None, model=None)
+
+
+def test_random_weights_in_place_of_those_a_run_starts_from():
+    runs.named("mine", "smoke", vae={"init": "pretrained"})
+    scratch = runs.named("scratch", "mine", vae={"init": "random"})
+    assert profiles.resolve("mine").networks["vae"].init == "pretrained" and scratch.networks["vae"].init is None
+    assert profiles.resolve("smoke", vae={"init": "random"}) == profiles.resolve("smoke")
+
+
+@pytest.mark.parametrize(("words", "several"), [(["init=null"], False), (["epochs="], False), (["model.margin=20,~"], True)])
+def test_a_setting_without_a_value_is_refused(words, several):
+    with pytest.raises(InputError, match=f"-p {words[0]} has no value, and would change nothing. .*init=random"):
+        settings(words, several)
+
+
+def test_a_start_that_cannot_be_leaves_no_run(folder, tmp_path, capsys):
+    for words in (["init=typo.keras"], ["frozen=[encodr]"], ["model.channels=[4, 8, 16, 32, 64, 128, 256]"]):
+        assert cli.main(["train", "vae", "--profile", "smoke", "--run", "mine", "-p", *words]) == 2
+    with pytest.raises(InputError, match="typo.keras"):
+        notebook.begin({}, "smoke", "mine", networks=["vae"], init=str(tmp_path / "typo.keras"))
+    assert not (folder / "mine/profile.yaml").exists()
+    assert cli.main(["train", "nobody", "--profile", "smoke", "--run", "mine"]) == 2
+    assert "nobody" in capsys.readouterr().err
+
+
+def test_a_long_list_of_settings_makes_a_name_that_any_system_takes():
+    given = {f"model.setting_{number}": 0.123456 for number in range(20)}
+    one, other = runs.name_for("quick", given), runs.name_for("quick", given | {"model.setting_19": 0.2})
+    assert len(one) == len(other) == runs.LONGEST and one != other and one.startswith("quick-setting_0-0.123456-")

@@ -81,14 +81,15 @@ def _train(options) -> int:
 
 def _run(options):
     """The profile, or the run that ``--run`` names and ``-p`` sets."""
-    from dwikit import profiles
+    from dwikit import profiles, study
     from dwikit.profiles import runs
 
     config, given = profiles.resolve(options.profile), settings(options.parameter)
     if not (options.run or given):
         return config
     name = options.run or runs.name_for(config.name, given)
-    return runs.named(name, options.profile, **runs.sections(given, config, options.networks or config.networks))
+    sections = runs.sections(given, config, options.networks or config.networks)
+    return runs.named(name, options.profile, lambda made: study.checked(made, options.networks), **sections)
 
 
 def _pack(options) -> None:

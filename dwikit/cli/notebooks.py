@@ -51,7 +51,7 @@ def settings(pairs: list[str], several: bool = False) -> dict[str, Any]:
     """The values of ``-p NAME=VALUE``, by name; sections of a name are separated by dots. If ``several``: lists of values.
 
     Raises:
-        InputError: one is no pair, or its value no YAML.
+        InputError: one is no pair, or its value no YAML or nothing.
     """
     from dwikit.common import files
 
@@ -64,6 +64,10 @@ def settings(pairs: list[str], several: bool = False) -> dict[str, Any]:
             found[name] = files.parse_yaml(f"[{value}]" if several else value)
         except ValueError as error:
             raise InputError(f"-p {pair}: the value cannot be read as YAML ({' '.join(str(error).split())}).") from error
+        if found[name] is None or (several and None in found[name]):
+            raise InputError(
+                f"-p {pair} has no value, and would change nothing. Leave it out; to start from random weights: init=random."
+            )
     return found
 
 

@@ -83,6 +83,11 @@ def begin(
         ours = name.startswith("_") or name in JUPYTER_NAMES or isinstance(value, ModuleType) or callable(value)
         if not ours and name not in known:
             raise InputError(f"This notebook has no parameter {name!r}. It has: {', '.join(sorted(known))}.")
+
+    def check(made: Profile) -> None:
+        if networks:
+            study.checked(made, networks)
+
     if networks:
         there = runs.named(run, profile) if run else resolve(profile)
         if missing := [network for network in networks if network not in there.networks]:
@@ -96,9 +101,8 @@ def begin(
         overrides = {
             network: {**shared, **one, "model": {**shared["model"], **one.get("model", {})}} for network, one in alone.items()
         }
-    config = runs.named(run, profile, **overrides) if run else resolve(profile, **overrides)
-    if networks:
-        study.checked(config, networks)
+    config = runs.named(run, profile, check, **overrides) if run else resolve(profile, **overrides)
+    check(config)
     given = from_here({name: value for name, value in parameters.items() if value is not None})
     config = dataclasses.replace(config, parameters=given)
     namespace[BEGUN] = True

@@ -8,6 +8,7 @@ from dwikit.evaluation.samples import read
 from dwikit.evaluation.tables import (
     FLOOR,
     estimates,
+    few_people,
     measure,
     paired_ratios,
     per_image,
@@ -23,6 +24,7 @@ __all__ = [
     "estimates",
     "evaluate",
     "feature_networks",
+    "few_people",
     "markdown",
     "measure",
     "most_copied",

@@ -34,7 +34,7 @@ class Verdict(NamedTuple):
     command: str
     """Command that makes them again."""
     note: str = ""
-    """What was done to the samples before they were measured."""
+    """What was done to the samples before they were measured, and what so few held-out people cannot tell."""
 
 
 def evaluate(
@@ -76,10 +76,11 @@ def evaluate(
     draw(store, split, [len(images)], n)  # refuses a store without a floor before a network is trained
     networks = feature_networks(store, paths.home(features) if features else beside(originals))
     four, beyond = tables.table_1(store, judged, n, split=split), beyond_paper(store, judged, networks, n, split=split)
-    verdict = Verdict(four, beyond, most_copied(store, images, split=split), folder, command, note)
+    notes = "\n\n".join(filter(None, (note, tables.few_people(store, split))))
+    verdict = Verdict(four, beyond, most_copied(store, images, split=split), folder, command, notes)
     source = {
         "command": command,
-        "samples": samples.facts(path, images) | ({"note": note} if note else {}),
+        "samples": samples.facts(path, images) | ({"note": notes} if notes else {}),
         "slices": store.settings,
         "networks": list(networks),
         "dwikit": dwikit.__version__,

@@ -21,6 +21,8 @@ from dwikit.slices import SliceStore
 
 FLOOR = "held_out"
 """Row of held-out real slices, of people no network has seen: no model can be expected to do better."""
+FEW = 10
+"""Held-out people below which tables come with a warning."""
 
 
 def table_1(
@@ -75,6 +77,23 @@ def real_slices(store: SliceStore, split: str, n: int, seed: int = 0) -> tuple[n
     held_out = np.setdiff1d(np.arange(len(store.images)), train)
     chosen, others = (np.sort(np.random.default_rng(seed).permutation(rows)[: max(n, 0)]) for rows in (train, held_out))
     return chosen, others
+
+
+def few_people(store: SliceStore, split: str = "train") -> str:
+    """What the held-out slices cannot tell, in words, if they come from fewer than ``FEW`` people; else nothing.
+
+    Args:
+        store: slices.
+        split: what the models were trained on; all other people are held out.
+    """
+    people = store.table["subject"].drop(store.indices(split)).nunique()
+    if not 0 < people < FEW:
+        return ""
+    of = "one person, so that nothing measured on them has an interval" if people == 1 else f"only {people} people"
+    return (
+        f"Held-out slices are those of {of}. FID, KID and the distances of that row say as much about who was held out as about "
+        "how far new people are: a network is not better than real slices because it lies closer."
+    )
 
 
 def measure(images: np.ndarray, originals: metrics.Moments) -> dict[str, float]:

@@ -1,8 +1,11 @@
 """Derivatives kept in step with their dataset: what is renamed, gone or corrected there is so here, too."""
 
 import contextlib
+import functools
 import math
 import os
+import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +38,36 @@ def follow_names(cases: list[Case], contents: dict[str, str | None], out: Path) 
         for source, target in zip(sources, targets, strict=True):  # the sidecar last: it marks the scan as complete
             os.replace(source, target)
         tqdm.write(f"{files_of[old]} is {case.name} now.")
+
+
+def take_over(
+    cases: list[Case], contents: dict[str, str | None], settings: dict[str, Any], elsewhere: Iterable[Path], out: Path
+) -> None:
+    """Takes what other folders of derivatives hold of the same scans, registered with the same settings, and says so.
+
+    Args:
+        cases: scans of the dataset.
+        contents: their content, by name.
+        settings: `derivative.method_settings` of the registration.
+        elsewhere: folders of derivatives.
+        out: folder of these derivatives.
+    """
+    missing = {contents[case.name]: case for case in cases if not derivative.outputs(case, out).sidecar.exists()}
+    for folder in elsewhere:
+        taken = 0
+        for file in sorted(folder.glob("sub-*/**/dwi/*.json")) if missing.keys() - {None} else ():
+            sidecar = read_sidecar(file)
+            if sidecar is None or sidecar.get("Input") not in missing or sidecar["Settings"] != settings:
+                continue
+            sources = derivative.outputs_in(file.parent, sidecar["Case"])
+            if not all(source.is_file() for source in sources):
+                continue
+            targets = derivative.outputs(missing.pop(sidecar["Input"]), out)
+            pairs = zip(sources, targets, strict=True)
+            files.write_together({target: functools.partial(shutil.copyfile, source) for source, target in pairs})
+            taken += 1
+        if taken:
+            tqdm.write(f"{taken} scan{'s' * (taken > 1)} registered before: taken from {folder}.")
 
 
 def set_aside_others(out: Path, current: set[str], there: set[str]) -> None:

@@ -49,6 +49,7 @@ def preprocess(
     progress: bool = True,
     scheduler: str | None = None,
     include: Sequence[str] = (),
+    elsewhere: Sequence[Path] = (),
 ) -> pd.DataFrame:
     """Registers every scan of a BIDS dataset to MNI152 on the target grid (paper, sec. 3.1) and reports on their quality.
 
@@ -76,6 +77,8 @@ def preprocess(
             machine, with the same result. All its workers must see both folders under the same path.
         include: scans ("sub-0001_run-2") that the column `used` counts in spite of their flags, as
             `dwikit.slices.read_derivatives` does if it is told the same.
+        elsewhere: other folders of derivatives; scans of the same content that were registered there with the same settings
+            are copied from there.
 
     Returns:
         One row per scan, sorted by name, then, without `only`, what was left out: `COLUMNS`. `flags` are separated by commas
@@ -97,6 +100,7 @@ def preprocess(
         _prepare(raw, out)
         contents = identity.contents(cases, progress)
         current.follow_names(cases, contents, out)
+        current.take_over(chosen, contents, derivative.method_settings(method), elsewhere, out)
         kept = {case.name: derivative.finished(case, out, contents[case.name]) for case in cases}
         results = {case.name: _if_made_with(method, kept[case.name]) for case in chosen}
         todo = [case for case in chosen if results[case.name] is None]

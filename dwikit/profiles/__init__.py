@@ -68,6 +68,8 @@ __all__ = [
 FOLDER = Path(__file__).parent
 PRETRAINED = "pretrained"
 """In place of a path: the kit's own weights."""
+RANDOM = "random"
+"""In place of weights: none, whatever the profile starts from."""
 LIKE = FOLDER / "quick.yaml"
 FILE = "profile.yaml"
 """The profile of a run with a name, in its folder."""
@@ -217,7 +219,7 @@ def from_folder(values: dict, folder: Path) -> dict:
     """The same, with every path in it made absolute, relative to a folder; ``~`` is the home folder."""
 
     def absolute(value: Any, place: tuple[str, ...]) -> Any:
-        if not place and isinstance(value, str) and value != PRETRAINED:
+        if not place and isinstance(value, str) and value not in (PRETRAINED, RANDOM):
             return str((folder / paths.home(value)).resolve())
         if not isinstance(value, dict):
             return value
@@ -299,6 +301,8 @@ def _with_reasons(section: dict, where: str) -> dict:
                 raise InputError(f"{where}: {name} must be a value, or {{value: ..., why: a reason}}, not {value!r}.")
             values[name], reasons[name] = value["value"], value["why"]
     batch_size = values.pop("batch_size")
+    if section.get("init") == RANDOM:
+        section = {**section, "init": None}
     return {**section, "model": values, "batch_size": batch_size, "reasons": reasons}
 
 

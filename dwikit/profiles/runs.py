@@ -4,8 +4,9 @@ A setting is written with dots, such as ``model.margin=20`` for the networks at 
 """
 
 import dataclasses
+import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -17,9 +18,13 @@ from dwikit.profiles import FILE, FOLDERS, LIKE, RUN, TAKEN, Profile, Training, 
 
 FREE = {"steps_per_execution", "health", "tensorboard", "keep", "reasons"}
 """Settings of a network that may change after its training has begun: they do not decide its weights."""
+LONGEST = 100
+"""Characters of a name that is made of settings; longer ones end in a hash of all of them."""
 
 
-def named(run: str, profile: str | None = None, **overrides: Any) -> Profile:
+def named(
+    run: str, profile: str | None = None, check: Callable[[Profile], Any] | None = None, /, **overrides: Any
+) -> Profile:
     """The profile of a run with a name, made now if there is none, in ``runs/<run>/profile.yaml``.
 
     Settings are kept with the run. They can be added one by one (first the data, then each network) as long as nothing has been
@@ -28,6 +33,7 @@ def named(run: str, profile: str | None = None, **overrides: Any) -> Profile:
     Args:
         run: its name.
         profile: name or path of the profile that it extends; None: that of the run, or for a new one as in ``resolve``.
+        check: called with the profile before it is kept; what it raises leaves the run as it was.
         **overrides: as in ``resolve``.
 
     Raises:
@@ -50,8 +56,10 @@ def named(run: str, profile: str | None = None, **overrides: Any) -> Profile:
             f"The run {run} extends {values.get('extends')}, not {base}. Give another name, or leave out the profile."
         )
     wanted = merge(values | ({"extends": base} if base else {}), from_folder(overrides, Path.cwd()))
+    made = of_values(wanted, path)
+    if check:
+        check(made)
     if wanted != values:
-        made = of_values(wanted, path)
         if there:
             _require_unmade(resolve(run), made)
         files.write_text(path, yaml.safe_dump(wanted, sort_keys=False))
@@ -132,9 +140,10 @@ def sections(settings: Mapping[str, Any], config: Profile, keys: Iterable[str]) 
 
 
 def name_for(base: str, settings: Mapping[str, Any]) -> str:
-    """A name for a run that changes these settings of a profile, such as ``quick-margin-20``."""
+    """A name for a run that changes these settings of a profile, such as ``quick-margin-20``; of ``LONGEST`` characters at most."""
     words = [base]
     for name, value in settings.items():
         shown = "-".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
         words.append(f"{name.replace('model.', '').replace('.', '-')}-{Path(shown).name}")
-    return re.sub(r"[^\w.=+-]+", "-", "-".join(words))
+    name = re.sub(r"[^\w.=+-]+", "-", "-".join(words))
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

@@ -62,7 +62,8 @@ class Training:
     preset: str = "paper"
     """A preset other than the profile's also replaces the ``model`` values in which the two differ, except sizes."""
     init: str | None = None
-    """Weights to start from instead of random ones: ``pretrained``, the kit's own, or the path of a .keras file."""
+    """Weights to start from: ``pretrained``, the kit's own, or the path of a .keras file. None, or ``random`` where a profile
+    says otherwise: random ones."""
     frozen: list = field(default_factory=list)
     """What does not learn: names of the network's parts, such as ``encoder``, or their first layers, such as ``critic[:4]``."""
     model: dict = field(default_factory=dict)

@@ -1,5 +1,6 @@
 """The data set is the truth: preprocessing run again after any change gives what a run from nothing gives, byte for byte."""
 
+import dataclasses
 import gzip
 import os
 import shutil
@@ -337,3 +338,34 @@ def test_simulated_and_real_people_are_never_pooled(raw, registered, volumes, tm
     preprocess(raw, derivatives, progress=False)
     with pytest.raises(InputError, match="sub-b is simulated, registered.*never pooled"):
         slices.build(derivatives, tmp_path / "slices", SETTINGS)
+
+
+def test_scans_registered_elsewhere_with_the_same_settings_are_taken_from_there(raw, registered, tmp_path, capsys):
+    def again(name: str, bids: Path = raw, settings: slices.SliceSettings = SETTINGS, **more):
+        out, elsewhere = tmp_path / name, sorted(tmp_path.glob("out*"))
+        registered.clear()
+        return preprocess(bids, out, settings=settings, grid_size=32, progress=False, elsewhere=elsewhere, **more)
+
+    first = again("out1")
+    assert len(registered) == 5
+    included = again("out2", include=["sub-a"])
+    assert not registered and f"5 scans registered before: taken from {tmp_path}/out1." in capsys.readouterr().out
+    pd.testing.assert_frame_equal(included, first)
+    ours, theirs = contents(tmp_path / "out2"), contents(tmp_path / "out1")
+    assert {name: data for name, data in ours.items() if name.startswith("sub-")} == {
+        name: data for name, data in theirs.items() if name.startswith("sub-")
+    }
+
+    other = tmp_path / "renamed"
+    shutil.copytree(raw, other)
+    rename(other)
+    (other / "sub-d/dwi/sub-d_dwi.bval").write_text("0 900")
+    again("out3", other)
+    assert registered == ["sub-d"], "what has another content is registered, what has another name is not"
+    assert next((tmp_path / "out3/sub-aa/dwi").glob("*.json")).read_text().count("sub-aa") == 3
+    again("out4", settings=dataclasses.replace(SETTINGS, fov_mm=SETTINGS.fov_mm + 20))
+    assert len(registered) == 5, "another field of view is another registration"
+    next((tmp_path / "out1/sub-a/dwi").glob("*.mat")).unlink()
+    shutil.rmtree(tmp_path / "out2")
+    again("out5")
+    assert registered == [], "out3 still has all of sub-a"

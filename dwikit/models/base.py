@@ -43,7 +43,7 @@ class GenerativeModel(keras.Model):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Its settings by preset and name, each a ``Setting`` or a plain value; ``batch_size`` among them (``presets.py``)."""
     draws: ClassVar[tuple[str, ...]] = ("decoder", "generator")
-    """Attributes: the networks that a sample goes through."""
+    """Attributes: the networks that a sample goes through, each as often as it does."""
     judges: ClassVar[tuple[str, ...]] = ("critic", "discriminator")
     """Attributes: the networks that only training needs, not samples or reconstructions."""
     chains: ClassVar[tuple[tuple[str, ...], ...]] = ()
@@ -70,7 +70,7 @@ class GenerativeModel(keras.Model):
         """Build and compile the model.
 
         Args:
-            name: of the preset; the kit's networks have ``"paper"``, ``"released"`` and ``"canonical"`` (``presets.py``).
+            name: of the preset; the paper's networks have ``"paper"``, ``"released"`` and ``"canonical"`` (``presets.py``).
             image_size: pixels along one side; a power of two from 32 up.
             width: multiplies the number of channels.
             seed: of the initial weights and of every random draw in training.

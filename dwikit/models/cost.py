@@ -45,10 +45,10 @@ def operations(model: GenerativeModel) -> dict[str, float]:
     """
     parts, flop = architecture.networks(model), _flops(model)
     counts = {name: sum(int(np.prod(v.shape)) for v in part.trainable_variables) for name, part in parts.items()}
-    drawn = [name for name in parts if name in model.draws]
+    drawn = [name for name in model.draws if name in parts]
     return {
         "parameters": sum(counts.values()),
-        "sampling": sum(counts[name] for name in drawn) if drawn else math.nan,
+        "sampling": sum(counts[name] for name in set(drawn)) if drawn else math.nan,
         "forward": sum(flop.values()),
         "sample": sum(flop[name] for name in drawn) if drawn else math.nan,
         "training": _step(flop, model.step_passes()),

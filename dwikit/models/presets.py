@@ -96,7 +96,7 @@ def preset(
 
     Args:
         network: its class.
-        name: of the preset: the kit's networks have ``"paper"``, ``"released"`` and ``"canonical"``.
+        name: of the preset: the paper's networks have ``"paper"``, ``"released"`` and ``"canonical"``.
         image_size: pixels along one side.
         width: multiplies the channels of the preset; channels given as an override are taken as they are.
         overrides: values that replace the preset's.

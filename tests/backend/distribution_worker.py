@@ -37,6 +37,7 @@ CASES = {
             "penalty_interval": 2,
         },
     ),
+    "diffusion": (1e-3, {"channels": (8, 16), "blocks": 1, "embedding": 16, "sampler_steps": 2, "ema": 0.9}),
 }
 """Epsilon, a thousandth of the scale of the gradients or so; and settings with statistics, hinge, branches, averages of weights
 and groups of slices, each with what follows from it."""

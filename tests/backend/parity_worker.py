@@ -1,7 +1,7 @@
 """The same weights, batch and noise through training steps on each backend, compared with TensorFlow.
 
-After one step: losses, gradients, and how far it moved every variable (moving statistics and moving averages too). After
-three: losses, which shows that the state is carried from step to step.
+Before a step: samples. After one: losses, gradients, and how far it moved every variable (moving statistics and moving averages
+too). After three: losses, which shows that the state is carried from step to step.
 
 ``python tests/backend/parity_worker.py`` prints the table. Each backend runs in a process of its own: TensorFlow first, which
 writes the models and the noise that the others load.
@@ -33,12 +33,14 @@ LIGHT = {
     "penalty_interval": 2,
     "constant": "normal",  # ones have no variance: instance normalization would multiply rounding by 10,000
 }
+DIFFUSION = {"channels": (8, 16), "blocks": 1, "place": 2, "embedding": 16, "ema": 0.9, "sampler_steps": 4}
 CASES = {
     "vae": ("vae", "paper", {}),
     "dfc_vae": ("dfc_vae", "paper", {}),
     "intro_vae": ("intro_vae", "paper", {"ema": 0.9}),
     "style_gan": ("style_gan", "paper", {"mapping_width": 32, "latent_size": 32}),
     "style_gan canonical": ("style_gan", "canonical", LIGHT),
+    "diffusion": ("diffusion", "paper", DIFFUSION),
 }
 
 
@@ -94,6 +96,9 @@ def prepare(folder: Path) -> None:
     keras.utils.set_random_seed(0)
     for case, (key, preset, overrides) in CASES.items():
         model = models.registry.network(key).from_preset(preset, **SIZE, **overrides)
+        if key == "diffusion":  # every block begins as its shortcut, and the network with the answer 0
+            for _ in range(3):
+                model.train_on_batch(slices()[..., None].astype(np.float32) / 255)
         models.save(model, folder / f"{case}.keras")
         draws = [model.draw_noise(8) for _ in range(draws_a_step(key))]
         arrays = [keras.ops.convert_to_numpy(array) for array in keras.tree.flatten(draws)]
@@ -101,7 +106,7 @@ def prepare(folder: Path) -> None:
 
 
 def step(case: str, folder: Path) -> dict[str, np.ndarray]:
-    """Losses, Adam's first moments (the gradients, scaled) and the change of the weights after a step; later losses."""
+    """Samples; losses, Adam's first moments (gradients, scaled) and the change of the weights after a step; later losses."""
     import keras
 
     from dwikit import models
@@ -120,13 +125,14 @@ def step(case: str, folder: Path) -> dict[str, np.ndarray]:
     optimizers = [value for name, value in vars(model).items() if name.endswith("_optimizer")]
     for optimizer in optimizers:
         optimizer.epsilon = EPSILON
+    samples = model.sample(2)
     weights = [variable for variable in model.variables if "seed" not in variable.path]
     before = [keras.ops.convert_to_numpy(variable).copy() for variable in weights]
     batch = slices()[..., None].astype(np.float32) / 255
     logs = model.train_on_batch(batch, return_dict=True)
     moments = [variable for optimizer in optimizers for variable in optimizer.variables if "momentum" in variable.path]
     changes = [keras.ops.convert_to_numpy(variable) - value for variable, value in zip(weights, before)]
-    results = {f"loss/{name}": np.asarray(value) for name, value in logs.items()}
+    results = {f"loss/{name}": np.asarray(value) for name, value in logs.items()} | {"sample/": samples}
     results |= {f"gradient/{i}": keras.ops.convert_to_numpy(variable) for i, variable in enumerate(moments)}
     results |= {f"change/{i}": change for i, change in enumerate(changes)}
     for _ in range(2):
@@ -136,16 +142,16 @@ def step(case: str, folder: Path) -> dict[str, np.ndarray]:
 
 
 def compare(results: dict, reference: dict) -> dict[str, float]:
-    """Largest relative deviation of a loss, of a variable's gradient, and of a variable's change (Euclidean norms).
+    """Largest relative deviation of a loss, samples, a variable's gradient, and a variable's change (Euclidean norms).
 
     Variables, and losses of the third step, whose norm is below a hundredth of the largest are compared with that hundredth.
     """
     deviations = {}
-    for kind in ("loss", "gradient", "change", "later"):
+    for kind in ("loss", "sample", "gradient", "change", "later"):
         names = [name for name in reference if name.startswith(kind)]
         assert names and set(names) == {name for name in results if name.startswith(kind)}
         sizes = {name: np.linalg.norm(reference[name]) for name in names}
-        floor = 1e-6 if kind == "loss" else 1e-2 * max(sizes.values())
+        floor = 1e-6 if kind in ("loss", "sample") else 1e-2 * max(sizes.values())
         deviations[kind] = max(
             float(np.linalg.norm(results[name] - reference[name]) / max(sizes[name], floor)) for name in names
         )
@@ -183,7 +189,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         reference = run("tensorflow", Path(folder))
-        columns = " ".join(f"{name:>9}" for name in ("losses", "gradients", "changes", "3rd step"))
+        columns = " ".join(f"{name:>9}" for name in ("losses", "samples", "gradients", "changes", "3rd step"))
         print(f"{'model':20} {'backend':8} {columns}   (largest relative deviation)")
         for backend in BACKENDS[1:]:
             if missing(backend):

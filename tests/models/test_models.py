@@ -1,4 +1,4 @@
-"""The four networks: counts, presets, losses, what a step may change, files that hold everything, and bad input."""
+"""The networks: counts, presets, losses, what a step may change, files that hold everything, and bad input."""
 
 import json
 import resource
@@ -39,6 +39,7 @@ def small():
             "dfc_vae": {},
             "intro_vae": {"channels": [8, 16, 16], "norm": "group", "latent_size": 16, "ema": 0.9, "warmup_steps": 2},
             "style_gan": {**STYLE, "preset": "released", "noise": "normal", "ema": 0.9, "mixing": 0.5, "penalty_interval": 2},
+            "diffusion": {"channels": [8, 16], "blocks": 1, "embedding": 16, "place": 2, "sampler_steps": 3, "ema": 0.9},
         }[key] | changes
         name = settings.pop("preset", "paper")
         return registry.network(key).from_preset(name, **{**SMALL, **settings})
@@ -69,12 +70,11 @@ def count(network):
     return sum(int(np.prod(v.shape)) for v in network.trainable_variables)
 
 
-@pytest.mark.parametrize("key", registry.keys())
-@pytest.mark.parametrize("name", ["paper", "released", "canonical"])
+@pytest.mark.parametrize(("key", "name"), [(key, name) for key in registry.keys() for name in registry.network(key).presets])
 @pytest.mark.parametrize("size", [32, 64, 256])
 def test_every_preset_makes_images_of_every_size(key, name, size):
-    extra = {"feature_network": "vgg16"} if key == "dfc_vae" else {}  # VGG19 does not come with the kit
-    model = registry.network(key).from_preset(name, image_size=size, width=0.0625, **extra)
+    extra = {"dfc_vae": {"feature_network": "vgg16"}, "diffusion": {"sampler_steps": 2}}  # VGG19 does not come with the kit
+    model = registry.network(key).from_preset(name, image_size=size, width=0.0625, **extra.get(key, {}))
     images = model.sample(2)
     assert images.shape == (2, size, size, 1) and images.dtype == np.float32
     assert images.min() >= 0 and images.max() <= 1
@@ -83,7 +83,7 @@ def test_every_preset_makes_images_of_every_size(key, name, size):
 def test_every_value_of_a_preset_is_json():
     for key, network in registry.networks().items():
         found = [presets.preset(network, name) for name in network.presets]
-        assert len(found) == 3 and set(found[0]) == set(found[1]) == set(found[2]), key
+        assert len(found) == (3 if network.section else 1) and all(set(one) == set(found[0]) for one in found), key
         json.dumps(found)
 
 
@@ -235,7 +235,9 @@ def test_the_generator_learns_only_in_its_own_step(small):
 @pytest.mark.parametrize("key", registry.keys())
 def test_training_goes_on_after_loading_as_if_nothing_had_happened(key, small, tmp_path):
     model = small(key)
-    if key != "style_gan":
+    mixture = isinstance(model, models.Autoencoder)
+    same = (lambda a, b: np.allclose(a, b, atol=1e-4)) if key == "diffusion" else np.array_equal  # repeatable but for rounding
+    if mixture:
         model.fit_latents(batch(24), components=2)
     for i in range(3):
         model.train_on_batch(batch(seed=i))
@@ -244,14 +246,14 @@ def test_training_goes_on_after_loading_as_if_nothing_had_happened(key, small, t
     assert loaded.get_config() == model.get_config()
     for i in range(3, 5):
         logs = [m.train_on_batch(batch(seed=i), return_dict=True) for m in (model, loaded)]
-    assert {name: float(v) for name, v in logs[0].items()} == {name: float(v) for name, v in logs[1].items()}
+    assert list(logs[0]) == list(logs[1]) and same([float(v) for v in logs[0].values()], [float(v) for v in logs[1].values()])
     for ours, theirs in zip(model.variables, loaded.variables, strict=True):
-        assert np.array_equal(ours, theirs), ours.path
+        assert same(ours, theirs), ours.path
     for name in [name for name in vars(model) if name.endswith("_optimizer")]:
         for ours, theirs in zip(getattr(model, name).variables, getattr(loaded, name).variables, strict=True):
-            assert np.array_equal(ours, theirs), ours.path
-    sampler = {} if key == "style_gan" else {"sampler": "gaussian_mixture"}
-    assert np.array_equal(model.sample(4, **sampler), loaded.sample(4, **sampler))
+            assert same(ours, theirs), ours.path
+    sampler = {"sampler": "gaussian_mixture"} if mixture else {}
+    assert same(model.sample(4, **sampler), loaded.sample(4, **sampler))
 
 
 # ==== Sampling ====
@@ -332,6 +334,7 @@ def test_images_that_are_none(images, words, small):
         ("style_gan", {"noise": "x"}, "normal, uniform"),
         ("style_gan", {"channels": (8, 8)}, "needs 4 channels"),
         ("style_gan", {"order": "x"}, "style_last, style_first"),
+        ("diffusion", {"patch": 3}, "1, 2, 4"),
     ],
 )
 def test_settings_that_do_not_exist(key, settings, words):

@@ -33,8 +33,8 @@ def written(tmp_path):
 
 
 def test_the_kits_networks_are_its_folders_and_need_no_list():
-    assert registry.keys()[:4] == ["dfc_vae", "intro_vae", "style_gan", "vae"]
-    assert list(registry.networks())[:4] == ["vae", "dfc_vae", "intro_vae", "style_gan"]
+    assert registry.keys()[:5] == ["dfc_vae", "diffusion", "intro_vae", "style_gan", "vae"]
+    assert list(registry.networks())[:5] == ["vae", "dfc_vae", "intro_vae", "style_gan", "diffusion"]
     assert registry.network("vae") is models.VAE and models.IntroVAE.key == "intro_vae"
     assert {"VAE", "StyleGAN", "Autoencoder", "load"} <= set(dir(models)) and issubclass(models.VAE, models.Autoencoder)
     with pytest.raises(AttributeError, match="Pixel2Pixel"):
@@ -91,7 +91,9 @@ def test_files_that_hold_no_such_network(written, key, text, message):
 
 
 def test_networks_that_do_not_exist(tmp_path):
-    with pytest.raises(InputError, match="no network 'vea'. Did you mean 'vae'. Known: dfc_vae, intro_vae, style_gan, vae"):
+    with pytest.raises(
+        InputError, match="no network 'vea'. Did you mean 'vae'. Known: dfc_vae, diffusion, intro_vae, style_gan, vae"
+    ):
         registry.network("vea")
     with pytest.raises(InputError, match="no file .*gone.py, which should define the network 'gone'"):
         registry.network("gone", tmp_path / "gone.py")
@@ -108,7 +110,7 @@ def test_an_installed_package_offers_a_network(written, monkeypatch, tmp_path):
         metadata.EntryPoint("other", "tiny_package:Tiny", registry.GROUP),
     ]
     monkeypatch.setattr(registry.metadata, "entry_points", lambda group: points)
-    assert registry.keys()[4:] == ["broken", "other", "tiny"]
+    assert registry.keys()[5:] == ["broken", "other", "tiny"]
     assert registry.network("tiny").label == "Tiny" and registry.network("vae") is models.VAE
     with pytest.warns(UserWarning, match="no_such_package offers the network 'broken'; it cannot be imported"):
         assert list(registry.networks())[-1] == "tiny", "what is not in the paper comes last"

@@ -20,6 +20,7 @@ SETTINGS = {
     "intro_vae": {"ema": 0.9},
     "style_gan": {"latent_size": 16, "mapping_width": 16},
     "style_gan light": {"preset": "canonical", "channels": (8, 16, 16, 16), "mapping_layers": 2, "block_convolutions": 1},
+    "diffusion": {"ema": 0.9, "blocks": 1, "embedding": 16, "sampler_steps": 3, "sigma_max": 4.0},
 }
 
 

@@ -11,10 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dwikit import models, profiles, study, training
+from dwikit import models, paper, profiles, study, training
 from dwikit.common import paths
 from dwikit.common.errors import InputError
-from dwikit.models import registry
 from dwikit.training.weights import packing
 from tests.backend.parity_worker import missing
 from tests.training.rehearsal import ABSENT
@@ -49,7 +48,7 @@ def test_the_study_runs_without_tensorflow_and_comes_home(backend, tmp_path):
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["backend"] == backend and result["absent"] == []
     assert result["pieces"] == [75, 75, 0], "the slices, one epoch of the VAE, the rest"
-    assert set(result["files"]) == {f"{key}.part-1-of-1" for key in registry.networks()} and result["unpacked"] == 0
+    assert set(result["files"]) == {f"{key}.part-1-of-1" for key in paper.MODELS} and result["unpacked"] == 0
     assert result["home"] == result["away"], "the tables at home are those of the GPU machine"
     rows = ["original", "held_out", "vae", "dfc_vae", "intro_vae", "style_gan"]
     assert list(result["home"]["table-1"]["ds"]) == rows and result["home"]["table-1"]["n"]["vae"] == 26

@@ -204,14 +204,14 @@ def train_in_pieces(
 
 
 def checked(config: Profile, keys: Sequence[str] = ()) -> list[str]:
-    """The keys, by default of all networks; each is built once and given the weights that it starts from.
+    """The keys, by default those of the study; each is built once and given the weights that it starts from.
 
     So what is wrong with it is told before data are made.
 
     Raises:
         InputError: the profile lacks a network, or one cannot be built, or not start as it says.
     """
-    keys = list(keys or networks(config))
+    keys = list(keys or in_study(config))
     for key in keys:
         training.begin(untrained(key, config), config.networks[key])
     return keys
@@ -249,21 +249,25 @@ def networks(config: Profile) -> dict[str, type[models.GenerativeModel]]:
     return found
 
 
+def in_study(config: Profile) -> dict[str, type[models.GenerativeModel]]:
+    """``networks`` without those that the profile keeps out of the study."""
+    return {key: network for key, network in networks(config).items() if config.networks[key].in_study}
+
+
 def with_network(config: Profile, key: str, section: Training) -> Profile:
     """The profile with one network's section changed."""
     return dataclasses.replace(config, networks={**config.networks, key: section})
 
 
 def trained(config: Profile, store: SliceStore) -> dict[str, training.Run]:
-    """Every network of the profile that was trained on these slices, by key; what is left out, and why, is printed.
+    """Every network of the study that was trained on these slices, by key; what is left out, and why, is printed.
 
     A network that was trained with other settings than the profile's stands as it was trained; a line names them.
 
-    If there is none, the kit's own weights of this image size are used; if it has none either, the VAE is trained
-    now; a printed line says so.
+    If there is none, the kit's own weights of this size are used; if it has none, the VAE is trained now. A line says so.
     """
     runs, command = {}, f"dwikit train --profile {config.path or config.name}"
-    for key, network in networks(config).items():
+    for key, network in in_study(config).items():
         folder, section = paths.runs(config.name) / key, config.networks[key]
         if not folder.exists():
             continue

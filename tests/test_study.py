@@ -3,15 +3,17 @@
 import dataclasses
 import functools
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from dwikit import cli, profiles, study, training
+from dwikit import cli, paper, profiles, study, training
+from dwikit.cli import networks
 from dwikit.cohorts import phantom
 from dwikit.common.errors import InputError
-from dwikit.course import start
+from dwikit.course import run, start
 from dwikit.evaluation import evaluate, kit_weights
 from dwikit.reader_study.folders import read_images
 from dwikit.slices import SliceStore, to_uint8
@@ -211,3 +213,27 @@ def test_the_kits_reconstructions_are_those_of_the_slices_of_today(runs, raw, re
         assert np.array_equal(vae.originals, store.images[training.held_out(store, config.evaluation.samples)])
         assert np.array_equal(vae.reconstructions, to_uint8(vae.model.reconstruct(vae.originals / np.float32(255))[..., 0]))
         shutil.rmtree(raw / store.table["subject"].iloc[store.indices("test")[0]])
+
+
+def test_a_network_beside_the_study_joins_it_where_a_profile_says_so(runs, monkeypatch, capsys):
+    four, five = profiles.resolve("smoke"), profiles.resolve("smoke", diffusion={"in_study": True})
+    monkeypatch.setattr(pretrained, "available", lambda: {"diffusion": [32]})
+    assert kit_weights.shipped_runs(four, None) == {}, "nor do its weights, once the kit has some"
+    with pytest.raises(InputError, match="no weights of 'diffusion' at 32 pixels"):
+        kit_weights.shipped_runs(five, None)
+    monkeypatch.setattr(kit_weights, "shipped_runs", lambda config, store: {"vae": None})
+    (runs / "smoke" / "diffusion").mkdir(parents=True)
+    for config, there in ((four, False), (five, True)):
+        keys = [*paper.MODELS, *["diffusion"] * there]
+        assert list(study.in_study(config)) == study.checked(config) == keys and "diffusion" in config.networks
+        study.trained(config, None)
+        assert ("Diffusion is left out: it is not trained yet" in capsys.readouterr().out) == there
+        assert run.without_notebook(config) == ["diffusion"] * there, "05 judges it, and 08 comes later"
+    assert study.checked(four, ["diffusion"]) == ["diffusion"], "whoever names it"
+
+
+def test_a_setting_without_a_network_is_one_of_the_study(runs):
+    """The diffusion model has no latent_size."""
+    options = SimpleNamespace(profile="smoke", parameter=["model.latent_size=8"], run=None, networks=[])
+    config = networks._run(options)
+    assert {section.model.get("latent_size") for key, section in config.networks.items() if key != "diffusion"} == {8}

@@ -7,7 +7,7 @@ from dwikit.common.errors import InputError, choose
 
 UNFINISHED = 75
 """Exit status of a training that has epochs left (EX_TEMPFAIL: run the same command again)."""
-NETWORK = {"nargs": "*", "metavar": "NETWORK", "help": "keys such as vae or intro_vae; default: all of the profile"}
+NETWORK = {"nargs": "*", "metavar": "NETWORK", "help": "keys such as vae or intro_vae; default: all of the study"}
 
 
 def add(commands) -> None:
@@ -88,7 +88,7 @@ def _run(options):
     if not (options.run or given):
         return config
     name = options.run or runs.name_for(config.name, given)
-    sections = runs.sections(given, config, options.networks or config.networks)
+    sections = runs.sections(given, config, options.networks or study.in_study(config))
     return runs.named(name, options.profile, lambda made: study.checked(made, options.networks), **sections)
 
 

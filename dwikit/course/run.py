@@ -94,7 +94,7 @@ def _errors_of_children(path: Path):
 
 
 def reproduce(profile: str | None = None) -> None:
-    """Run the study's notebooks in order, and train the profile's other networks before the evaluation.
+    """Run the study's notebooks in order, and train the study's other networks before the evaluation.
 
     The minutes of each step go into ``figures/<profile>/minutes.*``.
     """
@@ -119,8 +119,9 @@ def reproduce(profile: str | None = None) -> None:
 
 
 def without_notebook(config: profiles.Profile) -> list[str]:
-    """Networks of a profile that no notebook of the study trains."""
-    return [key for key, network in study.networks(config).items() if network.notebook not in notebooks()]
+    """Networks of the study that no notebook before the evaluation trains."""
+    before = [name for name in notebooks() if name < JUDGES]
+    return [key for key, network in study.in_study(config).items() if network.notebook not in before]
 
 
 def train(key: str, config: profiles.Profile) -> None:

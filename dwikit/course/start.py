@@ -86,7 +86,7 @@ def samples(config: Profile, n: int = 8) -> dict[str, np.ndarray]:
         Label -> (n, H, W) uint8, without networks that have neither.
     """
     found, weights = {}, pretrained.available()
-    for key, network in study.networks(config).items():
+    for key, network in study.in_study(config).items():
         label, folder, sizes = network.label, paths.runs(config.name) / key, weights.get(key, [])
         stamp = files.read_json(folder / "samples.json")
         if stamp and (folder / "samples.npy").is_file():

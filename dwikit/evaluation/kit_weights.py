@@ -12,13 +12,14 @@ from dwikit.training.weights import pretrained, stored
 
 
 def shipped_runs(config: Profile, store: SliceStore) -> dict[str, training.Run]:
-    """Every network with kit weights of this image size, with samples (and reconstructions of these slices).
+    """Every network of the study with kit weights of this image size, with samples (and reconstructions of these slices).
 
     Weights that were trained on a person who is held out here are left out: they would be judged on what they have seen. So are
     those of slices with another field of view; a printed line says so.
     """
-    runs = {}
-    for key in (key for key in config.networks if config.image_size in pretrained.available().get(key, [])):
+    runs, sizes = {}, pretrained.available()
+    in_study = (key for key, section in config.networks.items() if section.in_study)
+    for key in (key for key in in_study if config.image_size in sizes.get(key, [])):
         card = pretrained.card(key, config.image_size)
         if differences := pretrained.otherwise(card, store):
             print(f"The kit's {key} is left out: it was trained on slices of another field of view, {differences}.")

@@ -16,7 +16,7 @@ from dwikit.common import files, paths
 from dwikit.common.errors import InputError
 from dwikit.profiles import FILE, FOLDERS, LIKE, RUN, TAKEN, Profile, Training, from_folder, merge, names, of_values, resolve
 
-FREE = {"steps_per_execution", "health", "tensorboard", "keep", "reasons"}
+FREE = {"in_study", "steps_per_execution", "health", "tensorboard", "keep", "reasons"}
 """Settings of a network that may change after its training has begun: they do not decide its weights."""
 LONGEST = 100
 """Characters of a name that is made of settings; longer ones end in a hash of all of them."""

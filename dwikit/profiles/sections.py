@@ -59,6 +59,8 @@ class Training:
 
     file: str | None = None
     """Python file of your own network; None: a network of the kit or of an installed package."""
+    in_study: bool = True
+    """Whether it is trained and shown with the other networks; if not, only where it is named."""
     preset: str = "paper"
     """A preset other than the profile's also replaces the ``model`` values in which the two differ, except sizes."""
     init: str | None = None

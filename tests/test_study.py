@@ -229,6 +229,7 @@ def test_a_network_beside_the_study_joins_it_where_a_profile_says_so(runs, monke
         study.trained(config, None)
         assert ("Diffusion is left out: it is not trained yet" in capsys.readouterr().out) == there
         assert run.without_notebook(config) == ["diffusion"] * there, "05 judges it, and 08 comes later"
+        assert run.kept_out(config) == ["08_beyond"] * (not there)
     assert study.checked(four, ["diffusion"]) == ["diffusion"], "whoever names it"
 
 

@@ -16,6 +16,7 @@ from dwikit import profiles, report, study
 from dwikit.common import paths
 from dwikit.common.errors import InputError
 from dwikit.course.notebook import from_here
+from dwikit.models import registry
 from dwikit.profiles import runs
 
 JUDGES = "05_evaluate"
@@ -96,12 +97,16 @@ def _errors_of_children(path: Path):
 def reproduce(profile: str | None = None) -> None:
     """Run the study's notebooks in order, and train the study's other networks before the evaluation.
 
+    A notebook that only trains networks which are not in the study is left out.
+
     The minutes of each step go into ``figures/<profile>/minutes.*``.
     """
     config = profiles.resolve(profile)
     steps = {name: lambda name=name: notebook(name, {"profile": profile} if profile else {}) for name in notebooks()}
     others = {f"train {key}": lambda key=key: train(key, config) for key in without_notebook(config)}
-    names = list(steps)
+    if left_out := kept_out(config):
+        print(f"Left out, since their networks are not in the study: {', '.join(left_out)}.")
+    names = [name for name in steps if name not in left_out]
     place = names.index(JUDGES)
     steps = {name: (steps | others)[name] for name in (*names[:place], *others, *names[place:])}
     rows = {}
@@ -122,6 +127,13 @@ def without_notebook(config: profiles.Profile) -> list[str]:
     """Networks of the study that no notebook before the evaluation trains."""
     before = [name for name in notebooks() if name < JUDGES]
     return [key for key, network in study.in_study(config).items() if network.notebook not in before]
+
+
+def kept_out(config: profiles.Profile) -> list[str]:
+    """Notebooks that train networks, but none of the study."""
+    trains = {network.notebook for network in registry.networks().values()}
+    trains -= {network.notebook for network in study.in_study(config).values()}
+    return [name for name in notebooks() if name in trains]
 
 
 def train(key: str, config: profiles.Profile) -> None:

@@ -15,7 +15,7 @@ from dwikit.course import lesson
 from dwikit.course.lesson import QUESTIONS
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
-LESSONS = sorted(path for path in NOTEBOOKS.glob("0[2-6]*.ipynb"))
+LESSONS = sorted(path for path in NOTEBOOKS.glob("0[2-68]*.ipynb"))
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +63,9 @@ MISTAKES = {
     "holds": ("return False if high <= above or low >= below else None", "return False"),
     "overlaps": (" + 1", ""),
     "cohens_kappa": ("(agreed - by_chance) / ", "agreed / "),
+    "add_noise": ("sigma * ", ""),
+    "denoise": ("c_in * x", "x"),
+    "heun_step": ("x + (lower - sigma) * (here", "moved + (lower - sigma) * (here"),
     "wilson": ("share + z**2 / (2 * n)", "share"),
 }
 """One likely mistake in each solution; two of them leave the value alone and only change a gradient or a statistic."""

@@ -18,13 +18,13 @@ from IPython.display import Markdown, display
 import dwikit
 from dwikit.common.errors import InputError, choose
 from dwikit.course.check import difference
-from dwikit.course.lesson import evaluation, networks
+from dwikit.course.lesson import beyond, evaluation, networks
 from dwikit.course.lesson.question import Question
 from dwikit.course.notebook import show_code
 
 __all__ = ["FILL_IN", "TAPE", "beside", "written"]
 
-QUESTIONS = {one.solution.__name__: one for one in (*networks.QUESTIONS, *evaluation.QUESTIONS)}
+QUESTIONS = {one.solution.__name__: one for one in (*networks.QUESTIONS, *evaluation.QUESTIONS, *beyond.QUESTIONS)}
 FILL_IN = "DWIKIT_FILL_IN"
 """Environment variable: a run without a reader, which is shown every solution (``dwikit run`` sets it)."""
 TAPE = keras.backend.backend() == "tensorflow"

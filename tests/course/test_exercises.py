@@ -100,7 +100,7 @@ def course(tmp_path_factory):
     return folder
 
 
-def test_there_are_ten_exercises_of_ten_points():
+def test_every_exercise_has_ten_points():
     """Beside what a lecturer gives for the answer in words."""
     assert [int(name[:2]) for name in NAMES] == list(CASES) and NAMES == list(PLANS)
     for name in NAMES:

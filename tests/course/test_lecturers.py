@@ -73,7 +73,7 @@ def test_the_students_copy_has_no_solution(copy):
     assert {"README.md", "Makefile", "dwikit/study.py", "dwikit/course/check/material.npz"} <= kept
     assert not [name for name in kept if re.search(r"(^|/)(source|tests|lecturers|\.git|autograded|submitted)(/|$)", name)]
     released = [name for name in kept if name.startswith("notebooks/exercises/release/")]
-    assert len(released) == 10
+    assert len(released) == 11
     for path in copy.rglob("*"):
         if path.suffix in (".ipynb", ".md"):
             text = path.read_text(encoding="utf-8")

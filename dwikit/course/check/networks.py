@@ -1,4 +1,4 @@
-"""Expected answers of the exercises on the networks (2 to 7), each found in a different way than asked.
+"""Expected answers of the exercises on the networks (2 to 7 and 11), each found in a different way than asked.
 
 By numerical integration, by finite differences, by trying all, or from inputs made so that the answer is known beforehand.
 """
@@ -179,3 +179,27 @@ def gradient_penalty() -> Case:
     return Case(
         {"gradients": gradients}, (0 + 1 + 9) / 3, "One length per image, over all its pixels; then its distance from 1."
     )
+
+
+# ==== 11 Diffusion ====
+
+
+def best_denoiser() -> Case:
+    """An image on the line between two others: their odds follow from where it is on the line, not from distances."""
+    random, share, sigma = seeded(13), 0.6, 0.7
+    one, other = random.normal(size=(2, 4))
+    odds = np.exp((share - 0.5) * np.dot(other - one, other - one) / sigma**2)
+    expected = one + (other - one) * odds / (1 + odds)
+    arguments = {"x": one + share * (other - one), "sigma": sigma, "images": np.stack([one, other])}
+    return Case(arguments, expected, "The weights sum to 1. The squared distance is summed over pixels, not averaged.")
+
+
+def heun_step() -> Case:
+    """Where the denoiser gives half of x: slope x / 4 at noise 2, then 3/8 at noise 1; the step takes their mean away."""
+
+    def denoise(x, sigma):
+        return 0.5 * x
+
+    arguments = {"denoise": denoise, "x": np.array([1.0, -2.0]), "sigma": 2.0, "lower": 1.0}
+    hint = "The second slope is taken where Euler's step ends, at the lower noise; the step goes down, by lower - sigma."
+    return Case(arguments, np.array([1.0, -2.0]) * (1 - (1 / 4 + 3 / 8) / 2), hint)

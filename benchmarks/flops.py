@@ -38,13 +38,13 @@ def main() -> None:
         for name in network.presets:
             rows[f"{network.label}, preset {name}"] = row(key, name, SIZE, {})
         plain = preset(network, "paper", SIZE)
-        for name in profiles.names():
-            profile = profiles.resolve(name)
-            section = profile.networks[key]
+        for profile in map(profiles.resolve, profiles.names()):
+            if not (section := profile.networks.get(key)):
+                continue
             overrides = dict(section.model) | ({"batch_size": section.batch_size} if section.batch_size else {})
             config = preset(network, section.preset, profile.image_size, overrides=overrides)
             if config != plain:
-                rows[f"{network.label}, profile {name}"] = row(key, section.preset, profile.image_size, overrides)
+                rows[f"{network.label}, profile {profile.name}"] = row(key, section.preset, profile.image_size, overrides)
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("network")
     source = report.provenance(profiles.resolve("paper"), "python benchmarks/flops.py")
     print(report.save_table(table, "flops", source).read_text(encoding="utf-8"))

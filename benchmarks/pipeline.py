@@ -12,6 +12,7 @@ import pandas as pd
 from machine import show, source
 from train_step import simulated_slices
 
+from dwikit import paper
 from dwikit.common import files, paths
 from dwikit.models import registry
 from dwikit.models.presets import preset
@@ -49,7 +50,7 @@ def main() -> None:
     models, rows = consumed(), {}
     with tempfile.TemporaryDirectory() as folder:
         store = SliceStore.open(simulated_slices(f"{folder}/slices"))
-        for batch_size in sorted({preset(network)["batch_size"] for network in registry.networks().values()}):
+        for batch_size in sorted({preset(registry.network(key))["batch_size"] for key in paper.MODELS}):
             forms = {
                 "batches": endless(store.batches("train", batch_size)),
                 "batches, mirrored": endless(store.batches("train", batch_size, flip=True)),

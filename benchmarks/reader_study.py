@@ -16,7 +16,6 @@ from tqdm import tqdm
 
 from dwikit import paper, profiles, report, study
 from dwikit.common import paths
-from dwikit.models import registry
 from dwikit.reader_study import Deck, build_deck, leaks, screen, traces
 from dwikit.reader_study.prepare import prepare, usual
 from dwikit.slices import head_frame
@@ -34,7 +33,7 @@ def main() -> None:
     options = parser.parse_args()
     config = profiles.resolve(options.profile)
     store = study.slices(config)
-    folders = {key: paths.runs(config.name) / key for key in registry.networks()}
+    folders = {key: paths.runs(config.name) / key for key in study.in_study(config)}
     samples = {key: np.load(folder / "samples.npy") for key, folder in folders.items() if (folder / "samples.npy").is_file()}
     with tempfile.TemporaryDirectory() as folder:
         decks = [

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from machine import show, source
 
+from dwikit import paper
 from dwikit.models import registry
 from dwikit.models.base import SAMPLING_BATCH, in_batches
 from dwikit.training.weights import export
@@ -39,8 +40,8 @@ def onnx_sampler(model, folder: str):
 
 def main() -> None:
     rows = {}
-    for key, kind in registry.networks().items():
-        model = kind.from_preset("paper")
+    for key in paper.MODELS:
+        model = registry.network(key).from_preset("paper")
         with tempfile.TemporaryDirectory() as folder:
             samplers = {"Keras": model.sample, "onnxruntime": onnx_sampler(model, folder)}
             samplers = {name: sampler for name, sampler in samplers.items() if sampler}

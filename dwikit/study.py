@@ -61,8 +61,8 @@ def register(config: Profile) -> pd.DataFrame:
     section = config.cohort
     own = {"b_value": section.b_value, "tolerance": section.tolerance, "include": section.include} if section.bids else {}
     out = data_folder(config) / "derivatives"
-    runs = paths.runs("")
-    elsewhere = [folder for folder in sorted((*runs.glob("*/data/derivatives"), *runs.glob("data/*/derivatives"))) if folder != out]
+    others = [folder for pattern in ("*/data", "data/*") for folder in sorted(paths.runs("").glob(f"{pattern}/derivatives"))]
+    elsewhere = [folder for folder in others if folder != out]
     return preprocess(cohort(config), out, section.workers, settings=config.slice_settings, elsewhere=elsewhere, **own)
 
 

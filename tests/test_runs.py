@@ -189,9 +189,10 @@ def test_a_setting_without_a_value_is_refused(words, several):
 def test_a_start_that_cannot_be_leaves_no_run(folder, tmp_path, capsys):
     for words in (["init=typo.keras"], ["frozen=[encodr]"], ["model.channels=[4, 8, 16, 32, 64, 128, 256]"]):
         assert cli.main(["train", "vae", "--profile", "smoke", "--run", "mine", "-p", *words]) == 2
+        assert not (folder / "mine").exists()
     with pytest.raises(InputError, match="typo.keras"):
         notebook.begin({}, "smoke", "mine", networks=["vae"], init=str(tmp_path / "typo.keras"))
-    assert not (folder / "mine/profile.yaml").exists()
+    assert profiles.resolve("mine") == runs.named("mine", "smoke"), "what it has is only its name"
     assert cli.main(["train", "nobody", "--profile", "smoke", "--run", "mine"]) == 2
     assert "nobody" in capsys.readouterr().err
 

@@ -91,8 +91,8 @@ def few_people(store: SliceStore, split: str = "train") -> str:
         return ""
     of = "one person, so that nothing measured on them has an interval" if people == 1 else f"only {people} people"
     return (
-        f"Held-out slices are those of {of}. FID, KID and the distances of that row say as much about who was held out as about "
-        "how far new people are: a network is not better than real slices because it lies closer."
+        f"Held-out slices are those of {of}. FID, KID and the distances of that row say as much about who was held out as "
+        "about how far new people are: a network is not better than real slices because it lies closer."
     )
 
 

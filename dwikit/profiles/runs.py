@@ -22,9 +22,7 @@ LONGEST = 100
 """Characters of a name that is made of settings; longer ones end in a hash of all of them."""
 
 
-def named(
-    run: str, profile: str | None = None, check: Callable[[Profile], Any] | None = None, /, **overrides: Any
-) -> Profile:
+def named(run: str, profile: str | None = None, check: Callable[[Profile], Any] | None = None, /, **overrides: Any) -> Profile:
     """The profile of a run with a name, made now if there is none, in ``runs/<run>/profile.yaml``.
 
     Settings are kept with the run. They can be added one by one (first the data, then each network) as long as nothing has been
@@ -140,7 +138,7 @@ def sections(settings: Mapping[str, Any], config: Profile, keys: Iterable[str]) 
 
 
 def name_for(base: str, settings: Mapping[str, Any]) -> str:
-    """A name for a run that changes these settings of a profile, such as ``quick-margin-20``; of ``LONGEST`` characters at most."""
+    """A name, not longer than ``LONGEST``, for a run that changes these settings of a profile: ``quick-margin-20``."""
     words = [base]
     for name, value in settings.items():
         shown = "-".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -12,7 +12,7 @@ import pandas as pd
 from dwikit import __version__
 from dwikit.cohorts.bids import Case, find_cases, left_out
 from dwikit.cohorts.names import printable
-from dwikit.common import files, lock, paths
+from dwikit.common import files, lock, parallel, paths
 from dwikit.common.errors import InputError
 from dwikit.common.progress import tqdm
 from dwikit.preprocess import current, derivative, identity, losses, sheet
@@ -107,7 +107,7 @@ def preprocess(
         valid = {name for name, sidecar in kept.items() if sidecar}
         current.set_aside_others(out, valid, set(kept))
         current.update_people(cases, kept, out)
-        workers = workers or _processors()
+        workers = workers or parallel.cores()
         bar = tqdm(total=len(chosen), initial=len(chosen) - len(todo), desc="Registering", unit="case", disable=not progress)
         try:
             shared = {"out": str(out.absolute()), "settings": method._asdict()}
@@ -199,13 +199,6 @@ def _clean(out: Path) -> None:
     """Removes half-written files."""
     for leftover in out.rglob(".*.partial*"):
         leftover.unlink(missing_ok=True)
-
-
-def _processors() -> int:
-    """Processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _row(case: Case, result: dict[str, Any], include: Sequence[str]) -> dict[str, Any]:

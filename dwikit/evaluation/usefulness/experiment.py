@@ -1,6 +1,7 @@
-"""Train every arm with every seed, and keep each result."""
+"""Train every arm with every seed, side by side, and keep each result."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dwikit.common import files, paths
+from dwikit.common import files, parallel, paths
 from dwikit.common.errors import InputError
 from dwikit.common.progress import tqdm
 from dwikit.evaluation.usefulness import patients
@@ -37,6 +38,30 @@ class Result(NamedTuple):
     weights: list[np.ndarray]
 
 
+class Job(NamedTuple):
+    """One training, with all that a process of its own needs.
+
+    Attributes:
+        task: to learn.
+        section: how long, and how wide a network.
+        arm: what the network sees.
+        seed: number of the seed.
+        own: images and labels of the seed's people.
+        pool: (n, H, W) uint8, images of the arm's ``extra``, or None.
+        labels: theirs, or the weights of the teacher that gives them.
+        held_out: slices to judge by.
+    """
+
+    task: Segmentation | Denoising
+    section: Usefulness
+    arm: Arm
+    seed: int
+    own: Pool
+    pool: np.ndarray | None
+    labels: np.ndarray | list[np.ndarray] | None
+    held_out: Slices
+
+
 def path(config: Profile, task: Segmentation | Denoising, arm: Arm, seed: int) -> Path:
     """File of one training's result."""
     return paths.runs(config.name) / "usefulness" / task.name / f"{arm.name}-seed-{seed}.npz"
@@ -51,7 +76,7 @@ def run(
     held_out: Slices,
     taught: list[str],
 ) -> dict[Arm, list[Result]]:
-    """Train every arm with every seed; existing results with the same settings and data are kept.
+    """Train every arm with every seed, one on each core; existing results with the same settings and data are kept.
 
     Args:
         task: the task to learn.
@@ -70,30 +95,54 @@ def run(
     """
     section = config.evaluation.usefulness
     pools = _pools(config, store, samples, taught)
-    shown, learner = task.shown(held_out), None
     controls = [UNLABELLED] + [LABELLED] * (few.labels is not None and section.seeds > 1)
-    results = {arm: [] for arm in arms(list(samples), controls)}
-    trainings = [(seed, arm) for seed in range(section.seeds) for arm in results]
-    bar = tqdm(trainings, desc=task.name.capitalize(), unit="training", leave=False)
-    for seed, arm in bar:
-        bar.set_postfix_str(f"seed {seed}, {arm.name}")
-        own, others = _split(few, few.patients // section.patients == seed)
-        pool = others[0] if arm.extra == LABELLED else pools.get(arm.extra)
-        stamp, file = _stamp(section, own, held_out, pool), path(config, task, arm, seed)
-        result = _read(file, stamp)
-        if result is None:
-            learner = learner or Learner(task, shown.shape[-1], section.width, section.steps)
-            extra = None
-            if arm.extra:
-                labels = others[1] if arm.extra == LABELLED else _labels(learner, results[TEACHER][seed], pool)
-                extra = pool, labels
-            learner.train(batches(arm, own, extra, section.batch_size, SEED + seed, task.noise), SEED + seed)
-            answers = learner.answers(shown)
-            first = answers[held_out.patients == 0]
-            result = Result(scores(task, answers, held_out), first, learner.model.get_weights())
-            _write(file, stamp, result)
-        results[arm].append(result)
-    return results
+    planned = [(arm, seed) for arm in arms(list(samples), controls) for seed in range(section.seeds)]
+    found: dict[tuple[Arm, int], Result] = {}
+    with tqdm(total=len(planned), desc=task.name.capitalize(), unit="training", leave=False) as bar:
+        for taught_by_teacher in (False, True):  # who needs a teacher comes when all teachers are there
+            jobs, stamps = {}, {}
+            for arm, seed in planned:
+                if _needs_teacher(task, arm) != taught_by_teacher:
+                    continue
+                own, others = _split(few, few.patients // section.patients == seed)
+                pool, labels = others if arm.extra == LABELLED else (pools.get(arm.extra),) * 2
+                stamps[arm, seed] = _stamp(section, own, held_out, pool)
+                if there := _read(path(config, task, arm, seed), stamps[arm, seed]):
+                    found[arm, seed] = there
+                    bar.update()
+                    continue
+                labels = found[TEACHER, seed].weights if taught_by_teacher else labels
+                jobs[arm, seed] = (Job(task, section, arm, seed, own, pool, labels, held_out),)
+            for (arm, seed), result in parallel.as_ready(train, jobs):
+                _write(path(config, task, arm, seed), stamps[arm, seed], result)
+                found[arm, seed] = result
+                bar.update()
+    return {arm: [found[arm, seed] for seed in range(section.seeds)] for arm, _ in planned}
+
+
+def _needs_teacher(task: Segmentation | Denoising, arm: Arm) -> bool:
+    """Whether an arm has images without labels, in a task that needs them."""
+    return isinstance(task, Segmentation) and arm.extra not in (None, LABELLED)
+
+
+def train(job: Job) -> Result:
+    """Train one network, and judge it."""
+    task, section, seed = job.task, job.section, SEED + job.seed
+    shown = task.shown(job.held_out)
+    learner = _learner(type(task), shown.shape[-1], section.width, section.steps)
+    extra = None
+    if job.arm.extra:
+        extra = job.pool, _labels(learner, job.labels, job.pool) if _needs_teacher(task, job.arm) else job.labels
+    learner.train(batches(job.arm, job.own, extra, section.batch_size, seed, task.noise), seed)
+    answers = learner.answers(shown)
+    first = answers[job.held_out.patients == 0]
+    return Result(scores(task, answers, job.held_out), first, learner.model.get_weights())
+
+
+@functools.cache
+def _learner(task: type[Segmentation | Denoising], size: int, width: int, steps: int) -> Learner:
+    """The network of this process, which compiles once."""
+    return Learner(task(), size, width, steps)
 
 
 def _split(few: Slices, mine: np.ndarray) -> tuple[Pool, Pool]:
@@ -119,11 +168,9 @@ def _pools(config: Profile, store: SliceStore, samples: Mapping[str, np.ndarray]
     return {key: patients.cut(images, config.slice_settings.fov_mm) for key, images in pools.items()}
 
 
-def _labels(learner: Learner, teacher: Result, pool: np.ndarray) -> np.ndarray:
-    """Labels of a pool: the teacher's answers, or the images themselves where the task needs no labels."""
-    if isinstance(learner.task, Denoising):
-        return pool
-    learner.model.set_weights(teacher.weights)
+def _labels(learner: Learner, teacher: list[np.ndarray], pool: np.ndarray) -> np.ndarray:
+    """Labels of a pool: the answers of the network with the teacher's weights."""
+    learner.model.set_weights(teacher)
     return learner.answers(pool.astype(np.float32) / 255)
 
 

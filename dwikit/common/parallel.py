@@ -1,0 +1,108 @@
+"""Processes of one thread each, which end with this one: the same digits whatever their number.
+
+Small work gains little from a second thread and much from a second process: two trainings of a small network, one thread each,
+take about as long as one with two threads.
+"""
+
+import multiprocessing
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from threadpoolctl import threadpool_limits
+
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "CUDA_VISIBLE_DEVICES": "",
+}
+"""Of the processes: one thread of everything, and no GPU, which they could not share."""
+MOST = 8
+"""Processes, unless more are asked for: each may hold a backend in memory."""
+_SPAWN = multiprocessing.get_context("spawn")
+
+
+@contextmanager
+def processes(
+    workers: int, begin: Callable | None = None, *arguments: Any, remains: Path | None = None
+) -> Iterator[ProcessPoolExecutor]:
+    """Processes for functions of modules. A script that uses them must guard its main part by `if __name__ == "__main__":`.
+
+    Args:
+        workers: how many.
+        begin: function that each calls first, with the arguments.
+        *arguments: of it.
+        remains: folder that the processes remove if this one is killed, which cannot do it then.
+    """
+    with _environment(), ProcessPoolExecutor(workers, _SPAWN, _begin, (remains, begin, arguments)) as pool:
+        try:
+            yield pool
+        except BaseException:  # Ctrl-C, too: what has not begun is left out
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def as_ready(function: Callable, jobs: Mapping[Any, tuple], workers: int | None = None) -> Iterator[tuple[Any, Any]]:
+    """Yields (key, function(*arguments)) of jobs side by side, in the order in which they end.
+
+    Args:
+        function: of a module.
+        jobs: arguments by key.
+        workers: processes; None: one per core, but at most ``MOST``.
+    """
+    if not jobs:
+        return
+    workers = min(workers or min(cores(), MOST), len(jobs))
+    with processes(workers) as pool:
+        waiting = {pool.submit(function, *arguments): key for key, arguments in jobs.items()}
+        for done in as_completed(waiting):
+            yield waiting[done], done.result()
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def single_threaded(function: Callable, *arguments: Any) -> Any:
+    """Calls the function with one BLAS thread: the last bit of a sum depends on the number of threads."""
+    with threadpool_limits(1):
+        return function(*arguments)
+
+
+def _begin(remains: Path | None, begin: Callable | None, arguments: tuple) -> None:
+    """First thing in a process: it ends when its parent is gone, which it could wait for for ever."""
+
+    def watch() -> None:
+        multiprocessing.parent_process().join()
+        if remains:
+            shutil.rmtree(remains, ignore_errors=True)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    if begin:
+        begin(*arguments)
+
+
+@contextmanager
+def _environment() -> Iterator[None]:
+    """Processes that are started meanwhile have ``ENVIRONMENT``."""
+    before = {name: os.environ.get(name) for name in ENVIRONMENT}
+    os.environ.update(ENVIRONMENT)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -194,11 +194,11 @@ def test_it_is_packed_and_exported(trained, folder, monkeypatch, capsys):
 
 
 def test_reproduce_trains_it_before_anything_is_judged(trained, folder, monkeypatch):
-    steps = []
-    monkeypatch.setattr(run, "notebook", lambda name, parameters: steps.append(name))
-    monkeypatch.setattr(run, "train", lambda key, config: steps.append(key))
-    run.reproduce(str(folder / "mine.yaml"))
-    assert steps.index("04_train_stylegan") < steps.index("dcgan") < steps.index("05_evaluate")
+    steps, profile = {}, str(folder / "mine.yaml")
+    monkeypatch.setattr(run, "side_by_side", lambda commands, workers: [(n, steps.setdefault(n, 1.0)) for n in commands])
+    run.reproduce(profile)
+    names = list(steps)
+    assert names.index("01_preprocess") < names.index("train dcgan") < names.index("05_evaluate")
     assert (folder / "runs" / "figures" / "mine" / "minutes.md").read_text().count("train dcgan") == 1
 
 

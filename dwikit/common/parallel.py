@@ -1,4 +1,4 @@
-"""Processes of one thread each, which end with this one: the same digits whatever their number.
+"""Work side by side. Processes of one thread each, which end with this one: the same digits whatever their number.
 
 Small work gains little from a second thread and much from a second process: two trainings of a small network, one thread each,
 take about as long as one with two threads.
@@ -16,16 +16,15 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-ENVIRONMENT = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": "1",
-    "TF_NUM_INTRAOP_THREADS": "1",
-    "TF_NUM_INTEROP_THREADS": "1",
-    "CUDA_VISIBLE_DEVICES": "",
-}
-"""Of the processes: one thread of everything, and no GPU, which they could not share."""
+THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+)
+"""Environment variables that say how many threads a library starts."""
 MOST = 8
 """Processes, unless more are asked for: each may hold a backend in memory."""
 _SPAWN = multiprocessing.get_context("spawn")
@@ -35,7 +34,9 @@ _SPAWN = multiprocessing.get_context("spawn")
 def processes(
     workers: int, begin: Callable | None = None, *arguments: Any, remains: Path | None = None
 ) -> Iterator[ProcessPoolExecutor]:
-    """Processes for functions of modules. A script that uses them must guard its main part by `if __name__ == "__main__":`.
+    """Processes for functions of modules, with one thread each and without a GPU, which they could not share.
+
+    A script that uses them must guard its main part by `if __name__ == "__main__":`.
 
     Args:
         workers: how many.
@@ -43,7 +44,10 @@ def processes(
         *arguments: of it.
         remains: folder that the processes remove if this one is killed, which cannot do it then.
     """
-    with _environment(), ProcessPoolExecutor(workers, _SPAWN, _begin, (remains, begin, arguments)) as pool:
+    with (
+        _environment(environment(1) | {"CUDA_VISIBLE_DEVICES": ""}),
+        ProcessPoolExecutor(workers, _SPAWN, _begin, (remains, begin, arguments)) as pool,
+    ):
         try:
             yield pool
         except BaseException:  # Ctrl-C, too: what has not begun is left out
@@ -66,6 +70,11 @@ def as_ready(function: Callable, jobs: Mapping[Any, tuple], workers: int | None 
         waiting = {pool.submit(function, *arguments): key for key, arguments in jobs.items()}
         for done in as_completed(waiting):
             yield waiting[done], done.result()
+
+
+def environment(threads: int) -> dict[str, str]:
+    """Environment of a process in which every library has so many threads."""
+    return dict.fromkeys(THREADS, str(threads))
 
 
 def cores() -> int:
@@ -94,10 +103,10 @@ def _begin(remains: Path | None, begin: Callable | None, arguments: tuple) -> No
 
 
 @contextmanager
-def _environment() -> Iterator[None]:
-    """Processes that are started meanwhile have ``ENVIRONMENT``."""
-    before = {name: os.environ.get(name) for name in ENVIRONMENT}
-    os.environ.update(ENVIRONMENT)
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Processes that are started meanwhile have these variables."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
     try:
         yield
     finally:

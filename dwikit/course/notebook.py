@@ -207,7 +207,8 @@ def _with_minutes(head: str, name: str) -> str:
     minutes, source = start.measured_minutes()
     if name not in minutes:
         return head
-    row = f"| Minutes | {minutes[name]:.1f} at `{source['profile']['name']}` on {source['cores']} cores |"
+    cores = source.get("cores_of_each", {}).get(name, source["cores"])
+    row = f"| Minutes | {minutes[name]:.1f} at `{source['profile']['name']}` on {cores} core{'s' * (cores > 1)} |"
     return re.sub(r"^\| Minutes \|.*\|$", row, head, flags=re.MULTILINE)
 
 

@@ -1,11 +1,16 @@
 """Notebooks run headless, one (``notebook``) or the whole study in order (``reproduce``)."""
 
 import contextlib
+import json
 import os
 import platform
+import queue
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import pandas as pd
@@ -13,12 +18,14 @@ import papermill
 from ipykernel.kernelspec import write_kernel_spec
 
 from dwikit import profiles, report, study
-from dwikit.common import paths
+from dwikit.common import doctor, keras_settings, parallel, paths
 from dwikit.common.errors import InputError
 from dwikit.course.notebook import from_here
 from dwikit.models import registry
 from dwikit.profiles import runs
 
+MAKES_DATA = "01_preprocess"
+"""All notebooks after this one need its slices."""
 JUDGES = "05_evaluate"
 """Before this notebook, every network of the profile without its own notebook is trained."""
 
@@ -52,7 +59,14 @@ def notebook(name: str, parameters: dict, output: Path | None = None) -> Path:
     print(f"{source.stem} at profile {config.name} -> {output}", flush=True)
     try:
         with _errors_of_children(output.with_suffix(".log")), _own_kernel():
-            papermill.execute_notebook(str(source), str(output), parameters, kernel_name="python3", cwd=str(source.parent))
+            papermill.execute_notebook(
+                str(source),
+                str(output),
+                parameters,
+                progress_bar={"desc": source.stem, "unit": "cell"},
+                kernel_name="python3",
+                cwd=str(source.parent),
+            )
     except papermill.PapermillExecutionError as error:
         raise InputError(
             f"{source.name} failed in cell {error.exec_count}: {error.ename}: {error.evalue}\nThe notebook up to there, with "
@@ -95,32 +109,73 @@ def _errors_of_children(path: Path):
 
 
 def reproduce(profile: str | None = None) -> None:
-    """Run the study's notebooks in order, and train the study's other networks before the evaluation.
+    """Run the study's notebooks, and train the study's other networks before the evaluation.
 
-    A notebook that only trains networks which are not in the study is left out.
+    Notebooks that do not need each other run side by side and share the cores, unless there is a GPU. A notebook that only
+    trains networks which are not in the study is left out. The minutes of each step go into ``figures/<profile>/minutes.*``.
 
-    The minutes of each step go into ``figures/<profile>/minutes.*``.
+    Raises:
+        InputError: a step failed; what is done is not done again.
     """
     config = profiles.resolve(profile)
-    steps = {name: lambda name=name: notebook(name, {"profile": profile} if profile else {}) for name in notebooks()}
-    others = {f"train {key}": lambda key=key: train(key, config) for key in without_notebook(config)}
     if left_out := kept_out(config):
         print(f"Left out, since their networks are not in the study: {', '.join(left_out)}.")
-    names = [name for name in steps if name not in left_out]
-    place = names.index(JUDGES)
-    steps = {name: (steps | others)[name] for name in (*names[:place], *others, *names[place:])}
-    rows = {}
-    for i, (name, step) in enumerate(steps.items(), 1):
-        print(f"[{i}/{len(steps)}] ", end="")
-        start = time.perf_counter()
-        step()
-        rows[name] = {"minutes": (time.perf_counter() - start) / 60}
-    rows["all"] = {"minutes": sum(row["minutes"] for row in rows.values())}
+    named, start, rows, share = [] if profile is None else [profile], time.perf_counter(), {}, {}
+    workers = 1 if doctor.graphics_cards(keras_settings.backend()) else min(parallel.cores(), parallel.MOST)
+    for stage in stages(config):
+        words = {name: ["run", name, *(f"-pprofile={json.dumps(one)}" for one in named)] for name in stage}
+        words |= {name: [*name.split(), *(f"--profile={one}" for one in named)] for name in stage if name.startswith("train ")}
+        for name, minutes in side_by_side(words, workers):
+            rows[name], share[name] = {"minutes": minutes}, parallel.cores() // min(workers, len(stage))
+            print(f"{name}: {minutes:.1f} minutes", flush=True)
+    rows = {name: rows[name] for stage in stages(config) for name in stage}
+    rows["all"] = {"minutes": (time.perf_counter() - start) / 60}
     minutes = pd.DataFrame.from_dict(rows, orient="index").rename_axis("notebook")
-    facts = {"cores": os.cpu_count(), "machine": platform.machine()}
+    facts = {"cores": os.cpu_count(), "cores_of_each": share, "machine": platform.machine()}
     command = report.command("dwikit", "reproduce", "--profile", config.reference)
     report.save_table(minutes, f"{config.name}/minutes", report.provenance(config, command, **facts))
     print(f"Done in {minutes.loc['all', 'minutes']:.1f} minutes. Tables and figures: {paths.figures() / config.name}")
+
+
+def stages(config: profiles.Profile) -> list[list[str]]:
+    """The steps of the study: names of notebooks, and ``train KEY``. Those of one stage do not need each other."""
+    names = [name for name in notebooks() if name not in kept_out(config)]
+    first = names.index(MAKES_DATA) + 1
+    judges = names.index(JUDGES)
+    trained = [*names[first:judges], *(f"train {key}" for key in without_notebook(config))]
+    return [*([name] for name in names[:first]), trained, [JUDGES], names[judges + 1 :]]
+
+
+def side_by_side(commands: Mapping[str, Sequence[str]], workers: int) -> Iterator[tuple[str, float]]:
+    """Run ``dwikit`` with these arguments, at most so many at a time; yields name and minutes of each as it ends.
+
+    Each has its share of the cores, and its progress a line of its own.
+
+    Raises:
+        InputError: one failed. Others that had begun are finished first.
+    """
+    together = min(workers, len(commands))
+    share = parallel.environment(parallel.cores() // together) if together > 1 else {}
+    places = queue.SimpleQueue()
+    for place in range(together):
+        places.put(place)
+
+    def run(words: Sequence[str]) -> tuple[int, float]:
+        start, place = time.perf_counter(), places.get()
+        environment = os.environ | share | {"TQDM_POSITION": str(place)}
+        ended = subprocess.run([sys.executable, "-m", "dwikit", *words], env=environment, stdout=subprocess.PIPE, text=True)
+        places.put(place)
+        print(ended.stdout, end="", flush=True)
+        return ended.returncode, (time.perf_counter() - start) / 60
+
+    with ThreadPoolExecutor(together) as pool:
+        waiting = {pool.submit(run, words): name for name, words in commands.items()}
+        for done in as_completed(waiting):
+            code, minutes = done.result()
+            if code:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise InputError(f"{waiting[done]} failed: see its message above. The same command continues from there.")
+            yield waiting[done], minutes
 
 
 def without_notebook(config: profiles.Profile) -> list[str]:
@@ -134,10 +189,3 @@ def kept_out(config: profiles.Profile) -> list[str]:
     trains = {network.notebook for network in registry.networks().values()}
     trains -= {network.notebook for network in study.in_study(config).values()}
     return [name for name in notebooks() if name in trains]
-
-
-def train(key: str, config: profiles.Profile) -> None:
-    """Train one network as the profile says, and print where its training departs from the paper."""
-    print(f"{key} at profile {config.name}", flush=True)
-    run = study.train(key, config, study.slices(config))
-    print(study.told(run), flush=True)

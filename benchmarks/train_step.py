@@ -46,14 +46,21 @@ class Turns:
     """Answers every line on standard input, a number of seconds, with images and seconds of at least one step."""
 
     def __init__(self, facts: dict):
-        self.facts, self.steps, self.images = facts, 0, 0
+        self.facts, self.steps, self.images, self.cold = facts, 0, 0, False
 
     def step_done(self, images: int) -> None:
-        """Called after each step; blocks between turns. The first two steps, which compile, are not part of a turn."""
+        """Called after each step; blocks between turns.
+
+        Neither the first two steps, which compile, nor the first step of a turn are counted: a system may drop the code of a
+        process that has waited for half a minute.
+        """
         now = time.perf_counter()
         self.steps, self.images = self.steps + 1, self.images + images
         if self.steps == 2:
             self._say(self.facts)
+        elif self.cold:
+            self.cold, self.images, self.start, self.processor_start = False, 0, now, time.process_time()
+            return
         elif self.steps < 2 or now - self.start < self.seconds:
             return
         else:
@@ -63,8 +70,7 @@ class Turns:
         line = sys.stdin.readline()
         if not line:
             os._exit(0)
-        self.seconds, self.images, self.start = float(line), 0, time.perf_counter()
-        self.processor_start = time.process_time()
+        self.seconds, self.cold = float(line), True
 
     @staticmethod
     def _say(answer: dict) -> None:

@@ -80,6 +80,7 @@ SMALL = {
     "dfc_vae": {"channels": [8, 16]},
     "intro_vae": {"channels": [8, 16], "learning_rate": 5e-5, "ema": 0.9, "warmup_steps": 30},
     "style_gan": {"ema": 0.9, "penalty_interval": 3},
+    "diffusion": {"ema": 0.9},
 }
 """Settings that make every kind of state matter: optimizers, statistics, moving averages, step counters, random draws."""
 

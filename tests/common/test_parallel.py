@@ -1,0 +1,31 @@
+"""Processes side by side: one thread each, and the same answers as one after another."""
+
+import os
+
+import pytest
+
+from dwikit.common import parallel
+
+
+def threads(number: int) -> tuple[int, dict]:
+    """The number, and what the process sees of its surroundings."""
+    return number * number, {name: os.environ.get(name) for name in (*parallel.THREADS, "CUDA_VISIBLE_DEVICES")}
+
+
+def fail(number: int) -> None:
+    """Something that goes wrong."""
+    raise ValueError(f"no {number}")
+
+
+def test_answers_come_by_their_key_from_processes_of_one_thread(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    before = dict(os.environ)
+    answers = dict(parallel.as_ready(threads, {f"job {n}": (n,) for n in range(5)}, workers=2))
+    assert {key: square for key, (square, _) in answers.items()} == {f"job {n}": n * n for n in range(5)}
+    assert all(seen == parallel.environment(1) | {"CUDA_VISIBLE_DEVICES": ""} for _, seen in answers.values())
+    assert dict(os.environ) == before and list(parallel.as_ready(threads, {})) == []
+
+
+def test_what_goes_wrong_in_a_process_is_raised_here():
+    with pytest.raises(ValueError, match="no 3"):
+        list(parallel.as_ready(fail, {"only": (3,)}))

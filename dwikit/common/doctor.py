@@ -1,10 +1,11 @@
 """What is installed here, what is missing, and what to do about it."""
 
+import contextlib
 import importlib.util
 import os
 import platform
 import shutil
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distributions, version
 
 from dwikit.common import keras_settings, paths
 
@@ -34,6 +35,8 @@ EXTRAS = {
 """Extras of pyproject.toml: the purpose and packages of each."""
 BACKENDS = {"tensorflow": "tensorflow", "torch": "torch", "jax": "jax"}
 FREE_GB = 5
+LARGEST = 5
+"""Packages whose size is shown."""
 LIBRARIES = ("keras", "tensorflow", "jax", "torch", "numpy", "scipy", "scikit-learn", "antspyx", "opencv-python-headless")
 
 
@@ -62,6 +65,9 @@ def report() -> tuple[str, bool]:
         missing = [package for package in packages if _version(package) is None]
         lines.append(f"  {name:14} {use}: {'not installed: ' + ', '.join(missing) if missing else 'installed'}")
     lines.append(gpus(backend) if not wrong else "GPU: unknown until Keras can start")
+    largest = sorted(packages().items(), key=lambda item: -item[1])
+    shown = ", ".join(f"{name} {size / 1e9:.1f}" for name, size in largest[:LARGEST])
+    lines.append(f"Packages: {sum(size for _, size in largest) / 1e9:.1f} GB, the largest of them {shown}")
     free = shutil.disk_usage(paths.project()).free / 1e9
     enough = free > FREE_GB
     healthy &= enough
@@ -77,6 +83,16 @@ def report() -> tuple[str, bool]:
 def versions() -> dict[str, str | None]:
     """Versions of the libraries that affect results; None if not installed."""
     return {name: _version(name) for name in LIBRARIES}
+
+
+def packages() -> dict[str, int]:
+    """Bytes of each installed package."""
+    sizes: dict[str, int] = {}
+    for package in distributions():
+        for file in package.files or ():
+            with contextlib.suppress(OSError):
+                sizes[package.name] = sizes.get(package.name, 0) + os.stat(package.locate_file(file)).st_size
+    return sizes
 
 
 def _version(name: str) -> str | None:

@@ -18,7 +18,7 @@ from dwikit.common.errors import InputError
 KIT = Path(__file__).resolve().parent.parent
 COPIED = (
     *("Makefile", "install.py", "pyproject.toml", "constraints.txt", "environment.yml", "LICENSE", "NOTICE", "CITATION.cff"),
-    *("dwikit/**/*", "docs/*.md", "figures/**/*"),
+    *("dwikit/**/*", "docs/*.md", "figures/*", *(f"figures/{name}/*" for name in profiles.names())),
     *("data/README.md", "data/cohorts/*.yaml", "data/paper/*.csv", "data/pretrained/*"),
     *("notebooks/[0-9][0-9]_*.ipynb", "notebooks/exercises/README.md", "notebooks/exercises/release/*/*.ipynb"),
 )
@@ -62,7 +62,8 @@ def copy_results(config: profiles.Profile, target: Path) -> None:
     """Copies the slices and the network that judges samples, which are made now if need be, to ``runs/`` of the copy.
 
     With these, every notebook runs: networks that a student has not trained are the kit's own. A profile that is not the
-    kit's becomes a run of the copy, with every value written out, whatever it extends here.
+    kit's becomes a run of the copy, with every value written out, whatever it extends here, and the files that it names beside
+    it. A data set of your own is not copied.
     """
     store = study.slices(config)
     evaluation.feature_networks(store, study.features_folder(config))
@@ -70,10 +71,21 @@ def copy_results(config: profiles.Profile, target: Path) -> None:
     data = runs / config.name / "data"
     if config.name not in profiles.names():
         values = {name: value for name, value in profiles.as_dict(config).items() if name != "name"}
+        beside = runs / config.name / "files"
+        values = profiles.with_paths(values, lambda path: path if path == config.cohort.bids else _carried(path, beside))
         files.write_text(runs / config.name / profiles.FILE, yaml.safe_dump(values, sort_keys=False))
         data = runs / profiles.data_of(config)
     shutil.copytree(study.data_folder(config) / "slices", data / "slices")
     shutil.copytree(study.features_folder(config), data / "features")
+
+
+def _carried(path: str, folder: Path) -> str:
+    """Copies a file or folder into another one, in a folder of its own, and returns its path relative to that one's parent."""
+    target = folder / str(len(list(folder.glob("*")))) / Path(path).name
+    target.parent.mkdir(parents=True)
+    copy = shutil.copytree if Path(path).is_dir() else shutil.copyfile
+    copy(path, target)
+    return str(target.relative_to(folder.parent))
 
 
 def open_to_all(target: Path) -> None:

@@ -25,6 +25,7 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -63,6 +64,7 @@ __all__ = [
     "names",
     "of_values",
     "resolve",
+    "with_paths",
 ]
 
 FOLDER = Path(__file__).parent
@@ -217,17 +219,22 @@ PATHS = (
 
 def from_folder(values: dict, folder: Path) -> dict:
     """The same, with every path in it made absolute, relative to a folder; ``~`` is the home folder."""
+    return with_paths(values, lambda path: str((folder / paths.home(path)).resolve()))
 
-    def absolute(value: Any, place: tuple[str, ...]) -> Any:
+
+def with_paths(values: dict, change: Callable[[str], str]) -> dict:
+    """The same, with every path in it changed."""
+
+    def changed(value: Any, place: tuple[str, ...]) -> Any:
         if not place and isinstance(value, str) and value not in (PRETRAINED, RANDOM):
-            return str((folder / paths.home(value)).resolve())
+            return change(value)
         if not isinstance(value, dict):
             return value
         inside = value if place[:1] == ("*",) else {*place[:1]} or {"value"}  # a value may come with its reason
-        return {name: absolute(one, place[1:]) if name in inside else one for name, one in value.items()}
+        return {name: changed(one, place[1:]) if name in inside else one for name, one in value.items()}
 
     for place in PATHS:
-        values = absolute(values, place)
+        values = changed(values, place)
     return values
 
 

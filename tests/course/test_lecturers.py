@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dwikit import profiles, study
+from dwikit import models, profiles, study
 from dwikit.course import own_seed
 from dwikit.profiles import runs
 from lecturers import students
@@ -85,7 +85,11 @@ def test_the_slices_of_a_run_are_found_in_the_copy(tmp_path, monkeypatch):
     monkeypatch.setenv("DWIKIT_RUNS", str(tmp_path / "mine"))
     monkeypatch.setattr(students.evaluation, "feature_networks", lambda store, folder: folder.mkdir(exist_ok=True))
     (tmp_path / "own.yaml").write_text("extends: smoke\ncohort: {cases: 4, registered: 0}\nvae: {epochs: 7}\n")
-    runs.named("course", str(tmp_path / "own.yaml"), vae={"model": {"latent_size": 5}})
+    models.save(models.VAE.from_preset("paper", image_size=32, channels=(8, 16)), tmp_path / "start.keras")
+    (tmp_path / "images").mkdir()
+    section = {"model": {"latent_size": 5}, "init": str(tmp_path / "start.keras")}
+    brought = {"theirs": {"samples": str(tmp_path / "images")}}
+    runs.named("course", str(tmp_path / "own.yaml"), vae=section, brought=brought, style_gan={"init": "pretrained"})
     for profile in (str(tmp_path / "own.yaml"), "course"):
         config = profiles.resolve(profile)
         students.copy_results(config, tmp_path / config.name)
@@ -96,7 +100,10 @@ def test_the_slices_of_a_run_are_found_in_the_copy(tmp_path, monkeypatch):
         config = profiles.resolve(name)
         assert (study.data_folder(config) / "slices").is_dir() and study.slices(config).content == contents
         assert config.networks["vae"].epochs == 7 and study.features_folder(config).is_dir()
-    assert config.networks["vae"].model["latent_size"] == 5
+    assert config.networks["vae"].model["latent_size"] == 5 and config.networks["style_gan"].init == "pretrained"
+    start, images = Path(config.networks["vae"].init), Path(config.brought["theirs"].samples)
+    assert start.read_bytes() == (tmp_path / "start.keras").read_bytes() and images.is_dir()
+    assert all(path.is_relative_to(tmp_path / "course") for path in (start, images))
 
 
 def test_everybody_can_read_the_students_copy(copy):

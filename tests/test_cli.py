@@ -118,15 +118,20 @@ def test_committed_notebooks_are_cleaned(small_notebook, tmp_path, monkeypatch):
 
 
 def test_minutes_in_the_head_are_filled_in_and_no_change(tmp_path, monkeypatch):
-    monkeypatch.setattr(start, "measured_minutes", lambda: ({"n": 2.04}, {"profile": {"name": "quick"}, "cores": 2}))
+    source = {"profile": {"name": "quick"}, "cores": 2, "cores_of_each": {"n": 1}}
+    monkeypatch.setattr(start, "measured_minutes", lambda: ({"n": 2.04}, source))
     fresh = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# A notebook\n| Minutes | - |")])
     for folder in ("executed", "committed"):
         (tmp_path / folder).mkdir()
         nbformat.write(fresh, tmp_path / folder / "n.ipynb")
+        beside = nbformat.v4.new_notebook(cells=fresh.cells, metadata={"papermill": {"duration": 90}})
+        nbformat.write(beside if folder == "executed" else fresh, tmp_path / folder / "beside.ipynb")
     for _ in range(2):
         notebook.publish(tmp_path / "executed", tmp_path / "committed")
-    head = nbformat.read(tmp_path / "committed" / "n.ipynb", 4).cells[0].source
-    assert head == "# A notebook\n| Minutes | 2.0 at `quick` on 2 cores |"
+    heads = [nbformat.read(tmp_path / "committed" / f"{name}.ipynb", 4).cells[0].source for name in ("n", "beside")]
+    assert heads == [
+        f"# A notebook\n| Minutes | {minutes} at `quick` on {cores} |" for minutes, cores in ((2.0, "1 core"), (1.5, "2 cores"))
+    ]
 
 
 def test_relative_paths_are_those_of_the_caller(small_notebook, tmp_path, monkeypatch):

@@ -202,13 +202,19 @@ def _smaller(png: str) -> str:
     return base64.b64encode(packed.getvalue()).decode()
 
 
-def _with_minutes(head: str, name: str) -> str:
-    """A notebook's first cell, with the minutes measured by ``dwikit reproduce`` in its table."""
+def _with_minutes(head: str, name: str, alone: float | None) -> str:
+    """A notebook's first cell, with its minutes in the table there.
+
+    Args:
+        head: the cell.
+        name: of the notebook.
+        alone: minutes of the executed notebook, which count where ``dwikit reproduce`` has not measured it; None: unknown.
+    """
     minutes, source = start.measured_minutes()
-    if name not in minutes:
+    if not source or minutes.get(name, alone) is None:
         return head
     cores = source.get("cores_of_each", {}).get(name, source["cores"])
-    row = f"| Minutes | {minutes[name]:.1f} at `{source['profile']['name']}` on {cores} core{'s' * (cores > 1)} |"
+    row = f"| Minutes | {minutes.get(name, alone):.1f} at `{source['profile']['name']}` on {cores} core{'s' * (cores > 1)} |"
     return re.sub(r"^\| Minutes \|.*\|$", row, head, flags=re.MULTILINE)
 
 
@@ -219,10 +225,11 @@ def publish(executed: Path, committed: Path) -> None:
         if not target.is_file():
             continue
         notebook, original = nbformat.read(path, 4), nbformat.read(target, 4)
+        seconds = notebook.metadata.get("papermill", {}).get("duration")
         notebook.metadata = original.metadata
         notebook.cells = [cell for cell in notebook.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
         for one in (notebook, original):
-            one.cells[0].source = _with_minutes(one.cells[0].source, path.stem)
+            one.cells[0].source = _with_minutes(one.cells[0].source, path.stem, seconds and seconds / 60)
         if [cell.source for cell in notebook.cells] != [cell.source for cell in original.cells]:
             raise InputError(f"{target} has changed since {path} was run: run it again before publishing.")
         for cell, model in zip(notebook.cells, original.cells):

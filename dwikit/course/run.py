@@ -131,7 +131,7 @@ def reproduce(profile: str | None = None) -> None:
     rows = {name: rows[name] for stage in stages(config) for name in stage}
     rows["all"] = {"minutes": (time.perf_counter() - start) / 60}
     minutes = pd.DataFrame.from_dict(rows, orient="index").rename_axis("notebook")
-    facts = {"cores": os.cpu_count(), "cores_of_each": share, "machine": platform.machine()}
+    facts = {"cores": parallel.cores(), "cores_of_each": share, "machine": platform.machine()}
     command = report.command("dwikit", "reproduce", "--profile", config.reference)
     report.save_table(minutes, f"{config.name}/minutes", report.provenance(config, command, **facts))
     print(f"Done in {minutes.loc['all', 'minutes']:.1f} minutes. Tables and figures: {paths.figures() / config.name}")

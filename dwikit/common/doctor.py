@@ -65,7 +65,7 @@ def report() -> tuple[str, bool]:
         missing = [package for package in packages if _version(package) is None]
         lines.append(f"  {name:14} {use}: {'not installed: ' + ', '.join(missing) if missing else 'installed'}")
     lines.append(gpus(backend) if not wrong else "GPU: unknown until Keras can start")
-    largest = sorted(packages().items(), key=lambda item: -item[1])
+    largest = sorted(sizes().items(), key=lambda item: -item[1])
     shown = ", ".join(f"{name} {size / 1e9:.1f}" for name, size in largest[:LARGEST])
     lines.append(f"Packages: {sum(size for _, size in largest) / 1e9:.1f} GB, the largest of them {shown}")
     free = shutil.disk_usage(paths.project()).free / 1e9
@@ -85,14 +85,14 @@ def versions() -> dict[str, str | None]:
     return {name: _version(name) for name in LIBRARIES}
 
 
-def packages() -> dict[str, int]:
+def sizes() -> dict[str, int]:
     """Bytes of each installed package."""
-    sizes: dict[str, int] = {}
+    found: dict[str, int] = {}
     for package in distributions():
         for file in package.files or ():
             with contextlib.suppress(OSError):
-                sizes[package.name] = sizes.get(package.name, 0) + os.stat(package.locate_file(file)).st_size
-    return sizes
+                found[package.name] = found.get(package.name, 0) + os.stat(package.locate_file(file)).st_size
+    return found
 
 
 def _version(name: str) -> str | None:

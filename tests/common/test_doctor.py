@@ -34,7 +34,7 @@ def test_the_doctor_says_what_an_extra_lacks(monkeypatch):
     assert healthy and re.search(r"  acquire +DICOM: not installed: no-such-package\n", text)
     assert re.search(r"  scale +clusters: installed\n", text)
     assert re.search(r"\nPackages: \d\.\d GB, the largest of them (\S+ \d\.\d(, |\n)){5}", text)
-    assert doctor.packages()["keras"] > 1e6
+    assert doctor.sizes()["keras"] > 1e6
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)

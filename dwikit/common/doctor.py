@@ -1,6 +1,5 @@
 """What is installed here, what is missing, and what to do about it."""
 
-import contextlib
 import importlib.util
 import os
 import platform
@@ -86,13 +85,8 @@ def versions() -> dict[str, str | None]:
 
 
 def sizes() -> dict[str, int]:
-    """Bytes of each installed package."""
-    found: dict[str, int] = {}
-    for package in distributions():
-        for file in package.files or ():
-            with contextlib.suppress(OSError):
-                found[package.name] = found.get(package.name, 0) + os.stat(package.locate_file(file)).st_size
-    return found
+    """Bytes of each installed package, as its installer noted them."""
+    return {package.name: sum(file.size or 0 for file in package.files or ()) for package in distributions()}
 
 
 def _version(name: str) -> str | None:

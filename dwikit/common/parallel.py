@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 from threadpoolctl import threadpool_limits
 
 THREADS = (
@@ -26,7 +27,7 @@ THREADS = (
 )
 """Environment variables that say how many threads a library starts."""
 MOST = 8
-"""Processes, unless more are asked for: each may hold a backend in memory."""
+"""Processes, unless more are asked for."""
 _SPAWN = multiprocessing.get_context("spawn")
 
 
@@ -61,15 +62,21 @@ def as_ready(function: Callable, jobs: Mapping[Any, tuple], workers: int | None 
     Args:
         function: of a module.
         jobs: arguments by key.
-        workers: processes; None: one per core, but at most ``MOST``.
+        workers: processes; None: as many as there is ``room`` for.
     """
     if not jobs:
         return
-    workers = min(workers or min(cores(), MOST), len(jobs))
+    workers = min(workers or room(1.0), len(jobs))
     with processes(workers) as pool:
         waiting = {pool.submit(function, *arguments): key for key, arguments in jobs.items()}
         for done in as_completed(waiting):
             yield waiting[done], done.result()
+
+
+def room(gigabytes: float) -> int:
+    """How many processes of so much memory each the free memory and the cores have room for: 1 to ``MOST``."""
+    free = psutil.virtual_memory().available / 1e9
+    return max(1, min(cores(), MOST, int(free / gigabytes)))
 
 
 def environment(threads: int) -> dict[str, str]:

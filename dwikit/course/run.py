@@ -26,6 +26,8 @@ from dwikit.profiles import runs
 
 MAKES_DATA = "01_preprocess"
 """All notebooks after this one need its slices."""
+NOTEBOOK_GB = 2.0
+"""Memory that a notebook at ``quick`` may need."""
 JUDGES = "05_evaluate"
 """Before this notebook, every network of the profile without its own notebook is trained."""
 
@@ -111,8 +113,8 @@ def _errors_of_children(path: Path):
 def reproduce(profile: str | None = None) -> None:
     """Run the study's notebooks, and train the study's other networks before the evaluation.
 
-    Notebooks that do not need each other run side by side and share the cores, unless there is a GPU. A notebook that only
-    trains networks which are not in the study is left out. The minutes of each step go into ``figures/<profile>/minutes.*``.
+    Notebooks that do not need each other run side by side and share the cores, unless there is a GPU or little memory. A
+    notebook that only trains networks which are not in the study is left out. The minutes of each step go into ``figures/<profile>/minutes.*``.
 
     Raises:
         InputError: a step failed; what is done is not done again.
@@ -121,7 +123,7 @@ def reproduce(profile: str | None = None) -> None:
     if left_out := kept_out(config):
         print(f"Left out, since their networks are not in the study: {', '.join(left_out)}.")
     named, start, rows, share = [] if profile is None else [profile], time.perf_counter(), {}, {}
-    workers = 1 if doctor.graphics_cards(keras_settings.backend()) else min(parallel.cores(), parallel.MOST)
+    workers = 1 if doctor.graphics_cards(keras_settings.backend()) else parallel.room(NOTEBOOK_GB)
     for stage in stages(config):
         words = {name: ["run", name, *(f"-pprofile={json.dumps(one)}" for one in named)] for name in stage}
         words |= {name: [*name.split(), *(f"--profile={one}" for one in named)] for name in stage if name.startswith("train ")}

@@ -1,6 +1,7 @@
 """Processes side by side: one thread each, and the same answers as one after another."""
 
 import os
+from types import SimpleNamespace
 
 import pytest
 
@@ -24,6 +25,15 @@ def test_answers_come_by_their_key_from_processes_of_one_thread(monkeypatch):
     assert {key: square for key, (square, _) in answers.items()} == {f"job {n}": n * n for n in range(5)}
     assert all(seen == parallel.environment(1) | {"CUDA_VISIBLE_DEVICES": ""} for _, seen in answers.values())
     assert dict(os.environ) == before and list(parallel.as_ready(threads, {})) == []
+
+
+@pytest.mark.parametrize(
+    ("gigabytes", "cores", "found"), [(0.5, 8, 1), (3.9, 8, 1), (4.1, 8, 2), (99, 4, 4), (99, 64, parallel.MOST)]
+)
+def test_there_are_no_more_processes_than_memory_and_cores(monkeypatch, gigabytes, cores, found):
+    monkeypatch.setattr(parallel.psutil, "virtual_memory", lambda: SimpleNamespace(available=gigabytes * 1e9))
+    monkeypatch.setattr(parallel, "cores", lambda: cores)
+    assert parallel.room(2.0) == found
 
 
 def test_what_goes_wrong_in_a_process_is_raised_here():

@@ -114,7 +114,8 @@ def reproduce(profile: str | None = None) -> None:
     """Run the study's notebooks, and train the study's other networks before the evaluation.
 
     Notebooks that do not need each other run side by side and share the cores, unless there is a GPU or little memory. A
-    notebook that only trains networks which are not in the study is left out. The minutes of each step go into ``figures/<profile>/minutes.*``.
+    notebook that only trains networks which are not in the study is left out. The minutes of each step go into
+    ``figures/<profile>/minutes.*``.
 
     Raises:
         InputError: a step failed; what is done is not done again.

@@ -195,7 +195,7 @@ def test_it_is_packed_and_exported(trained, folder, monkeypatch, capsys):
 
 def test_reproduce_trains_it_before_anything_is_judged(trained, folder, monkeypatch):
     steps, profile = {}, str(folder / "mine.yaml")
-    monkeypatch.setattr(run, "side_by_side", lambda commands, workers: [(n, steps.setdefault(n, 1.0)) for n in commands])
+    monkeypatch.setattr(run, "side_by_side", lambda commands: [(n, steps.setdefault(n, 1.0)) for n in commands])
     run.reproduce(profile)
     names = list(steps)
     assert names.index("01_preprocess") < names.index("train dcgan") < names.index("05_evaluate")

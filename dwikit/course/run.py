@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import platform
-import queue
 import subprocess
 import sys
 import tempfile
@@ -125,11 +124,11 @@ def reproduce(profile: str | None = None) -> None:
         print(f"Left out, since their networks are not in the study: {', '.join(left_out)}.")
     named, start, rows, share = [] if profile is None else [profile], time.perf_counter(), {}, {}
     workers = 1 if doctor.graphics_cards(keras_settings.backend()) else parallel.room(NOTEBOOK_GB)
-    for stage in stages(config):
-        words = {name: ["run", name, *(f"-pprofile={json.dumps(one)}" for one in named)] for name in stage}
-        words |= {name: [*name.split(), *(f"--profile={one}" for one in named)] for name in stage if name.startswith("train ")}
-        for name, minutes in side_by_side(words, workers):
-            rows[name], share[name] = {"minutes": minutes}, parallel.cores() // min(workers, len(stage))
+    for group in (stage[i : i + workers] for stage in stages(config) for i in range(0, len(stage), workers)):
+        words = {name: ["run", name, *(f"-pprofile={json.dumps(one)}" for one in named)] for name in group}
+        words |= {name: [*name.split(), *(f"--profile={one}" for one in named)] for name in group if name.startswith("train ")}
+        for name, minutes in side_by_side(words):
+            rows[name], share[name] = {"minutes": minutes}, parallel.cores() // len(group)
             print(f"{name}: {minutes:.1f} minutes", flush=True)
     rows = {name: rows[name] for stage in stages(config) for name in stage}
     rows["all"] = {"minutes": (time.perf_counter() - start) / 60}
@@ -149,34 +148,27 @@ def stages(config: profiles.Profile) -> list[list[str]]:
     return [*([name] for name in names[:first]), trained, [JUDGES], names[judges + 1 :]]
 
 
-def side_by_side(commands: Mapping[str, Sequence[str]], workers: int) -> Iterator[tuple[str, float]]:
-    """Run ``dwikit`` with these arguments, at most so many at a time; yields name and minutes of each as it ends.
+def side_by_side(commands: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, float]]:
+    """Run ``dwikit`` with these arguments, all at the same time; yields name and minutes of each as it ends.
 
     Each has its share of the cores, and its progress a line of its own.
 
     Raises:
-        InputError: one failed. Others that had begun are finished first.
+        InputError: one failed. The others are finished first.
     """
-    together = min(workers, len(commands))
-    share = parallel.environment(parallel.cores() // together) if together > 1 else {}
-    places = queue.SimpleQueue()
-    for place in range(together):
-        places.put(place)
+    share = parallel.environment(parallel.cores() // len(commands)) if len(commands) > 1 else {}
 
-    def run(words: Sequence[str]) -> tuple[int, float]:
-        start, place = time.perf_counter(), places.get()
-        environment = os.environ | share | {"TQDM_POSITION": str(place)}
+    def run(place: int, words: Sequence[str]) -> tuple[int, float]:
+        start, environment = time.perf_counter(), os.environ | share | {"TQDM_POSITION": str(place)}
         ended = subprocess.run([sys.executable, "-m", "dwikit", *words], env=environment, stdout=subprocess.PIPE, text=True)
-        places.put(place)
         print(ended.stdout, end="", flush=True)
         return ended.returncode, (time.perf_counter() - start) / 60
 
-    with ThreadPoolExecutor(together) as pool:
-        waiting = {pool.submit(run, words): name for name, words in commands.items()}
+    with ThreadPoolExecutor(len(commands)) as pool:
+        waiting = {pool.submit(run, place, words): name for place, (name, words) in enumerate(commands.items())}
         for done in as_completed(waiting):
             code, minutes = done.result()
             if code:
-                pool.shutdown(wait=False, cancel_futures=True)
                 raise InputError(f"{waiting[done]} failed: see its message above. The same command continues from there.")
             yield waiting[done], minutes
 

@@ -161,7 +161,7 @@ def test_the_backend_is_the_one_that_computed(monkeypatch):
 def test_reproduce_names_the_file_of_its_profile(tmp_path, monkeypatch):
     (tmp_path / "mine.yaml").write_text("extends: smoke\n")
     monkeypatch.setenv("DWIKIT_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setattr(run, "side_by_side", lambda commands, workers: [(name, 1.0) for name in commands])
+    monkeypatch.setattr(run, "side_by_side", lambda commands: [(name, 1.0) for name in commands])
     run.reproduce(str(tmp_path / "mine.yaml"))
     command = json.loads((tmp_path / "runs" / "figures" / "mine" / "minutes.json").read_text())["command"]
     assert command == f"DWIKIT_RUNS={tmp_path}/runs dwikit reproduce --profile {Path(tmp_path) / 'mine.yaml'}"

@@ -1,5 +1,6 @@
 """Diagrams of networks, drawn from their layers: any network (``chains``), and figures 1 and 2."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
@@ -148,7 +149,8 @@ def _chain(axis: Axes, chain: Sequence[Stage], x: float, y: float, step: float, 
 
 def _below(stage: Stage, step: float) -> str:
     """The operations of a stage, a line each, in a column ``step`` inches wide."""
-    return "\n".join(line.replace(", ", ",\n") if len(line) * LETTER > step else line for line in stage.text)
+    letters = int(step / LETTER)
+    return "\n".join("\n".join(textwrap.wrap(line, letters, break_long_words=False)) for line in stage.text)
 
 
 def _arrow(axis: Axes, start, end, **look) -> None:

@@ -8,9 +8,9 @@ import multiprocessing
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -56,21 +56,21 @@ def processes(
             raise
 
 
-def as_ready(function: Callable, jobs: Mapping[Any, tuple], workers: int | None = None) -> Iterator[tuple[Any, Any]]:
+def as_ready(function: Callable, waves: Iterable[Mapping[Any, tuple]], workers: int | None = None) -> Iterator[tuple[Any, Any]]:
     """Yields (key, function(*arguments)) of jobs side by side, in the order in which they end.
 
     Args:
         function: of a module.
-        jobs: arguments by key.
-        workers: processes; None: as many as there is ``room`` for.
+        waves: jobs, arguments by key; those of a wave are asked for when all before them have ended.
+        workers: processes, which stay for all waves; None: as many as there is ``room`` for.
     """
-    if not jobs:
-        return
-    workers = min(workers or room(1.0), len(jobs))
-    with processes(workers) as pool:
-        waiting = {pool.submit(function, *arguments): key for key, arguments in jobs.items()}
-        for done in as_completed(waiting):
-            yield waiting[done], done.result()
+    with ExitStack() as stack:
+        pool = None
+        for jobs in filter(None, waves):
+            pool = pool or stack.enter_context(processes(workers or room(1.0)))
+            waiting = {pool.submit(function, *arguments): key for key, arguments in jobs.items()}
+            for done in as_completed(waiting):
+                yield waiting[done], done.result()
 
 
 def room(gigabytes: float) -> int:

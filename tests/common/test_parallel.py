@@ -21,10 +21,20 @@ def fail(number: int) -> None:
 def test_answers_come_by_their_key_from_processes_of_one_thread(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     before = dict(os.environ)
-    answers = dict(parallel.as_ready(threads, {f"job {n}": (n,) for n in range(5)}, workers=2))
-    assert {key: square for key, (square, _) in answers.items()} == {f"job {n}": n * n for n in range(5)}
-    assert all(seen == parallel.environment(1) | {"CUDA_VISIBLE_DEVICES": ""} for _, seen in answers.values())
-    assert dict(os.environ) == before and list(parallel.as_ready(threads, {})) == []
+    asked = []
+
+    def waves():
+        for first in (0, 5, 9):
+            asked.append(len(ready))
+            yield {f"job {n}": (n,) for n in range(first, min(first + 5, 9))}
+
+    ready = {}
+    for key, answer in parallel.as_ready(threads, waves(), workers=2):
+        ready[key] = answer
+    assert asked == [0, 5, 9], "a wave is asked for when all before it have ended"
+    assert {key: square for key, (square, _) in ready.items()} == {f"job {n}": n * n for n in range(9)}
+    assert all(seen == parallel.environment(1) | {"CUDA_VISIBLE_DEVICES": ""} for _, seen in ready.values())
+    assert dict(os.environ) == before and list(parallel.as_ready(threads, [{}])) == []
 
 
 @pytest.mark.parametrize(
@@ -38,4 +48,4 @@ def test_there_are_no_more_processes_than_memory_and_cores(monkeypatch, gigabyte
 
 def test_what_goes_wrong_in_a_process_is_raised_here():
     with pytest.raises(ValueError, match="no 3"):
-        list(parallel.as_ready(fail, {"only": (3,)}))
+        list(parallel.as_ready(fail, [{"only": (3,)}]))

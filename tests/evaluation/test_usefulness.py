@@ -162,7 +162,10 @@ def test_segmentation_at_smoke(config, store, samples):
 
 def test_what_is_done_is_kept_and_only_what_changed_is_done_anew(config, store, samples, monkeypatch):
     samples = {"noise": samples["noise"]}
-    here = lambda function, jobs: ((key, function(*arguments)) for key, arguments in jobs.items())  # noqa: E731
+
+    def here(function, waves):
+        return ((key, function(*arguments)) for jobs in waves for key, arguments in jobs.items())
+
     monkeypatch.setattr(experiment.parallel, "as_ready", here)
     train, trained = tasks.Learner.train, []
 

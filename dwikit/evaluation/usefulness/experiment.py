@@ -98,25 +98,28 @@ def run(
     controls = [UNLABELLED] + [LABELLED] * (few.labels is not None and section.seeds > 1)
     planned = [(arm, seed) for arm in arms(list(samples), controls) for seed in range(section.seeds)]
     found: dict[tuple[Arm, int], Result] = {}
-    with tqdm(total=len(planned), desc=task.name.capitalize(), unit="training", leave=False) as bar:
-        for taught_by_teacher in (False, True):  # who needs a teacher comes when all teachers are there
-            jobs, stamps = {}, {}
-            for arm, seed in planned:
-                if _needs_teacher(task, arm) != taught_by_teacher:
-                    continue
-                own, others = _split(few, few.patients // section.patients == seed)
-                pool, labels = others if arm.extra == LABELLED else (pools.get(arm.extra),) * 2
-                stamps[arm, seed] = _stamp(section, own, held_out, pool)
-                if there := _read(path(config, task, arm, seed), stamps[arm, seed]):
-                    found[arm, seed] = there
-                    bar.update()
-                    continue
-                labels = found[TEACHER, seed].weights if taught_by_teacher else labels
-                jobs[arm, seed] = (Job(task, section, arm, seed, own, pool, labels, held_out),)
-            for (arm, seed), result in parallel.as_ready(train, jobs):
-                _write(path(config, task, arm, seed), stamps[arm, seed], result)
-                found[arm, seed] = result
+    stamps: dict[tuple[Arm, int], str] = {}
+
+    def missing(taught_by_teacher: bool) -> dict[tuple[Arm, int], tuple[Job]]:
+        jobs = {}
+        for arm, seed in ((arm, seed) for arm, seed in planned if _needs_teacher(task, arm) == taught_by_teacher):
+            own, others = _split(few, few.patients // section.patients == seed)
+            pool, labels = others if arm.extra == LABELLED else (pools.get(arm.extra),) * 2
+            stamps[arm, seed] = _stamp(section, own, held_out, pool)
+            if there := _read(path(config, task, arm, seed), stamps[arm, seed]):
+                found[arm, seed] = there
                 bar.update()
+                continue
+            labels = found[TEACHER, seed].weights if taught_by_teacher else labels
+            jobs[arm, seed] = (Job(task, section, arm, seed, own, pool, labels, held_out),)
+        return jobs
+
+    with tqdm(total=len(planned), desc=task.name.capitalize(), unit="training", leave=False) as bar:
+        waves = (missing(taught_by_teacher) for taught_by_teacher in (False, True))  # teachers first
+        for (arm, seed), result in parallel.as_ready(train, waves):
+            _write(path(config, task, arm, seed), stamps[arm, seed], result)
+            found[arm, seed] = result
+            bar.update()
     return {arm: [found[arm, seed] for seed in range(section.seeds)] for arm, _ in planned}
 
 

@@ -58,7 +58,7 @@ figures: .venv/.ready
 # The committed notebooks come from a clean run of the quick profile; README.md and docs/ show its tables.
 notebooks: reproduce
 	$(BIN)/dwikit run 08_beyond -p profile=$(PROFILE)
-	$(BIN)/python -m dwikit.course.notebook runs/$(PROFILE)/notebooks notebooks
+	$(BIN)/python -m dwikit.course.publish runs/$(PROFILE)/notebooks notebooks
 
 # Tables of speed, in figures/; only the comparison needs PyTorch. benchmarks/README.md says what each measures.
 benchmarks: .venv/.ready-test

@@ -12,7 +12,7 @@ import pytest
 from dwikit import cli
 from dwikit.common import paths
 from dwikit.common.errors import InputError
-from dwikit.course import notebook, start
+from dwikit.course import notebook, publish, start
 from dwikit.slices import SliceSettings
 
 
@@ -105,7 +105,7 @@ def test_committed_notebooks_are_cleaned(small_notebook, tmp_path, monkeypatch):
     monkeypatch.setenv("DWIKIT_RUNS", str(tmp_path / "runs"))
     path = small_notebook("import sys\nprint('out')\nprint('noise', file=sys.stderr)")
     cli.main(["run", path, "-p", "profile=smoke"])
-    notebook.publish(tmp_path / "runs" / "smoke" / "notebooks", tmp_path)
+    publish.publish(tmp_path / "runs" / "smoke" / "notebooks", tmp_path)
     published = nbformat.read(path, 4)
     assert [len(cell.outputs) for cell in published.cells] == [0, 1, 1]
     assert published.cells[-1].outputs[0].text == "out\n"
@@ -114,7 +114,7 @@ def test_committed_notebooks_are_cleaned(small_notebook, tmp_path, monkeypatch):
     published.cells[2].source = "changed = True"
     nbformat.write(published, path)
     with pytest.raises(InputError, match="small.ipynb has changed since"):
-        notebook.publish(tmp_path / "runs" / "smoke" / "notebooks", tmp_path)
+        publish.publish(tmp_path / "runs" / "smoke" / "notebooks", tmp_path)
 
 
 def test_minutes_in_the_head_are_filled_in_and_no_change(tmp_path, monkeypatch):
@@ -127,7 +127,7 @@ def test_minutes_in_the_head_are_filled_in_and_no_change(tmp_path, monkeypatch):
         beside = nbformat.v4.new_notebook(cells=fresh.cells, metadata={"papermill": {"duration": 90}})
         nbformat.write(beside if folder == "executed" else fresh, tmp_path / folder / "beside.ipynb")
     for _ in range(2):
-        notebook.publish(tmp_path / "executed", tmp_path / "committed")
+        publish.publish(tmp_path / "executed", tmp_path / "committed")
     heads = [nbformat.read(tmp_path / "committed" / f"{name}.ipynb", 4).cells[0].source for name in ("n", "beside")]
     assert heads == [
         f"# A notebook\n| Minutes | {minutes} at `quick` on {cores} |" for minutes, cores in ((2.0, "1 core"), (1.5, "2 cores"))

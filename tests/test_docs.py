@@ -14,7 +14,7 @@ import pytest
 import dwikit
 from dwikit import cli, profiles
 from dwikit.common import doctor
-from dwikit.course import notebook
+from dwikit.course import publish
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -85,7 +85,7 @@ def test_the_pages_show_the_committed_tables(tmp_path):
     before = [path.read_text() for path in short]
     for path in short:
         path.unlink()
-    notebook.fill_in(tmp_path, figures)
+    publish.fill_in(tmp_path, figures)
     assert [path.read_text() for path in short] == before
     for page, text in texts.items():
         assert page.read_text() == text, page

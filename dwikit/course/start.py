@@ -1,8 +1,8 @@
 """The first look (00_start_here): what the study claims, slices, samples of each network, and what to read next."""
 
+import json
 import re
 
-import nbformat
 import numpy as np
 import pandas as pd
 
@@ -120,7 +120,7 @@ def guide() -> str:
         note = f"Minutes as measured by `{source['command']}` ({where}), {minutes['all']:.0f} in all."
     lines = ["| Paper | Notebook | Question | Minutes |", "|---|---|---|---|"]
     for path in sorted(paths.notebooks().glob("[0-9]*.ipynb")):
-        head = nbformat.read(path, 4).cells[0].source
+        head = "".join(json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"])
         title, question, section = (
             " ".join(re.search(pattern, head, re.DOTALL)[1].split())
             for pattern in (r"# (.*?)\n", r"\*\*Question\.\*\* (.*?)\n\n", r"\| Paper \| (.*?) \|")

@@ -13,7 +13,7 @@ from PIL import Image
 
 from dwikit import metrics, models
 from dwikit.common.errors import InputError
-from dwikit.course import notebook, play
+from dwikit.course import play, publish
 from dwikit.course.play.margin import push
 from dwikit.course.play.networks import principal_steps
 from dwikit.course.play.panel import TILE
@@ -179,7 +179,7 @@ play.margin(log, 60)"""
     kinds = [set(output.data) for output in ran.cells[0].outputs]
     assert any("application/vnd.jupyter.widget-view+json" in kind for kind in kinds) and "image/png" in kinds[0]
     nbformat.write(ran, tmp_path / "executed" / "n.ipynb")
-    notebook.publish(tmp_path / "executed", tmp_path / "committed")
+    publish.publish(tmp_path / "executed", tmp_path / "committed")
     kept = nbformat.read(tmp_path / "committed" / "n.ipynb", 4)
     assert [set(output.data) for output in kept.cells[0].outputs] == [{"image/png", "text/plain"}]
     [picture] = kept.cells[0].outputs
@@ -195,7 +195,7 @@ def test_a_committed_picture_keeps_its_greys():
     rare[60:, 700:] = 255
     png = io.BytesIO()
     Image.fromarray(rare).save(png, "PNG")
-    small = Image.open(io.BytesIO(base64.b64decode(notebook._smaller(base64.b64encode(png.getvalue()).decode()))))
+    small = Image.open(io.BytesIO(base64.b64decode(publish._smaller(base64.b64encode(png.getvalue()).decode()))))
     expected = Image.fromarray(rare)
     expected.thumbnail((720, 10_000))
     off = np.abs(np.asarray(small.convert("L"), int) - np.asarray(expected, int))

@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 import keras
 import numpy as np
 from keras import ops
-from keras.src.utils import naming
 
 from dwikit.backend import distribution, gradients, kernels
 from dwikit.common import keras_settings
@@ -56,7 +55,7 @@ class GenerativeModel(keras.Model):
 
     def __init__(self, config: dict[str, Any], seed: int = 0):
         keras_settings.check()
-        naming.reset_uids()  # TensorFlow's order of sums depends on the names of layers: not on what else was built before
+        keras.src.utils.naming.reset_uids()  # TensorFlow's order of sums depends on layers' names: not on what was built before
         super().__init__(name=self.key)
         self.config = {name: tuple(v) if isinstance(v, list) else v for name, v in config.items()}
         self.seed = seed

@@ -30,14 +30,21 @@ def _incidental(output) -> bool:
     return output.get("name") == "stderr" or widget or output.get("metadata", {}).get("transient", False)
 
 
+LARGE = 50_000
+"""Bytes of a picture from which on it gets fewer greys: noise cannot be packed."""
+
+
 def _smaller(png: str) -> str:
-    """A PNG (base64) in 16 evenly spaced greys and at most 720 pixels of width: enough for grey images on a screen."""
+    """A PNG (base64) in 16 evenly spaced greys, or 6 if it is ``LARGE``, and at most 720 pixels of width."""
     image = Image.open(io.BytesIO(base64.b64decode(png))).convert("L")
     image.thumbnail((720, 10_000))
-    levels = Image.fromarray(np.rint(np.asarray(image) / 17).astype(np.uint8)).convert("P")
-    levels.putpalette([17 * level for level in range(16) for _ in "RGB"])
-    packed = io.BytesIO()
-    levels.save(packed, "PNG", optimize=True, bits=4)
+    for step in (17, 51):
+        levels = Image.fromarray(np.rint(np.asarray(image) / step).astype(np.uint8)).convert("P")
+        levels.putpalette([step * level for level in range(255 // step + 1) for _ in "RGB"])
+        packed = io.BytesIO()
+        levels.save(packed, "PNG", optimize=True, bits=4)
+        if packed.tell() < LARGE:
+            break
     return base64.b64encode(packed.getvalue()).decode()
 
 

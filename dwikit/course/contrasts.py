@@ -20,7 +20,7 @@ SIZE = 32
 
 
 def differences(key: str) -> pd.DataFrame:
-    """Every setting of a network in which the presets differ, with the sources of the values.
+    """Every setting of a network in which paper, released code and cited original differ, with the sources of the values.
 
     Args:
         key: the model's key, e.g. ``"vae"``.
@@ -33,7 +33,7 @@ def differences(key: str) -> pd.DataFrame:
         InputError: no such model.
     """
     network = registry.network(key)
-    values = {name: presets.settings(network, name) for name in network.presets}
+    values = {name: presets.settings(network, name) for name in ("paper", "released", "canonical") if name in network.presets}
     rows = {}
     for entry, printed in values["paper"].items():
         said = {name: settings.get(entry, presets.Setting(None)) for name, settings in values.items()}

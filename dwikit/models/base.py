@@ -42,6 +42,8 @@ class GenerativeModel(keras.Model):
     """The notebook that trains it, e.g. ``"02_train_vae"``."""
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Its settings by preset and name, each a ``Setting`` or a plain value; ``batch_size`` among them (``presets.py``)."""
+    added: ClassVar[Mapping[str, Any]] = {}
+    """Settings that files of earlier versions lack, with the values that they were made with."""
     draws: ClassVar[tuple[str, ...]] = ("decoder", "generator")
     """Attributes: the networks that a sample goes through, each as often as it does."""
     judges: ClassVar[tuple[str, ...]] = ("critic", "discriminator")
@@ -57,7 +59,7 @@ class GenerativeModel(keras.Model):
         keras_settings.check()
         keras.src.utils.naming.reset_uids()  # TensorFlow's order of sums depends on layers' names: not on what was built before
         super().__init__(name=self.key)
-        self.config = {name: tuple(v) if isinstance(v, list) else v for name, v in config.items()}
+        self.config = {name: tuple(v) if isinstance(v, list) else v for name, v in {**self.added, **config}.items()}
         self.seed = seed
         self.noise_seed = keras.random.SeedGenerator(seed)
         self.trackers: dict[str, keras.metrics.Mean] = {}
@@ -80,9 +82,8 @@ class GenerativeModel(keras.Model):
         Raises:
             InputError: unknown preset or override, or an impossible image_size.
         """
-        config = preset(cls, name, image_size, width, overrides)
         keras.utils.set_random_seed(seed)
-        model = cls(**config, seed=seed)
+        model = cls(**preset(cls, name, image_size, width, overrides), seed=seed)
         model.compile()
         return model
 
@@ -310,8 +311,7 @@ class GenerativeModel(keras.Model):
 
 def in_batches(fn, *arrays: np.ndarray, batch_size: int = SAMPLING_BATCH) -> np.ndarray:
     """``fn`` over numpy arrays in batches of one fixed size (the last is padded), joined as a numpy array."""
-    n = len(arrays[0])
-    outputs = []
+    n, outputs = len(arrays[0]), []
     for start in range(0, n, batch_size):
         blocks = [array[start : start + batch_size] for array in arrays]
         missing = min(batch_size, n) - len(blocks[0])

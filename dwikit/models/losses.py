@@ -26,9 +26,14 @@ def kl_mean(mean, log_variance):
     return ops.mean(kl_per_latent(mean, log_variance))
 
 
+def kl_per_image(mean, log_variance):
+    """KL divergence summed over latents: (B,)."""
+    return ops.sum(kl_per_latent(mean, log_variance), axis=-1)
+
+
 def kl_sum(mean, log_variance):
     """KL divergence summed over latents, averaged over the batch."""
-    return ops.mean(ops.sum(kl_per_latent(mean, log_variance), axis=-1))
+    return ops.mean(kl_per_image(mean, log_variance))
 
 
 def squared_error_mean(images, others):
@@ -36,9 +41,14 @@ def squared_error_mean(images, others):
     return ops.mean(ops.square(images - others))
 
 
+def squared_error_per_image(images, others):
+    """Squared error summed over the pixels of an image: (B,)."""
+    return ops.sum(ops.square(images - others), axis=(1, 2, 3))
+
+
 def squared_error_sum(images, others):
     """Squared error summed over the pixels of an image, averaged over the batch."""
-    return ops.mean(ops.sum(ops.square(images - others), axis=(1, 2, 3)))
+    return ops.mean(squared_error_per_image(images, others))
 
 
 # ==== Perceptual loss (sec. 2.3) ====
@@ -63,6 +73,15 @@ def perceptual_mean(features: Sequence, others: Sequence):
 def hinge(margin: float, kl):
     """[m - KL]+ for a KL divergence already averaged over the batch (sec. 2.4, eq. 8)."""
     return ops.relu(margin - kl)
+
+
+def soft_hinge(loss, scale: float = 128.0**2):
+    """exp(-2 L / scale) * scale / 2 averaged over the batch, L the loss of a VAE on each fake: (B,).
+
+    In the place of the hinge it has no margin: the larger L already is, the less it pushes (Daniel & Tamar 2021,
+    Soft-IntroVAE, eq. 4 with alpha = 2; their loss as a whole is divided by the number of pixels, which is ``scale``).
+    """
+    return ops.mean(ops.exp(-2.0 / scale * loss)) * scale / 2.0
 
 
 # ==== Critic and generator (sec. 2.5) ====

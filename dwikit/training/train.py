@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import keras
@@ -212,7 +212,7 @@ def _resume(
     folder: Path, settings: dict, epochs: int, fresh: models.GenerativeModel, machines: Alone
 ) -> models.GenerativeModel:
     """The model in a folder if it began this training, else the fresh one; a folder in the way is renamed."""
-    earlier = _beginning(folder, settings, epochs) if machines.first else None
+    earlier = _beginning(folder, settings, epochs, fresh.added) if machines.first else None
     begun = machines.any(earlier is not None)
     if machines.first:
         files.write_json(folder / "settings.json", settings)
@@ -223,12 +223,14 @@ def _resume(
     return fresh
 
 
-def _beginning(folder: Path, settings: dict, epochs: int) -> models.GenerativeModel | None:
-    """The model in a folder if it began this training; anything else there is renamed."""
+def _beginning(folder: Path, settings: dict, epochs: int, added: Mapping) -> models.GenerativeModel | None:
+    """The model in a folder if it began this training; anything else there is renamed. ``added`` is the network's."""
     if not (folder / "model.keras").is_file():
         return None
     try:
-        if files.read_json(folder / "settings.json") == settings:
+        found = files.read_object(folder / "settings.json")
+        config = found.get("config")
+        if isinstance(config, dict) and found | {"config": {**added, **config}} == settings:
             model = models.load(folder / "model.keras")
             if model.epochs_done and len(read_log(folder)) < model.epochs_done:
                 raise InputError(f"{folder / 'log.csv'} ends before the model does.")

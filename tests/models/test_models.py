@@ -13,8 +13,9 @@ import pytest
 from keras import ops
 
 from dwikit import models
+from dwikit.backend.gradients import input_gradient
 from dwikit.common.errors import InputError
-from dwikit.models import layers, losses, presets, registry
+from dwikit.models import cost, layers, losses, presets, registry
 from dwikit.models.style_gan import networks
 
 REFERENCE = json.loads((Path(__file__).parents[1] / "reference.json").read_text())["trainable_parameters_at_128"]
@@ -83,7 +84,9 @@ def test_every_preset_makes_images_of_every_size(key, name, size):
 def test_every_value_of_a_preset_is_json():
     for key, network in registry.networks().items():
         found = [presets.preset(network, name) for name in network.presets]
-        assert len(found) == (3 if network.section else 1) and all(set(one) == set(found[0]) for one in found), key
+        assert len(found) == {"intro_vae": 4}.get(key, 3 if network.section else 1) and all(
+            set(one) == set(found[0]) for one in found
+        ), key
         json.dumps(found)
 
 
@@ -186,6 +189,43 @@ def test_intro_vae_losses_as_written_in_the_design(small):
     expected = 0.25 * kl_real + 0.25 * ((110 - kl_rec) + 0) + 0.5 * rec
     assert np.isclose(float(model.encoder_loss(kl_real, kl_rec, kl_fake, rec)), expected)
     assert np.isclose(float(model.generator_loss(kl_rec, kl_fake, rec)), 0.25 * (kl_rec + kl_fake) + 0.5 * rec)
+
+
+def test_files_of_earlier_versions_lack_settings(small):
+    config = {name: value for name, value in small("intro_vae").get_config().items() if name not in models.IntroVAE.added}
+    again = models.IntroVAE(**config)
+    assert again.config["game"] == "hinge" and set(again.config) == set(small("intro_vae").config)
+
+
+def test_the_soft_game_as_its_paper_writes_it(small):
+    """Eq. 4 of Daniel & Tamar: everything that the encoder's step minimizes, times the number of pixels."""
+    model = small("intro_vae", preset="soft", warmup_steps=0)
+    kl, error = np.array([40.0, 900.0]), np.array([30.0, 5.0])
+    scale, energies = 1 / 128**2, 85.0 * kl + 1.0 * error
+    assert np.isclose(float(losses.soft_hinge(energies.astype("float32"))), np.mean(np.exp(-2 * scale * energies)) / 2 / scale)
+    images, noise = batch(), model.draw_noise(8)
+    kl, term = model.soft_term(images, noise["z_fake"])
+    mean, log_variance = (np.asarray(x, np.float64) for x in model.encoder(images, training=True))
+    kl_each = 0.5 * (mean**2 + np.exp(log_variance) - 1 - log_variance).sum(axis=1)
+    latents = (mean + np.exp(log_variance / 2) * np.asarray(noise["z_fake"])).astype("float32")
+    error = 16 * ((images - np.asarray(model.generator(latents, training=True))) ** 2).sum(axis=(1, 2, 3))
+    assert np.isclose(float(kl), kl_each.mean(), rtol=1e-4)
+    wanted = np.mean(np.exp(-2 * scale * (85.0 * kl_each + error))) / 2 / scale
+    assert np.isclose(float(term), wanted, rtol=1e-3)
+
+
+def test_the_soft_game_judges_fakes_as_constants_and_needs_no_margin(small):
+    model = small("intro_vae", preset="soft", warmup_steps=1)
+    first = model.train_on_batch(batch(), return_dict=True)
+    assert first["kl_rec"] == first["kl_fake"] == model.config["margin"], "a plain VAE in the warm-up"
+    noise = model.draw_noise(8)["z_rec"]
+    assert input_gradient(lambda x: model.soft_term(x, noise)[1], ops.convert_to_tensor(batch())) is None
+    assert input_gradient(lambda x: model.encoder(x)[0], ops.convert_to_tensor(batch())) is not None
+    model.reset_metrics()
+    second = model.train_on_batch(batch(), return_dict=True)
+    assert second["kl_rec"] != second["kl_fake"] and "margin" not in model.objective and "large" in model.objective
+    assert model.ailing([{"kl_fake": 1e6}] * 5) is None
+    assert cost.operations(model)["training"] > cost.operations(small("intro_vae"))["training"]
 
 
 # ==== Training ====
@@ -394,6 +434,7 @@ def test_a_full_disk_leaves_the_file_before(small, tmp_path):
     script = f"""
 import resource, signal
 from dwikit import models
+from dwikit.backend.gradients import input_gradient
 model = models.load({str(path)!r})
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))

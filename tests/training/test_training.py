@@ -68,6 +68,22 @@ def test_continued_training_ends_with_the_same_weights(store, tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+def test_a_training_of_an_earlier_version_goes_on(store, tmp_path, monkeypatch):
+    """A setting that a network gained since is taken as it was; one that it did not gain makes it another training."""
+    training.train("vae", profile(1), store, tmp_path / "vae")
+    path = tmp_path / "vae" / "settings.json"
+    settings = json.loads(path.read_text())
+    del settings["config"]["sigma_exponent"]
+    path.write_text(json.dumps(settings))
+    monkeypatch.setattr(models.VAE, "added", {"sigma_exponent": 0.5})
+    assert training.train("vae", profile(2), store, tmp_path / "vae").model.epochs_done == 2
+    assert not (tmp_path / "vae.before-1").exists()
+    del settings["config"]["learning_rate"]
+    path.write_text(json.dumps(settings))
+    training.train("vae", profile(2), store, tmp_path / "vae")
+    assert (tmp_path / "vae.before-1").is_dir()
+
+
 WORKER = """
 import json, sys
 from dwikit import profiles, slices, training

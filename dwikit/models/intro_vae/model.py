@@ -30,6 +30,9 @@ class IntroVAE(Autoencoder):
     * ``rec``: squared error of the reconstructions, summed over the pixels of an image (of 128 x 128, see ``sum_scale``)
     * ``config["margin"]``: m, what the encoder wants ``kl_rec`` and ``kl_fake`` to reach
 
+    With ``game="soft"`` the encoder's step is that of Soft-IntroVAE (Daniel & Tamar 2021), which has no margin; the log's
+    terms mean the same.
+
     Example:
         >>> model = IntroVAE.from_preset("paper", image_size=64, width=0.5)
         >>> model.fit(store.batches("train", 8), epochs=3)
@@ -40,6 +43,7 @@ class IntroVAE(Autoencoder):
     section = "2.4"
     notebook = "03_train_introvae"
     presets = PRESETS
+    added = {name: PRESETS["paper"][name].value for name in ("game", "negative_weight")}
     draws = ("generator",)
     chains = (("encoder", "generator"),)
     returns = True
@@ -73,7 +77,17 @@ class IntroVAE(Autoencoder):
     @property
     def objective(self) -> str:
         """What the loss compares, in a few words."""
-        return f"images go back: the encoder gives slices a small KL, fakes one of at least {self.config['margin']:g}"
+        fakes = "a large one" if self.is_soft else f"one of at least {self.config['margin']:g}"
+        return f"images go back: the encoder gives slices a small KL, fakes {fakes}"
+
+    @property
+    def is_soft(self) -> bool:
+        """Whether the encoder plays the game of Soft-IntroVAE."""
+        return choose({"hinge": False, "soft": True}, self.config["game"], "game")
+
+    def step_passes(self) -> dict[str, float]:
+        """``passes``; in the soft game the generator also draws two fakes again, and passes on their gradients."""
+        return {**self.passes, "generator": self.passes["generator"] + 4 * self.is_soft}
 
     def build_optimizers(self) -> list:
         """One Adam for each network."""
@@ -82,9 +96,10 @@ class IntroVAE(Autoencoder):
         return [self.encoder_optimizer, self.generator_optimizer]
 
     def draw_noise(self, batch_size: int) -> dict:
-        """Noise of the reparameterization and latents from the prior, both (B, latent_size)."""
+        """Noise of the reparameterizations and latents from the prior, all (B, latent_size)."""
         shape = (batch_size, self.latent_size)
-        return {name: keras.random.normal(shape, seed=self.noise_seed) for name in ("z", "prior")}
+        names = ("z", "prior", "z_rec", "z_fake") if self.is_soft else ("z", "prior")
+        return {name: keras.random.normal(shape, seed=self.noise_seed) for name in names}
 
     # ==== The terms of the losses ====
 
@@ -116,6 +131,28 @@ class IntroVAE(Autoencoder):
         weighted = weights["real_weight"] * kl_real + weights["adversarial_weight"] * fakes
         return weighted + weights["reconstruction_weight"] * rec
 
+    def soft_term(self, fakes, noise):
+        """KL divergence of constant fakes, and what stands for them in the soft game: ``soft_hinge`` of the loss of a VAE."""
+        fakes = ops.stop_gradient(fakes)
+        mean, log_variance = without_statistics(self.encoder, fakes)
+        again = without_statistics(self.generator, self.reparameterize(mean, log_variance, noise))
+        kl, error = losses.kl_per_image(mean, log_variance), self.sum_scale * losses.squared_error_per_image(fakes, again)
+        loss = self.config["negative_weight"] * kl + self.config["reconstruction_weight"] * error
+        return ops.mean(kl), losses.soft_hinge(loss)
+
+    def soft_game(self, reconstruction, fake, noise, step):
+        """``kl_rec``, ``kl_fake`` and the encoder's loss on them (Daniel & Tamar, eq. 4); none in the warm-up."""
+
+        def play():
+            (kl_rec, one), (kl_fake, other) = (
+                self.soft_term(reconstruction, noise["z_rec"]),
+                self.soft_term(fake, noise["z_fake"]),
+            )
+            return kl_rec, kl_fake, self.config["adversarial_weight"] * (one + other)
+
+        margin = ops.convert_to_tensor(self.config["margin"], dtype="float32")
+        return from_step(self.config["warmup_steps"], step, play, lambda: (margin, margin, ops.zeros_like(margin)))
+
     def generator_loss(self, kl_rec, kl_fake, rec):
         """Eq. 9 of sec. 2.4: small for fakes, too."""
         fakes = self.config["generator_weight"] * (kl_rec + kl_fake)
@@ -139,9 +176,13 @@ class IntroVAE(Autoencoder):
 
         # 1 Encoder (sec. 2.4, eq. 8)
         def encoder_loss(mean, log_variance, reconstruction, fake) -> dict:
-            kl_rec, kl_fake = self.kl_of_constant_fakes(reconstruction, fake, step)
             kl_real, rec = losses.kl_sum(mean, log_variance), self.reconstruction_error(images, reconstruction)
-            loss = self.encoder_loss(kl_real, kl_rec, kl_fake, rec)
+            if self.is_soft:
+                kl_rec, kl_fake, fakes = self.soft_game(reconstruction, fake, noise, step)
+                loss = self.config["real_weight"] * kl_real + fakes + self.config["reconstruction_weight"] * rec
+            else:
+                kl_rec, kl_fake = self.kl_of_constant_fakes(reconstruction, fake, step)
+                loss = self.encoder_loss(kl_real, kl_rec, kl_fake, rec)
             return {"loss": loss, "kl_real": kl_real, "kl_rec": kl_rec, "kl_fake": kl_fake, "rec": rec}
 
         # 2 Generator (sec. 2.4, eq. 9), from the same latents, against the new encoder
@@ -163,7 +204,7 @@ class IntroVAE(Autoencoder):
     def ailing(self, recent: Sequence[Mapping]) -> str | None:
         """The generator no longer keeps up, so the KL divergence of fakes stays above the margin."""
         margin = self.config["margin"]
-        if min(row["kl_fake"] for row in recent) <= ABOVE_MARGIN * margin:
+        if self.is_soft or min(row["kl_fake"] for row in recent) <= ABOVE_MARGIN * margin:
             return None
         return (
             f"the KL divergence of fakes has stayed at {recent[-1]['kl_fake']:.0f}, far above the margin m = {margin:g}, so "

@@ -2,6 +2,7 @@
 
 from dwikit.models.presets import Setting
 
+DANIEL = "Daniel & Tamar, Soft-IntroVAE, official code: the weights recommended for faces at 256 x 256"
 HUANG = "Huang et al., IntroVAE, official code at 256 x 256"
 
 PAPER = {
@@ -13,7 +14,9 @@ PAPER = {
     "slope": Setting(0.0, "ReLU: released code"),
     "upsampling": Setting("nearest", "sec. 3.2; used by the residual networks always, by the plain ones as said"),
     "output": Setting("sigmoid", "released code"),
+    "game": Setting("hinge", 'eq. 8; "soft" is that of Soft-IntroVAE, without a margin'),
     "margin": Setting(110.0, "m: sec. 3.2"),
+    "negative_weight": Setting(85.0, "of the KL of fakes in the soft game: as many nats a pixel value as in its official code"),
     "real_weight": Setting(0.25, '"KL scaled by 0.25": sec. 3.2, read as all KL terms'),
     "adversarial_weight": Setting(0.25, "alpha: sec. 3.2"),
     "generator_weight": Setting(0.25, "alpha in the generator's loss: sec. 3.2"),
@@ -41,4 +44,11 @@ CANONICAL = PAPER | {
     "reconstruction_weight": Setting(0.05, HUANG),
     "batch_size": Setting(16, HUANG),
 }
-PRESETS = {"paper": PAPER, "released": RELEASED, "canonical": CANONICAL}
+SOFT = PAPER | {
+    "game": Setting("soft", "Daniel & Tamar, Soft-IntroVAE, eq. 4"),
+    "real_weight": Setting(0.5, f"beta_kl: {DANIEL}; beside the error as in the paper, 1 to 2"),
+    "adversarial_weight": Setting(0.5, f"half for each kind of fake: {DANIEL}"),
+    "generator_weight": Setting(0.25, f"half of beta_kl for each kind of fake: {DANIEL}"),
+    "reconstruction_weight": Setting(1.0, f"beta_rec: {DANIEL}"),
+}
+PRESETS = {"paper": PAPER, "released": RELEASED, "canonical": CANONICAL, "soft": SOFT}

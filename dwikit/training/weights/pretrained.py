@@ -120,8 +120,10 @@ def _config(facts: dict, key: str, image_size: int) -> dict:
     found = facts.get("config")
     if not isinstance(found, dict) or not isinstance(facts.get("epochs"), int):
         raise ValueError("it lacks config or epochs")
+    network = registry.network(key)
+    found = {**network.added, **found}
     values = {name: value for name, value in found.items() if name not in ("preset", "image_size", "seed")}
-    config = presets.preset(registry.network(key), str(found.get("preset")), image_size, overrides=values)
+    config = presets.preset(network, str(found.get("preset")), image_size, overrides=values)
     config["seed"] = found.get("seed")
     if set(found) != set(config) or found["image_size"] != image_size or not isinstance(found["seed"], int):
         raise ValueError("its config lacks a value, or is of another size")

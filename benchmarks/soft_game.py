@@ -1,0 +1,71 @@
+"""Does Soft-IntroVAE's loss do better than the hinge? ``python benchmarks/soft_game.py [--epochs 10] [--seeds 2]``.
+
+The IntroVAE of the profile ``weights-64`` twice: with its recipe, which has the paper's hinge, and with the losses and weights
+of the preset ``soft``, all else equal. Soft-IntroVAE draws its fakes again, so its steps cost more: an epoch of either has the
+same number of operations (``dwikit.models.cost``), not of steps. The model whose samples come nearest to validation people
+stands for its training, as everywhere. Trainings are kept in ``runs/soft_game/`` and go on where they stopped.
+"""
+
+import argparse
+import dataclasses
+
+import pandas as pd
+
+from dwikit import profiles, report, study, training
+from dwikit.common import paths
+from dwikit.evaluation import learning
+from dwikit.metrics import table_1_metrics
+from dwikit.models import IntroVAE, cost
+from dwikit.models.intro_vae.presets import PAPER, SOFT
+
+KEY, STEPS = "intro_vae", 500
+LOSSES = {name: setting.value for name, setting in SOFT.items() if setting.value != PAPER[name].value}
+"""What the preset ``soft`` changes."""
+GAMES = {"hinge": {}, "soft": LOSSES}
+
+
+def section(config: profiles.Profile, changes: dict, epochs: int) -> profiles.Training:
+    """The IntroVAE of a profile with one game; its epochs have as many operations as ``STEPS`` steps of the hinge."""
+    plain = config.networks[KEY]
+    price = [
+        cost.operations(IntroVAE.from_preset("paper", image_size=config.image_size, **plain.overrides | some))["training"]
+        for some in ({}, changes)
+    ]
+    steps = round(STEPS * price[0] / price[1])
+    return dataclasses.replace(plain, model=plain.model | changes, epochs=epochs, steps_per_epoch=steps, health=False)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--profile", default="weights-64")
+    options = parser.parse_args()
+    config, rows = profiles.resolve(options.profile), {}
+    store = study.slices(config)
+    original = learning.real(store, config.evaluation.samples)
+    for seed in range(options.seeds):
+        for game, changes in GAMES.items():
+            chosen = section(config, changes, options.epochs)
+            profile = dataclasses.replace(config, networks={KEY: chosen})
+            run = training.train(KEY, profile, store, paths.runs("soft_game") / f"{game}-{seed}", seed=seed)
+            best = run.log["distance"].idxmin()
+            ratios = learning.curve(run, store).loc[best] / original
+            rows[game, seed] = {
+                "distance to validation people": f"{run.log['distance'].min():.4f}",
+                "after steps": f"{best * chosen.steps_per_epoch:,} of {options.epochs * chosen.steps_per_epoch:,}",
+                "last distance": f"{run.log['distance'].iloc[-1]:.4f}",
+                **{metric: f"{ratios[metric]:.2f}" for metric in (*table_1_metrics(), learning.MEMORY)},
+                "minutes": f"{run.log['seconds'].sum() / 60:.1f}",
+            }
+            print(game, seed, rows[game, seed], flush=True)
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis(["game", "seed"]).reset_index(level=1)
+    words = ["--epochs", str(options.epochs), "--seeds", str(options.seeds), "--profile", options.profile]
+    report.save_table(
+        table, "soft-game", report.provenance(config, report.command("python", "benchmarks/soft_game.py", *words))
+    )
+    print(report.markdown(table))
+
+
+if __name__ == "__main__":
+    main()

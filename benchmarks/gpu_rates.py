@@ -127,7 +127,7 @@ def variant(key: str, options: argparse.Namespace) -> dict:
 
     from dwikit.backend import gradients
     from dwikit.common import doctor
-    from dwikit.paper import audit
+    from dwikit.models import cost
     from dwikit.slices import SliceStore
 
     if options.precision == "bfloat16":
@@ -142,7 +142,7 @@ def variant(key: str, options: argparse.Namespace) -> dict:
     model.fit(batches, epochs=1, verbose=0, callbacks=[callback])
     if options.trace:
         return {"operations": clock.operations}
-    rate, found = clock.timed * options.batch / clock.elapsed, audit.operations(model)
+    rate, found = clock.timed * options.batch / clock.elapsed, cost.operations(model)
     return {
         "images_per_second": rate,
         "steps": clock.timed,
@@ -244,10 +244,8 @@ def main() -> int | None:
     if options.data:
         return print(MARK + json.dumps(variant(options.keys[0], options)), flush=True)
 
-    from dwikit.models.presets import PRESETS
-
     start, backend = time.perf_counter(), os.environ.get("KERAS_BACKEND", "tensorflow")
-    batches = {key: [BATCHES[key], PRESETS[key]["paper"]["batch_size"]] for key in options.keys}
+    batches = {key: [BATCHES[key], registry.network(key).presets["paper"]["batch_size"].value] for key in options.keys}
     batches = {key: [options.batch] for key in options.keys} if options.batch else batches
     folder = paths.runs("benchmarks")
     command = f"KERAS_BACKEND={backend} python benchmarks/gpu_rates.py"

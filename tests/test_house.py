@@ -2,12 +2,14 @@
 
 import ast
 import contextlib
+import importlib
 import json
 import re
 import subprocess
 import sys
 import sysconfig
 import tomllib
+import types
 from importlib import metadata
 from pathlib import Path
 
@@ -196,6 +198,32 @@ def test_rooms_import_only_from_below():
         if not room.startswith("__"):
             wrong += [f"{path.relative_to(package)} imports {other}" for other in others if floor[other] >= floor[room]]
     assert not wrong and arrows > 100
+
+
+OWN = ("benchmarks/*.py", "lecturers/*.py", "docs/book/*.py", "tests/hardships/*.py")
+"""Code that the tests do not run, or not from end to end."""
+
+
+@pytest.mark.parametrize("path", [path for pattern in OWN for path in sorted(ROOT.glob(pattern))], ids=lambda path: path.name)
+def test_what_other_code_takes_from_the_kit_is_there(path):
+    """Every ``from dwikit... import name``, wherever it stands, and every ``module.name`` of a module so imported."""
+    tree, modules = ast.parse(path.read_text()), {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "dwikit":
+            for alias in node.names:
+                home = importlib.import_module(node.module)
+                with contextlib.suppress(ModuleNotFoundError):
+                    importlib.import_module(f"{node.module}.{alias.name}")
+                assert hasattr(home, alias.name), f"{path.name}, line {node.lineno}: {node.module} has no {alias.name}"
+                modules[alias.asname or alias.name] = getattr(home, alias.name)
+    assigned = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    modules = {name: module for name, module in modules.items() if name not in assigned}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            module = modules.get(node.value.id)
+            assert not isinstance(module, types.ModuleType) or hasattr(module, node.attr), (
+                f"{path.name}, line {node.lineno}: {node.value.id} has no {node.attr}"
+            )
 
 
 def test_an_installed_copy_has_what_the_kit_reads(monkeypatch):

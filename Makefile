@@ -63,7 +63,7 @@ notebooks: reproduce
 # Tables of speed, in figures/; only the comparison needs PyTorch. benchmarks/README.md says what each measures.
 benchmarks: .venv/.ready-test
 	@$(INSTALL) -e '.[export]' torch
-	for name in flops train_step precision pipeline sampling kernels changes simulation preprocess scale growth; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	for name in flops train_step step_profile precision pipeline sampling kernels changes simulation preprocess scale growth; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 lint: .venv/.ready-test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

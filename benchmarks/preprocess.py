@@ -1,10 +1,11 @@
 """Scans per minute of the preprocessing, its registration error, and bit-for-bit repetition.
 
-    python benchmarks/preprocess.py --cases 12
+    python benchmarks/preprocess.py --cases 48
 
 Simulated scans with a known map, undistorted for error and speed, distorted for error alone. The plain loop is
 `ants.registration(fixed=2 mm template, moving=trace, type_of_transform="Affine")` with ITK's default threads; only these calls
-are timed, while the preprocessing's minutes include everything: start of processes, reading, quality report, writing.
+are timed, while the preprocessing's minutes include everything: start of processes, which counts much where scans are few,
+reading, quality report, writing.
 Both are run twice, in turn, and the faster run of each counts; processor seconds hardly depend on what else the machine does.
 """
 
@@ -105,7 +106,7 @@ def row(runs: list[tuple], count: int, plain: list[tuple], errors: dict[str, np.
 def main() -> None:
     """Runs everything and saves the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cases", type=int, default=12)
+    parser.add_argument("--cases", type=int, default=48)
     parser.add_argument("--plain", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.plain:

@@ -52,6 +52,26 @@ def candidate(key: str, changes: dict, steps: int) -> profiles.Profile:
     return dataclasses.replace(small, networks={key: section})
 
 
+def outcome(run: training.Run, store, original: pd.Series, steps: int) -> dict[str, str]:
+    """What a table says of a training: of the epoch nearest to validation people, as ratios to ``learning.real``.
+
+    Args:
+        run: with samples of every epoch.
+        store: its slices.
+        original: ``learning.real``.
+        steps: of an epoch.
+    """
+    best = run.log["distance"].idxmin()
+    ratios = learning.curve(run, store).loc[best] / original
+    return {
+        "distance": f"{run.log['distance'].min():.4f}",
+        "after steps": f"{best * steps:,} of {len(run.log) * steps:,}",
+        "last": f"{run.log['distance'].iloc[-1]:.4f}",
+        **{metric: f"{ratios[metric]:.2f}" for metric in (*table_1_metrics(), learning.MEMORY)},
+        "minutes": f"{run.log['seconds'].sum() / 60:.1f}",
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("keys", nargs="*", default=list(CANDIDATES))
@@ -63,15 +83,7 @@ def main() -> None:
     for key in options.keys:
         for number, (name, changes) in enumerate(CANDIDATES[key].items()):
             run = training.train(key, candidate(key, changes, options.steps), store, paths.runs("recipes") / f"{key}-{number}")
-            best = run.log["distance"].idxmin()
-            ratios = learning.curve(run, store).loc[best] / original
-            rows[key, name] = {
-                "distance": f"{run.log['distance'].min():.4f}",
-                "after steps": f"{best * EPOCH:,} of {options.steps:,}",
-                "last": f"{run.log['distance'].iloc[-1]:.4f}",
-                **{metric: f"{ratios[metric]:.2f}" for metric in table_1_metrics()},
-                "minutes": f"{run.log['seconds'].sum() / 60:.1f}",
-            }
+            rows[key, name] = outcome(run, store, original, EPOCH)
             print(key, name, rows[key, name], flush=True)
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis(["network", "recipe"]).reset_index(level=1)
     command = report.command("python", "benchmarks/recipes.py", "--steps", str(options.steps))

@@ -10,18 +10,18 @@ import argparse
 import dataclasses
 
 import pandas as pd
+from recipes import outcome
 
 from dwikit import profiles, report, study, training
 from dwikit.common import paths
 from dwikit.evaluation import learning
-from dwikit.metrics import table_1_metrics
 from dwikit.models import IntroVAE, cost
-from dwikit.models.intro_vae.presets import PAPER, SOFT
+from dwikit.models.intro_vae.presets import SOFT
 
 KEY, STEPS = "intro_vae", 500
-LOSSES = {name: setting.value for name, setting in SOFT.items() if setting.value != PAPER[name].value}
-"""What the preset ``soft`` changes."""
-GAMES = {"hinge": {}, "soft": LOSSES}
+WEIGHTS = ("real_weight", "adversarial_weight", "negative_weight", "generator_weight", "reconstruction_weight")
+GAMES = {"hinge": {}, "soft": {name: SOFT[name].value for name in ("game", *WEIGHTS)}}
+"""What each changes in the profile's recipe."""
 
 
 def section(config: profiles.Profile, changes: dict, epochs: int) -> profiles.Training:
@@ -32,7 +32,8 @@ def section(config: profiles.Profile, changes: dict, epochs: int) -> profiles.Tr
         for some in ({}, changes)
     ]
     steps = round(STEPS * price[0] / price[1])
-    return dataclasses.replace(plain, model=plain.model | changes, epochs=epochs, steps_per_epoch=steps, health=False)
+    model, kept = plain.model | changes, config.evaluation.samples
+    return dataclasses.replace(plain, model=model, epochs=epochs, steps_per_epoch=steps, snapshots=kept, health=False)
 
 
 def main() -> None:
@@ -49,16 +50,8 @@ def main() -> None:
             chosen = section(config, changes, options.epochs)
             profile = dataclasses.replace(config, networks={KEY: chosen})
             run = training.train(KEY, profile, store, paths.runs("soft_game") / f"{game}-{seed}", seed=seed)
-            best = run.log["distance"].idxmin()
-            ratios = learning.curve(run, store).loc[best] / original
-            rows[game, seed] = {
-                "distance to validation people": f"{run.log['distance'].min():.4f}",
-                "after steps": f"{best * chosen.steps_per_epoch:,} of {options.epochs * chosen.steps_per_epoch:,}",
-                "last distance": f"{run.log['distance'].iloc[-1]:.4f}",
-                **{metric: f"{ratios[metric]:.2f}" for metric in (*table_1_metrics(), learning.MEMORY)},
-                "minutes": f"{run.log['seconds'].sum() / 60:.1f}",
-            }
-            print(game, seed, rows[game, seed], flush=True)
+            rows[game, str(seed)] = outcome(run, store, original, chosen.steps_per_epoch)
+            print(game, seed, rows[game, str(seed)], flush=True)
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis(["game", "seed"]).reset_index(level=1)
     words = ["--epochs", str(options.epochs), "--seeds", str(options.seeds), "--profile", options.profile]
     report.save_table(

@@ -65,7 +65,7 @@ def kernels(folder: str) -> Counter:
 
 def profile(key: str) -> dict[str, str]:
     """One row, of a process of its own."""
-    os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ["OMP_NUM_THREADS"] = "1"
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(1)

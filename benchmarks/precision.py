@@ -4,8 +4,9 @@ Speed: the kit with and without ``mixed_precision``, as ``train_step.py`` measur
 ``paper``. Ratios are of processor seconds, which other work on the machine hardly affects.
 
 Agreement: each network is trained as the profile ``quick`` trains it, three times in float32 with seeds of their own and once
-in bfloat16 with the first of these seeds. What bfloat16 changes, in the losses of the last epoch and in Table 1's metrics, is
-divided by what a seed changes (root mean squares over terms, and over pairs of seeds): 1 means as much as another seed.
+in bfloat16 with the first of these seeds. What bfloat16 changes, in the losses of the second half of the epochs and in Table
+1's metrics, is divided by what a seed changes (root mean squares over epochs and pairs of seeds, then over terms): 1 means as
+much as another seed.
 Trainings are kept in ``runs/benchmarks/precision/`` and go on where they stopped.
 """
 
@@ -48,29 +49,29 @@ def speed(key: str, data: str, rounds: int, seconds: float) -> dict[str, str]:
     }
 
 
-def outcomes(key: str) -> dict[str, pd.DataFrame]:
-    """Losses of the last epoch and metrics of Table 1, one row a training: those of ``SEEDS``, then bfloat16."""
+def outcomes(key: str) -> dict[str, list[pd.DataFrame]]:
+    """Losses by epoch and metrics of Table 1, of each training: those of ``SEEDS``, then bfloat16."""
     config = profiles.resolve(PROFILE)
     store, losses, table = study.slices(config), [], []
     for seed, mixed in (*((seed, False) for seed in SEEDS), (SEEDS[0], True)):
         section = {"mixed_precision": mixed, "health": False}
         where = paths.runs("benchmarks") / "precision" / f"{key}-{'bfloat16' if mixed else 'float32'}-{seed}"
         run = training.train(key, profiles.resolve(PROFILE, **{key: section}), store, where, seed=seed)
-        losses.append(run.log.drop(columns="seconds").iloc[-1])
-        table.append(evaluation.table_1(store, {key: run.samples}, config.evaluation.samples).loc[key])
-    names = list(metrics.table_1_metrics())
-    return {"losses": pd.DataFrame(losses), "Table 1": pd.DataFrame(table)[names].astype(float)}
+        losses.append(run.log.drop(columns="seconds").iloc[len(run.log) // 2 :])
+        measured = evaluation.table_1(store, {key: run.samples}, config.evaluation.samples)
+        table.append(measured.loc[[key], list(metrics.table_1_metrics())].astype(float))
+    return {"losses": losses, "Table 1": table}
 
 
-def deviation(found: pd.DataFrame) -> float:
-    """What bfloat16 changes over what a seed changes, root mean squares over columns.
+def deviation(found: list[pd.DataFrame]) -> float:
+    """What bfloat16 changes over what a seed changes: root mean squares, first over rows, then over columns.
 
     Args:
-        found: one row a training, the last in bfloat16 with the first one's seed.
+        found: of each training, terms by epoch; the last in bfloat16 with the first one's seed.
     """
-    rows = found.to_numpy(float)
-    mixed = (rows[-1] - rows[0]) ** 2
-    seeds = np.mean([(one - other) ** 2 for one, other in itertools.combinations(rows[:-1], 2)], axis=0)
+    *seeded, mixed = (table.to_numpy(float) for table in found)
+    mixed = np.mean((mixed - seeded[0]) ** 2, axis=0)
+    seeds = np.mean([(one - other) ** 2 for one, other in itertools.combinations(seeded, 2)], axis=(0, 1))
     differs = seeds > 0  # a constant column, such as a weight, says nothing
     return float(np.sqrt(np.mean(mixed[differs] / seeds[differs])))
 
@@ -89,7 +90,7 @@ def main() -> None:
             rows[key] = speed(key, data, options.rounds, options.seconds)
     for key in (key for key in options.keys if width_of(key)[1] == 1):
         for name, found in outcomes(key).items():
-            print(found.to_string(), flush=True)
+            print(pd.concat(found).to_string(), flush=True)
             rows[key][f"change in {name}"] = f"{deviation(found):.2f}"
     show(pd.DataFrame.from_dict(rows, orient="index").rename_axis("model").fillna(""), "precision", facts)
 

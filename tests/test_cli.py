@@ -176,7 +176,7 @@ def test_preprocess_and_slices_take_the_settings_of_the_image_size_unless_told_o
 def test_a_backend_is_chosen_before_keras_starts(monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
     seen = []
-    monkeypatch.setattr("dwikit.course.run.reproduce", lambda profile: seen.append(os.environ["KERAS_BACKEND"]))
+    monkeypatch.setattr("dwikit.course.reproduce.reproduce", lambda profile: seen.append(os.environ["KERAS_BACKEND"]))
     assert cli.main(["reproduce", "--backend", "jax"]) == 0 and cli.main(["reproduce", "--backend", "torch"]) == 0
     assert seen == ["jax", "torch"]
     with pytest.raises(SystemExit):

@@ -13,7 +13,7 @@ import pytest
 
 from dwikit import cli, evaluation, profiles, study
 from dwikit.common.errors import InputError
-from dwikit.course import run
+from dwikit.course import reproduce
 from dwikit.evaluation.brought import Brought
 from dwikit.training.train import departures
 from dwikit.training.weights import packing
@@ -195,8 +195,8 @@ def test_it_is_packed_and_exported(trained, folder, monkeypatch, capsys):
 
 def test_reproduce_trains_it_before_anything_is_judged(trained, folder, monkeypatch):
     steps, profile = {}, str(folder / "mine.yaml")
-    monkeypatch.setattr(run, "side_by_side", lambda commands: [(n, steps.setdefault(n, 1.0)) for n in commands])
-    run.reproduce(profile)
+    monkeypatch.setattr(reproduce, "side_by_side", lambda commands, workers: [(n, steps.setdefault(n, 1.0)) for n in commands])
+    reproduce.reproduce(profile)
     names = list(steps)
     assert names.index("01_preprocess") < names.index("train dcgan") < names.index("05_evaluate")
     assert (folder / "runs" / "figures" / "mine" / "minutes.md").read_text().count("train dcgan") == 1

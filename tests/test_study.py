@@ -13,7 +13,7 @@ from dwikit import cli, paper, profiles, study, training
 from dwikit.cli import networks
 from dwikit.cohorts import phantom
 from dwikit.common.errors import InputError
-from dwikit.course import run, start
+from dwikit.course import reproduce, start
 from dwikit.evaluation import evaluate, kit_weights
 from dwikit.reader_study.folders import read_images
 from dwikit.slices import SliceStore, to_uint8
@@ -228,8 +228,8 @@ def test_a_network_beside_the_study_joins_it_where_a_profile_says_so(runs, monke
         assert list(study.in_study(config)) == study.checked(config) == keys and "diffusion" in config.networks
         study.trained(config, None)
         assert ("Diffusion is left out: it is not trained yet" in capsys.readouterr().out) == there
-        assert run.without_notebook(config) == ["diffusion"] * there, "05 judges it, and 08 comes later"
-        assert run.kept_out(config) == ["08_beyond"] * (not there)
+        assert reproduce.without_notebook(config) == ["diffusion"] * there, "05 judges it, and 08 comes later"
+        assert reproduce.kept_out(config) == ["08_beyond"] * (not there)
     assert study.checked(four, ["diffusion"]) == ["diffusion"], "whoever names it"
 
 

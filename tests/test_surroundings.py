@@ -16,7 +16,8 @@ from dwikit.cohorts import phantom
 from dwikit.cohorts.bids import find_cases
 from dwikit.common import doctor, files, keras_settings, paths
 from dwikit.common.errors import InputError
-from dwikit.course import notebook, run
+from dwikit.course import run
+from dwikit.profiles import runs
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -72,7 +73,7 @@ def test_the_home_folder_in_arguments_that_no_shell_replaces(home, capsys):
 
 
 def test_the_home_folder_in_parameters_of_a_notebook(home):
-    found = notebook.from_here({"bids": "~/scans", "readings": "r.csv", "epochs": 3, "scope": "volume"})
+    found = runs.from_here({"bids": "~/scans", "readings": "r.csv", "epochs": 3, "scope": "volume"})
     there = {"bids": str(home / "scans"), "readings": str(Path.cwd() / "r.csv")}  # they need not exist to be ours
     assert found == {**there, "epochs": 3, "scope": "volume"}
 

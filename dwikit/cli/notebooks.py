@@ -72,6 +72,6 @@ def settings(pairs: list[str], several: bool = False) -> dict[str, Any]:
 
 
 def _reproduce(options) -> None:
-    from dwikit.course import run
+    from dwikit.course import reproduce
 
-    run.reproduce(options.profile)
+    reproduce.reproduce(options.profile)

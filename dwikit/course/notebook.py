@@ -24,8 +24,6 @@ from dwikit.profiles import Profile, resolve, runs
 from dwikit.report import plots
 from dwikit.training import departures
 
-PATHS = ("bids", "readings")
-"""Parameters that are paths."""
 BEGUN = "_dwikit_begun"
 """In the namespace of a notebook whose parameters have been checked once."""
 JUPYTER_NAMES = {"In", "Out", "exit", "quit", "get_ipython", "open"}
@@ -89,7 +87,7 @@ def begin(
         }
     config = runs.named(run, profile, check, **overrides) if run else resolve(profile, **overrides)
     check(config)
-    given = from_here({name: value for name, value in parameters.items() if value is not None})
+    given = runs.from_here({name: value for name, value in parameters.items() if value is not None})
     config = dataclasses.replace(config, parameters=given)
     namespace[BEGUN] = True
     plt.rcParams.update(plots.STYLE)
@@ -136,15 +134,6 @@ def _set_by_parameters_cell(namespace: dict[str, Any]) -> list[str]:
             if "profile" in names:
                 return names
     return []
-
-
-def from_here(parameters: dict[str, Any]) -> dict[str, Any]:
-    """The same, with paths as absolute."""
-
-    def absolute(value: Any) -> Any:
-        return str(paths.home(value).resolve()) if isinstance(value, str) else value
-
-    return {name: absolute(value) if name in PATHS else value for name, value in parameters.items()}
 
 
 def command(name: str, config: Profile) -> str:

@@ -18,6 +18,8 @@ from dwikit.profiles import FILE, FOLDERS, LIKE, RUN, TAKEN, Profile, Training, 
 
 FREE = {"in_study", "steps_per_execution", "health", "tensorboard", "keep", "reasons"}
 """Settings of a network that may change after its training has begun: they do not decide its weights."""
+GIVEN_PATHS = ("bids", "readings")
+"""Parameters of notebooks that are paths."""
 LONGEST = 100
 """Characters of a name that is made of settings; longer ones end in a hash of all of them."""
 
@@ -98,6 +100,15 @@ def training_folders(name: str, key: str) -> list[Path]:
     folders, before = paths.runs(name), f"{key}-seed-"
     seeds = {int(seed): folder for folder in folders.glob(f"{before}*") if (seed := folder.name.removeprefix(before)).isdigit()}
     return [folder for folder in (folders / key, *(seeds[seed] for seed in sorted(seeds))) if folder.is_dir()]
+
+
+def from_here(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Parameters of a notebook, with paths as absolute."""
+
+    def absolute(value: Any) -> Any:
+        return str(paths.home(value).resolve()) if isinstance(value, str) else value
+
+    return {name: absolute(value) if name in GIVEN_PATHS else value for name, value in parameters.items()}
 
 
 def nested(settings: Mapping[str, Any]) -> dict:

@@ -10,7 +10,7 @@ import pytest
 from dwikit import cli, evaluation, models, profiles, report, slices, study, training
 from dwikit.common import files
 from dwikit.common.errors import InputError
-from dwikit.course import notebook, run
+from dwikit.course import notebook, reproduce, run
 from dwikit.evaluation import kit_weights
 from dwikit.training.weights import pretrained
 
@@ -161,7 +161,7 @@ def test_the_backend_is_the_one_that_computed(monkeypatch):
 def test_reproduce_names_the_file_of_its_profile(tmp_path, monkeypatch):
     (tmp_path / "mine.yaml").write_text("extends: smoke\n")
     monkeypatch.setenv("DWIKIT_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setattr(run, "side_by_side", lambda commands: [(name, 1.0) for name in commands])
-    run.reproduce(str(tmp_path / "mine.yaml"))
+    monkeypatch.setattr(reproduce, "side_by_side", lambda commands, workers: [(name, 1.0) for name in commands])
+    reproduce.reproduce(str(tmp_path / "mine.yaml"))
     command = json.loads((tmp_path / "runs" / "figures" / "mine" / "minutes.json").read_text())["command"]
     assert command == f"DWIKIT_RUNS={tmp_path}/runs dwikit reproduce --profile {Path(tmp_path) / 'mine.yaml'}"

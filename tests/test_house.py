@@ -83,6 +83,20 @@ def brought(*requirements: str) -> set[str]:
     return {canonicalize_name(name) for name in found}
 
 
+def test_what_modules_load_comes_with_the_kit_or_with_its_book():
+    """The reference loads every room, in an environment that has the extra ``book`` and no other."""
+    distributions = {module: set(map(canonicalize_name, found)) for module, found in metadata.packages_distributions().items()}
+    there = brought(*PYPROJECT["project"]["dependencies"], *PYPROJECT["project"]["optional-dependencies"]["book"])
+    missing = set()
+    for path in (ROOT / "dwikit").rglob("*.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            modules = [name.name for name in node.names] if isinstance(node, ast.Import) else []
+            modules += [node.module] if isinstance(node, ast.ImportFrom) else []
+            names = {module.partition(".")[0] for module in modules} - set(sys.stdlib_module_names) - {"dwikit"}
+            missing |= {(path.name, name) for name in names if not distributions.get(name, set()) & there}
+    assert not missing
+
+
 def test_everything_imported_comes_with_the_kit_or_an_extra():
     """What only the tests install is no part of the kit."""
     extras = PYPROJECT["project"]["optional-dependencies"]

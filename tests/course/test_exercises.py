@@ -22,6 +22,7 @@ WRONG = {f"{name[:2]}-{key}": (name, one) for name, plan in PLANS.items() for ke
 """Typical wrong answers by the student who gives them: the exercise, what is right, what is wrong, and the points it costs."""
 MARKED, MARKS = "02_kl", 4
 """The exercise whose answer in words a lecturer has given points to."""
+PIECES = re.compile(r"### BEGIN (?:SOLUTION|HIDDEN TESTS)\n(.*?)### END|<!-- BEGIN SOLUTION -->\n(.*?)<!-- END", re.DOTALL)
 
 
 def nbgrader(course: Path, *arguments: str) -> None:
@@ -46,6 +47,24 @@ def nbgrader_cells(path: Path) -> dict[str, dict]:
     """Cells with a grade_id, by it."""
     cells = [cell for cell in notebook(path)["cells"] if "nbgrader" in cell["metadata"]]
     return {cell["metadata"]["nbgrader"]["grade_id"]: cell for cell in cells}
+
+
+def bare(text: str) -> str:
+    """Without spaces, commas and quotes: a source in Python and one in a notebook are the same."""
+    return re.sub(r'\\n|[\\",\s]', "", text)
+
+
+def secrets() -> list[tuple[str, str]]:
+    """What students must not find: the solutions and hidden tests of the sources, by exercise, as ``bare`` writes them.
+
+    Short ones are left out: a formula of one line may stand in the package, as the page says.
+    """
+    found = []
+    for path in sorted((EXERCISES / "source").glob("*/*.ipynb")):
+        for cell in nbgrader_cells(path).values():
+            pieces = ["".join(groups) for groups in PIECES.findall("".join(cell["source"]))]
+            found += [(path.stem, bare(piece)) for piece in pieces]
+    return [(exercise, piece) for exercise, piece in found if len(piece) > 80]
 
 
 def submit(course: Path, student: str, name: str, cells: list[dict], original: dict) -> None:

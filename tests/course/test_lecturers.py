@@ -14,6 +14,7 @@ from dwikit.course import own_seed
 from dwikit.profiles import runs
 from lecturers import students
 from tests import test_links
+from tests.course.test_exercises import bare, secrets
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -74,10 +75,14 @@ def test_the_students_copy_has_no_solution(copy):
     assert not [name for name in kept if re.search(r"(^|/)(source|tests|lecturers|\.git|autograded|submitted)(/|$)", name)]
     released = [name for name in kept if name.startswith("notebooks/exercises/release/")]
     assert len(released) == 11
+    pieces = secrets()
+    assert {exercise for exercise, _ in pieces} == {path.name for path in (ROOT / "notebooks/exercises/source").glob("[0-9]*")}
     for path in copy.rglob("*"):
-        if path.suffix in (".ipynb", ".md"):
+        if path.suffix in (".ipynb", ".md", ".py"):
             text = path.read_text(encoding="utf-8")
-            assert "BEGIN SOLUTION" not in text and "HIDDEN TESTS" not in text and "Model answers" not in text, path
+            there = bare(text)
+            assert not [exercise for exercise, piece in pieces if piece in there], path
+            assert path.suffix == ".py" or not re.search("BEGIN SOLUTION|HIDDEN TESTS|Model answers", text), path
 
 
 def test_the_slices_of_a_run_are_found_in_the_copy(tmp_path, monkeypatch):

@@ -28,7 +28,7 @@ CASES = {
     8: (evaluation.moments, evaluation.dataset_similarity, evaluation.intra_sample_diversity),
     9: (evaluation.laplacian, evaluation.sharpest, evaluation.to_unit_scale),
     10: (evaluation.called_real, evaluation.kappa, evaluation.possible_tables),
-    11: (networks.best_denoiser, networks.heun_step),
+    11: (networks.best_denoiser, networks.midpoint_step),
 }
 """The questions of each exercise; a question is named after the function to write."""
 RELATIVE, ABSOLUTE = 1e-5, 1e-8

@@ -194,12 +194,12 @@ def best_denoiser() -> Case:
     return Case(arguments, expected, "The weights sum to 1. The squared distance is summed over pixels, not averaged.")
 
 
-def heun_step() -> Case:
-    """Where the denoiser gives half of x: slope x / 4 at noise 2, then 3/8 at noise 1; the step takes their mean away."""
+def midpoint_step() -> Case:
+    """Where the denoiser gives half of x: slope x / 4 at noise 2, then 7/24 of x at noise 3/2, which the step takes away."""
 
     def denoise(x, sigma):
         return 0.5 * x
 
     arguments = {"denoise": denoise, "x": np.array([1.0, -2.0]), "sigma": 2.0, "lower": 1.0}
-    hint = "The second slope is taken where Euler's step ends, at the lower noise; the step goes down, by lower - sigma."
-    return Case(arguments, np.array([1.0, -2.0]) * (1 - (1 / 4 + 3 / 8) / 2), hint)
+    hint = "Half of the way at the first slope; then all of the way, from x itself, at the slope of the middle."
+    return Case(arguments, np.array([1.0, -2.0]) * (1 - 7 / 24), hint)

@@ -31,10 +31,14 @@ def reference(folder):
     return run("tensorflow", folder)
 
 
-@pytest.mark.parametrize("backend", BACKENDS[1:])
+def where_installed(backend: str):
+    """The backend as a parameter of a test, which is skipped before anything is computed if it is not installed."""
+    reason = f"{backend} is not installed (pip install dwikit[backends])"
+    return pytest.param(backend, marks=pytest.mark.skipif(missing(backend), reason=reason))
+
+
+@pytest.mark.parametrize("backend", map(where_installed, BACKENDS[1:]))
 def test_one_step_is_the_same_on_every_backend(backend, folder, reference):
-    if missing(backend):
-        pytest.skip(f"{backend} is not installed (pip install dwikit[backends])")
     results = run(backend, folder)
     for case in CASES:
         for kind, deviation in compare(results[case], reference[case]).items():

@@ -185,13 +185,16 @@ def gradient_penalty() -> Case:
 
 
 def best_denoiser() -> Case:
-    """An image on the line between two others: their odds follow from where it is on the line, not from distances."""
+    """An image far beside the line between two others: their odds follow from where along the line it is."""
     random, share, sigma = seeded(13), 0.6, 0.7
     one, other = random.normal(size=(2, 4))
-    odds = np.exp((share - 0.5) * np.dot(other - one, other - one) / sigma**2)
-    expected = one + (other - one) * odds / (1 + odds)
-    arguments = {"x": one + share * (other - one), "sigma": sigma, "images": np.stack([one, other])}
-    return Case(arguments, expected, "The weights sum to 1. The squared distance is summed over pixels, not averaged.")
+    line, far = other - one, random.normal(size=4)
+    far -= far @ line / (line @ line) * line
+    odds = np.exp((share - 0.5) * line @ line / sigma**2)
+    expected = one + line * odds / (1 + odds)
+    x = one + share * line + 100 * far / np.linalg.norm(far)
+    hint = "If all weights are 0, subtract the smallest squared distance first. Distances are summed over pixels, not averaged."
+    return Case({"x": x, "sigma": sigma, "images": np.stack([one, other])}, expected, hint)
 
 
 def midpoint_step() -> Case:
@@ -201,5 +204,5 @@ def midpoint_step() -> Case:
         return 0.5 * x
 
     arguments = {"denoise": denoise, "x": np.array([1.0, -2.0]), "sigma": 2.0, "lower": 1.0}
-    hint = "Half of the way at the first slope; then all of the way, from x itself, at the slope of the middle."
+    hint = "Half of the way at the first slope; then all of the way, from x itself, at the slope of the middle and its noise."
     return Case(arguments, np.array([1.0, -2.0]) * (1 - 7 / 24), hint)

@@ -23,6 +23,8 @@ MAKES_DATA = "01_preprocess"
 """All notebooks after this one need its slices."""
 JUDGE = ("05_evaluate", "06_reader_study")
 """They need the samples of every network of the study."""
+SLICES_SUFFICE = "07_paper_vs_code"
+"""It stands after the judges, and needs no network of the study."""
 NOTEBOOK_GB = 2.0
 """Memory that a notebook at ``quick`` may need."""
 
@@ -64,11 +66,14 @@ def stages(config: profiles.Profile) -> list[list[str]]:
     """
     names = [name for name in notebooks() if name not in kept_out(config)]
     first = names.index(MAKES_DATA) + 1
-    trained = [name for name in names[first:] if name not in JUDGE] + [f"train {key}" for key in without_notebook(config)]
+    later = [name for name in names if name > max(JUDGE) and name != SLICES_SUFFICE]
+    trained = [name for name in names[first:] if name not in (*JUDGE, *later)] + [
+        f"train {key}" for key in without_notebook(config)
+    ]
     sections, often = study.in_study(config), config.evaluation.seeds
     again = [(key, config.networks[key].seed + place) for key in sections for place in range(1, often.get(key, 1))]
     trained += [f"train {key} --seed {seed}" for key, seed in again]
-    return [*([name] for name in names[:first]), trained, [name for name in names[first:] if name in JUDGE]]
+    return list(filter(None, [*([name] for name in names[:first]), trained, [name for name in names if name in JUDGE], later]))
 
 
 def side_by_side(commands: Mapping[str, Sequence[str]], workers: int) -> Iterator[tuple[str, float]]:

@@ -20,7 +20,9 @@ def test_only_what_does_not_need_each_other_is_one_stage():
     notebooks, seeds = trainings[:4], trainings[4:]
     assert notebooks == ["02_train_vae", "03_train_introvae", "04_train_stylegan", "07_paper_vs_code"]
     assert seeds == ["train dfc_vae --seed 1", "train dfc_vae --seed 2"], "05 shows these, too"
-    assert "train diffusion" in reproduce.stages(profiles.resolve("smoke", diffusion={"in_study": True}))[2]
+    *_, trainings, judges, later = reproduce.stages(profiles.resolve("smoke", diffusion={"in_study": True}))
+    assert "train diffusion" in trainings and "08_beyond" not in trainings, "two would train it at once"
+    assert later == ["08_beyond"]
 
 
 def test_a_notebook_is_started_without_loading_keras():

@@ -1,11 +1,13 @@
 """Simulated beside real slices: contrast, noise, sharpness, spectra, and the features by which a classifier tells them apart.
 
     DWIKIT_REAL_DATA=<folder> python benchmarks/realism.py --cases 16 --sheet <file outside the repository>
-    ... --matched         simulated people in the real scans' voxels and noise; prints only
 
 Real scans are preprocessed, simulated ones take the direct path; both on the plain grid (233 mm, linear), each
-volume divided by its own 95th percentile. Writes figures/realism.* (features) and figures/realism-spectra.* (curves only); the
-sheet of alternating slices shows people, so it is written only where you say.
+volume divided by its own 95th percentile. Simulated people have their own cortex, as in the kit, or the template's, as before
+there were folds; and are imaged as in the study, or in the real scans' voxels and noise ("matched"). Writes
+figures/realism-folds.* (what folds change), figures/realism.* and figures/realism-cues.* (contrast, and features; as in the
+study) and figures/realism-spectra.* (curves only). The sheet of slices side by side shows people, so it is written only where
+you say.
 """
 
 import argparse
@@ -14,6 +16,7 @@ import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -28,6 +31,7 @@ from sklearn.preprocessing import StandardScaler
 
 from dwikit import metrics, profiles, report
 from dwikit.cohorts import phantom
+from dwikit.cohorts.phantom import anatomy
 from dwikit.preprocess import preprocess
 from dwikit.preprocess.template import load_template, on_grid
 from dwikit.slices import SliceSettings, grid, read_derivatives, to_uint8
@@ -47,6 +51,8 @@ MATCHED = replace(
     warp_mm=1.0,
 )
 """People imaged as the real ones were, so that what is left to tell them apart is anatomy."""
+PROTOCOLS = {"as in the study": phantom.Settings(), "matched": MATCHED}
+CORTICES = "the template's", "their own"
 DRAWS = 1000
 """Bootstrap draws of whole people."""
 BANDS = (0.02, 0.04, 0.08, 0.12, 0.18, 0.25, 0.35, 0.5)
@@ -161,42 +167,68 @@ def _held_out(table: pd.DataFrame) -> list[set[str]]:
     return [{person, *simulated[i :: len(real)]} for i, person in enumerate(real)]
 
 
-def draw_spectra(shares: dict[str, np.ndarray], source: dict) -> None:
+def draw_spectra(real: dict[str, np.ndarray], others: dict[str, np.ndarray], source: dict) -> None:
     """Mean radial spectrum of each real scan over that of the simulated ones."""
+
+    def mean_power(share: np.ndarray) -> np.ndarray:
+        return np.mean([spectrum(np.clip(share[level], 0, 1))[1] for level in LEVELS], axis=0)[1:]
+
     figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
-    simulated = []
-    for name, share in shares.items():
-        powers = [spectrum(np.clip(share[level], 0, 1))[1] for level in LEVELS]
-        frequency = np.arange(len(powers[0])) / 128
-        if name in simulated_names(shares):
-            simulated.append(np.mean(powers, axis=0))
-        else:
-            axes.semilogy(frequency[1:], np.mean(powers, axis=0)[1:], label=name.removeprefix("sub-"))
-    low, middle, high = np.quantile(simulated, (0, 0.5, 1), axis=0)
-    axes.fill_between(frequency[1:], low[1:], high[1:], color="0.8", label="simulated, range")
-    axes.semilogy(frequency[1:], middle[1:], "k", label="simulated, median")
+    for name, share in real.items():
+        power = mean_power(share)
+        frequency = np.arange(1, len(power) + 1) / 128
+        axes.semilogy(frequency, power, label=name.removeprefix("sub-"))
+    low, middle, high = np.quantile([mean_power(share) for share in others.values()], (0, 0.5, 1), axis=0)
+    axes.fill_between(frequency, low, high, color="0.8", label="simulated, range")
+    axes.semilogy(frequency, middle, "k", label="simulated, median")
     axes.set(xlabel="cycles a pixel (1.82 mm)", ylabel="power", title="Radial power spectra of matching levels")
     axes.legend(fontsize=8)
     report.save_figure(figure, "realism-spectra", source, "svg")
 
 
-def simulated_names(shares: dict[str, np.ndarray]) -> list[str]:
-    return [name for name in shares if name.startswith("sub-0")]
-
-
-def draw_sheet(shares: dict[str, np.ndarray], path: Path) -> None:
-    """Simulated and real slices in turn."""
-    simulated = simulated_names(shares)
-    real = [name for name in shares if name not in simulated]
-    columns = [name for pair in zip(simulated, real) for name in pair]
-    figure, axes = plt.subplots(5, len(columns), figsize=(2 * len(columns), 10), squeeze=False)
-    for column, name in enumerate(columns):
-        axes[0, column].set_title("simulated" if name in simulated else "real", fontsize=8)
-        for line, level in enumerate((2, 6, 11, 16, 21)):
-            axes[line, column].imshow(shares[name][level], cmap="gray", vmin=0, vmax=1.1)
-            axes[line, column].axis("off")
+def draw_sheet(real: dict[str, np.ndarray], groups: dict[str, dict[str, np.ndarray]], path: Path) -> None:
+    """Real people in turn with simulated ones of each group, at six levels."""
+    rows = [("real", real), *groups.items()]
+    columns = [(name, list(shares.values())[i]) for i in range(len(real)) for name, shares in rows]
+    levels = (2, 6, 10, 14, 18, 22)
+    figure, axes = plt.subplots(len(levels), len(columns), figsize=(2 * len(columns), 12), squeeze=False)
+    for line, (name, share) in zip(axes.T, columns):
+        line[0].set_title(name, fontsize=8)
+        for axis, level in zip(line, levels):
+            axis.imshow(share[level], cmap="gray", vmin=0, vmax=1.1)
+            axis.axis("off")
     figure.tight_layout(pad=0.1)
     figure.savefig(path, dpi=60)
+    plt.close(figure)
+
+
+def relative(volumes) -> dict[str, np.ndarray]:
+    """Case -> image (26, H, W), a share of its own 95th percentile."""
+    images = {volume.case: np.clip(volume.image, 0, None) for volume in volumes}
+    return {case: image / np.percentile(image, 95) for case, image in images.items()}
+
+
+def simulated(cases: int, physics: phantom.Settings, cortex: str) -> dict[str, np.ndarray]:
+    """People of the simulation; without folds, everybody has the template's cortex, warped."""
+    folds = anatomy.fold if cortex == "their own" else lambda *_: []
+    with mock.patch.object(anatomy, "fold", folds):
+        return relative(phantom.simulate_volumes(cases, workers=1, settings=PLAIN, physics=physics))
+
+
+def compared(real: dict[str, np.ndarray], others: dict[str, np.ndarray], mask: dict) -> tuple[dict, pd.DataFrame, pd.DataFrame]:
+    """Real beside simulated people: a row of figures/realism-folds, the contrasts, and the cues."""
+    rows, contrasts = [], {}
+    for kind, shares in (("real", real), ("simulated", others)):
+        for name, share in shares.items():
+            who = {"real": kind == "real", "person": name.split("_")[0]}
+            rows += [who | {"level": level} | features(share[level], level, mask) for level in LEVELS]
+            contrasts[name if kind == "real" else kind, name] = contrast(share, mask)
+    scores, cues = tell_apart(pd.DataFrame(rows))
+    shown = {f"AUC, {name}": f"{area:.3f} ({low:.3f} to {high:.3f})" for name, (area, low, high) in scores.items()}
+    for kind, shares in (("simulated", others), ("real", real)):
+        shown[f"two {kind} people apart"] = "{:.3f} +- {:.3f}".format(*apart(shares, mask["brain"]))
+    table = pd.DataFrame.from_dict(contrasts, orient="index").groupby(level=0, sort=False).median()
+    return shown, table.rename_axis("median of"), cues
 
 
 def main() -> None:
@@ -204,7 +236,6 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=16)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--derivatives", type=Path, help="keeps the registered real scans here")
-    parser.add_argument("--matched", action="store_true", help="the real scans' protocol; prints only")
     parser.add_argument("--sheet", type=Path, help="file of the sheet, outside the repository")
     arguments = parser.parse_args()
     if "DWIKIT_REAL_DATA" not in os.environ:
@@ -212,34 +243,25 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         out = arguments.derivatives or Path(folder)
         preprocess(os.environ["DWIKIT_REAL_DATA"], out, workers=arguments.workers, settings=PLAIN, only=REAL)
-        shares = {volume.case: volume.image for volume in read_derivatives(out)}
-    physics = MATCHED if arguments.matched else phantom.Settings()
-    simulated = phantom.simulate_volumes(arguments.cases, workers=arguments.workers, settings=PLAIN, physics=physics)
-    shares |= {volume.case: volume.image for volume in simulated}
-    shares = {name: np.clip(image, 0, None) / np.percentile(image, 95) for name, image in shares.items()}
-    mask = masks()
-    contrasts = pd.DataFrame({name: contrast(share, mask) for name, share in shares.items()}).T
-    rows = []
-    for name, share in shares.items():
-        who = {"real": name not in simulated_names(shares), "person": name.split("_")[0]}
-        rows += [who | {"level": level} | features(share[level], level, mask) for level in LEVELS]
-    scores, cues = tell_apart(pd.DataFrame(rows))
-    kinds = ["simulated" if name in simulated_names(shares) else name for name in contrasts.index]
-    contrasts = contrasts.groupby(kinds, sort=False).median().rename_axis("median of")
-    command = f"python benchmarks/realism.py --cases {arguments.cases}"
-    source = report.provenance(profiles.resolve("paper"), command, cases=arguments.cases, auc_people_held_out=scores)
-    if not arguments.matched:
-        report.save_table(contrasts, "realism", source)
-        report.save_table(cues, "realism-cues", source)
-        draw_spectra(shares, source)
+        real = relative(read_derivatives(out))
+    mask, found, groups = masks(), {}, {}
+    source = report.provenance(profiles.resolve("paper"), f"python benchmarks/realism.py --cases {arguments.cases}")
+    for (protocol, physics), cortex in itertools.product(PROTOCOLS.items(), CORTICES):
+        people = groups[protocol, cortex] = simulated(arguments.cases, physics, cortex)
+        found[protocol, cortex] = compared(real, people, mask)
+    table = (
+        pd.DataFrame.from_dict({where: row for where, (row, _, _) in found.items()}, orient="index")
+        .rename_axis(["imaged", "cortex"])
+        .reset_index(level=1)
+    )
+    report.save_table(table, "realism-folds", source)
+    _, contrasts, cues = found["as in the study", "their own"]
+    report.save_table(contrasts, "realism", source)
+    report.save_table(cues, "realism-cues", source)
+    draw_spectra(real, groups["as in the study", "their own"], source)
     if arguments.sheet:
-        draw_sheet(shares, arguments.sheet)
-    print(report.markdown(contrasts), report.markdown(cues), sep="\n")
-    areas = (f"{name} {area:.3f} ({low:.3f} to {high:.3f})" for name, (area, low, high) in scores.items())
-    print("Area under the curve, whole people held out:", ", ".join(areas))
-    for kind, names in (("simulated", simulated_names(shares)), ("real", set(shares) - set(simulated_names(shares)))):
-        distance, spread = apart({name: shares[name] for name in shares if name in names}, mask["brain"])
-        print(f"two {kind} people at one level: {distance:.3f} +- {spread:.3f} of the mean apart")
+        draw_sheet(real, {f"matched, {cortex} cortex": groups["matched", cortex] for cortex in CORTICES}, arguments.sheet)
+    print(*map(report.markdown, (table, contrasts, cues)), sep="\n")
 
 
 if __name__ == "__main__":

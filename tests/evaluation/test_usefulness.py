@@ -157,7 +157,7 @@ def test_segmentation_at_smoke(config, store, samples):
     figure = usefulness.picture(config, store, ["vae"])
     assert [axis.get_ylabel() for axis in figure.axes[:4]] == ["shown", "truth", "no\naugmentation", "classical"]
     names = {path.name for path in experiment.path(config, tasks.Segmentation(), Arm(True), 0).parent.iterdir()}
-    assert len(names) == 10 and "classical-labelled-seed-1.npz" in names
+    assert len(names) == 10 and "classical-labelled-people-1-seed-1.npz" in names
 
 
 def test_what_is_done_is_kept_and_only_what_changed_is_done_anew(config, store, samples, monkeypatch):

@@ -63,8 +63,9 @@ class Job(NamedTuple):
 
 
 def path(config: Profile, task: Segmentation | Denoising, arm: Arm, seed: int) -> Path:
-    """File of one training's result."""
-    return paths.runs(config.name) / "usefulness" / task.name / f"{arm.name}-seed-{seed}.npz"
+    """File of one training's result; learning from fewer or more people has files of its own."""
+    people = config.evaluation.usefulness.patients
+    return paths.runs(config.name) / "usefulness" / task.name / f"{arm.name}-people-{people}-seed-{seed}.npz"
 
 
 def run(

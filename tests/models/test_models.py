@@ -299,14 +299,13 @@ def test_training_goes_on_after_loading_as_if_nothing_had_happened(key, small, t
 def test_training_does_not_depend_on_what_was_built_before(key, small):
     """TensorFlow sums three gradients or more in an order that depends on the names of layers, which Keras numbers."""
     ends = []
-    for built in (0, 1, 3):
+    for built in (0, 3):
         keras.Sequential([keras.layers.Dense(2) for _ in range(built)])
         model = small(key)
         for i in range(4):
             model.train_on_batch(batch(seed=i))
         ends.append([keras.ops.convert_to_numpy(variable) for variable in model.variables])
-    for other in ends[1:]:
-        assert all(np.array_equal(a, b) for a, b in zip(ends[0], other, strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(*ends, strict=True))
 
 
 # ==== Sampling ====

@@ -1,15 +1,19 @@
 """The same network after hours: the weights at 128 pixels that come with the kit, and how its samples changed on the way."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 import dwikit
-from dwikit import metrics, models, paper, slices, training
+from dwikit import evaluation, metrics, models, paper, slices, training
 from dwikit.cohorts import phantom
 from dwikit.common import files
+from dwikit.evaluation import learning
+from dwikit.report import plots
 from dwikit.training.weights import pretrained
 
 SIZE = 128
@@ -18,6 +22,15 @@ STRANGERS = 1
 """Seed of people whom no network of the kit has seen."""
 RATIOS = [key for key, metric in metrics.table_1_metrics().items() if metric.ratio]
 """Metrics that are shown as ratios to the original's."""
+PANELS = {
+    "laplace": "Laplace variance",
+    "isd": "variety (ISD)",
+    "min_isd": "nearest other sample (min ISD)",
+    "ds": "distance to the data (DS)",
+    "periodic": "periodic excess",
+    learning.MEMORY: "memory of training people",
+}
+"""Column of a log -> title, of ``curves``."""
 
 
 class Longer(NamedTuple):
@@ -62,7 +75,28 @@ def load(key: str, image_size: int = SIZE) -> Longer:
     return Longer(model, card, log)
 
 
-def people(folder: Path, n: int = 12, image_size: int = SIZE) -> slices.SliceStore:
+def curves(trainings: Mapping[str, Longer], minutes: Mapping[str, training.Run], store: slices.SliceStore, n: int) -> Figure:
+    """How samples changed in hours, as ratios to the original's, beside the paper's ratios and those of minutes.
+
+    Args:
+        trainings: key -> training of hours.
+        minutes: key -> training of minutes.
+        store: slices of the training of minutes.
+        n: of its images to measure.
+    """
+    published, original = paper.TABLE_1.div(paper.TABLE_1.loc["original"]), learning.real(store, n)
+    moments, marks, dots = metrics.moments(store.images, store.indices("train")), {}, {}
+    for key in trainings:
+        label, run = trainings[key].model.label, minutes[key]
+        marks[label] = published.loc[key].dropna().to_dict() if key in published.index else {}
+        row = evaluation.measure(run.samples[:n], moments) | {learning.MEMORY: learning.memory(store, run.samples[:n])}
+        dots[label] = run.log["seconds"].sum() / 3600, (pd.Series(row) / original).dropna().to_dict()
+    logs = {one.model.label: one.log for one in trainings.values()}
+    kept = {one.model.label: one.card["epochs"] for one in trainings.values()}
+    return plots.learning(logs, PANELS, marks, dots, kept)
+
+
+def people(folder: Path, n: int = 4, image_size: int = SIZE) -> slices.SliceStore:
     """Slices of people whom no network of the kit has seen, of that size; made again where those in the folder are others.
 
     Args:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dwikit import profiles, training
+from dwikit import evaluation, metrics, profiles, training
 from dwikit.common.errors import InputError
 from dwikit.course import longer
 from dwikit.evaluation import kit_weights, learning
@@ -28,6 +28,13 @@ def test_a_longer_training_tells_its_ratios_beside_the_papers(store, tmp_path, m
     first, second = found.told.splitlines()
     assert first.startswith("VAE after 0.0 hours on ") and f"epoch {kept} of 3, {5 * kept} steps" in first
     assert f"ISD {found.log.loc[kept, 'isd']:.2f} of the original's (paper: 0.57)" in second
+    figure = longer.curves({"vae": found}, {"vae": run}, store, 30)
+    panel = next(axis for axis in figure.axes if axis.get_title() == longer.PANELS["isd"])
+    lines = [(line.get_marker(), line.get_ydata()) for line in panel.lines]
+    ratio = evaluation.measure(run.samples[:30], metrics.moments(store.split("train")))["isd"] / learning.real(store, 30)["isd"]
+    assert [ys for marker, ys in lines if marker == "s"] == [pytest.approx([ratio])], "the training of minutes"
+    assert [ys for marker, ys in lines if marker == "o"] == [pytest.approx([found.log.loc[kept, "isd"]])], "the epoch kept"
+    assert [mark.xy[1] for mark in panel.texts] == [pytest.approx(0.0255 / 0.0449, rel=0.02)], "the paper"
     with pytest.raises(InputError, match="no weights of 'vae' at 64 pixels"):
         longer.load("vae", 64)
 

@@ -20,7 +20,13 @@ EPOCH = 500
 """Steps."""
 LEVELS = {"channels", "critic_channels"}
 """Settings with a value per level, from the image inwards."""
-PRINTED = {"margin": 110.0, "adversarial_weight": 0.25, "generator_weight": 0.25, "norm": "batch", "slope": 0.0}
+PRINTED = {
+    **{"architecture": "residual", "channels": (8, 16, 32, 64, 128, 256), "latent_size": 256, "upsampling": "nearest"},
+    **{"margin": 110.0, "adversarial_weight": 0.25, "generator_weight": 0.25, "norm": "batch", "slope": 0.0},
+    **{"real_weight": 0.25, "reconstruction_weight": 0.5},
+}
+LIGHTER = {**PRINTED, "real_weight": 1.0, "reconstruction_weight": 0.25}
+PLAIN = {"architecture": "plain", "channels": (32, 64, 128, 128, 128), "latent_size": 128}
 CANDIDATES = {
     "vae": {
         "rate 5e-4": {"learning_rate": 5e-4},
@@ -30,7 +36,9 @@ CANDIDATES = {
         "the paper's margin and weights": PRINTED,
         "margin 250": {**PRINTED, "margin": 250.0},
         "adversarial weights of 0.5": {**PRINTED, "adversarial_weight": 0.5, "generator_weight": 0.5},
-        "group normalization, slope 0.2": {**PRINTED, "norm": "group", "slope": 0.2},
+        "KL of real slices 1, error 0.25": LIGHTER,
+        "the same, group normalization, slope 0.2": {**LIGHTER, "norm": "group", "slope": 0.2},
+        "the same, plain networks, 128 latents": {**LIGHTER, "norm": "group", "slope": 0.2, **PLAIN},
     },
     "style_gan": {
         "Wasserstein": {"loss": "wasserstein", "penalty": 10.0, "penalty_interval": 4, "drift": 0.001, "learning_rate": 1e-3},

@@ -1,0 +1,41 @@
+"""Are samples of the kit's weights useful? ``python benchmarks/usefulness.py [--profile hours] [--patients 1 8]``, hours.
+
+Segmentation and denoising with samples of every network, as in 05, learned from few and from more labelled people, on the
+slices of a profile and with the size and steps that it sets. Hours; may be stopped: every training is kept in
+``runs/<profile>/usefulness/``.
+"""
+
+import argparse
+import dataclasses
+
+import pandas as pd
+
+from dwikit import profiles, report, study
+from dwikit.evaluation import kit_weights, usefulness
+
+TASKS = {"segmentation": usefulness.segmentation, "denoising": usefulness.denoising}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--profile", default="hours")
+    parser.add_argument("--patients", type=int, nargs="+", default=[1, 8], help="people that each network learns from")
+    options = parser.parse_args()
+    config = profiles.resolve(options.profile)
+    store = study.slices(config)
+    samples = {key: run.samples for key, run in kit_weights.shipped_runs(config, store).items()}
+    counts = map(str, options.patients)
+    command = report.command("python", "benchmarks/usefulness.py", "--profile", config.reference, "--patients", *counts)
+    for name, task in TASKS.items():
+        tables = {}
+        for patients in options.patients:
+            section = dataclasses.replace(config.evaluation.usefulness, patients=patients)
+            evaluation = dataclasses.replace(config.evaluation, usefulness=section)
+            tables[patients] = task(dataclasses.replace(config, evaluation=evaluation), store, samples)
+            print(f"{name}, {patients} people:", report.markdown(tables[patients]), sep="\n", flush=True)
+        table = pd.concat(tables, names=["people"]).reset_index(level=0)
+        report.save_table(table, f"{config.name}/usefulness-{name}", report.provenance(config, command))
+
+
+if __name__ == "__main__":
+    main()

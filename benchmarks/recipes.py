@@ -26,7 +26,8 @@ PRINTED = {
     **{"real_weight": 0.25, "reconstruction_weight": 0.5},
 }
 LIGHTER = {**PRINTED, "real_weight": 1.0, "reconstruction_weight": 0.25}
-PLAIN = {"architecture": "plain", "channels": (32, 64, 128, 128, 128), "latent_size": 128}
+GROUP = {"norm": "group", "slope": 0.2}
+PLAIN = {**LIGHTER, **GROUP, "architecture": "plain", "channels": (32, 64, 128, 128, 128)}
 CANDIDATES = {
     "vae": {
         "rate 5e-4": {"learning_rate": 5e-4},
@@ -37,8 +38,10 @@ CANDIDATES = {
         "margin 250": {**PRINTED, "margin": 250.0},
         "adversarial weights of 0.5": {**PRINTED, "adversarial_weight": 0.5, "generator_weight": 0.5},
         "KL of real slices 1, error 0.25": LIGHTER,
-        "the same, group normalization, slope 0.2": {**LIGHTER, "norm": "group", "slope": 0.2},
-        "the same, plain networks, 128 latents": {**LIGHTER, "norm": "group", "slope": 0.2, **PLAIN},
+        "the same, group normalization, slope 0.2": {**LIGHTER, **GROUP},
+        "the same, plain networks, 128 latents": {**PLAIN, "latent_size": 128},
+        "the kit's recipe at 64 pixels": {**PLAIN, "latent_size": 64, "margin": 60.0, "upsampling": "transposed"},
+        "the same, upsampling by nearest pixels": {**PLAIN, "latent_size": 64, "margin": 60.0},
     },
     "style_gan": {
         "Wasserstein": {"loss": "wasserstein", "penalty": 10.0, "penalty_interval": 4, "drift": 0.001, "learning_rate": 1e-3},

@@ -250,6 +250,35 @@ def test_the_warm_up_is_a_plain_vae(small):
     assert second["kl_rec"] != second["kl_fake"]
 
 
+@pytest.fixture
+def mixed():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+MIXED = [
+    *[(key, {}) for key in registry.keys()],
+    *[("style_gan", {"output": output}) for output in ("dark_sigmoid", "linear")],
+    *[("style_gan", {"loss": loss, "penalty_interval": 1}) for loss in ("wasserstein", "logistic")],
+    *[("style_gan", {"critic": critic, "preset": "paper"}) for critic in ("progressive", "strided")],
+    *[("intro_vae", {"architecture": "plain", "upsampling": upsampling}) for upsampling in ("nearest", "transposed")],
+    *[("intro_vae", {"output": "linear", "norm": None}), ("diffusion", {"patch": 2})],
+]
+
+
+@pytest.mark.parametrize(("key", "changes"), MIXED, ids=str)
+def test_every_setting_trains_in_mixed_precision_with_losses_in_float32(key, changes, small, mixed):
+    changes = {"feature_network": "vgg16"} | changes if key == "dfc_vae" else changes
+    model = small(key, **changes)
+    model.run_eagerly = True
+    parts = {name: network for name, network in vars(model).items() if isinstance(network, keras.Model)}
+    ends = [network for name, network in parts.items() if "mapping" not in name]  # whose styles go on into synthesis
+    assert {str(output.dtype) for network in ends for output in network.outputs} == {"float32"}
+    logs = model.train_on_batch(batch(8), return_dict=True)
+    assert logs and np.isfinite(list(logs.values())).all()
+
+
 def test_penalties_come_every_other_step(small):
     model = small("style_gan")
     penalties = []

@@ -106,9 +106,10 @@ def synthesis_network(config: dict[str, Any]) -> keras.Model:
         for _ in range(config["block_convolutions"] - 1):
             x = styled(_convolve(x, n, 3, equalized, bias=not style_last))
     x = layers.Activation("linear", dtype="float32")(_convolve(x, 1, 1, equalized, gain=1.0))
+    sigmoid, darker = layers.Activation("sigmoid", dtype="float32"), layers.Rescaling(2.0, -1.0, dtype="float32")
     outputs = {
-        "sigmoid": layers.Activation("sigmoid", dtype="float32"),
-        "dark_sigmoid": lambda x: layers.Activation("sigmoid")(layers.Rescaling(2.0, -1.0)(x)),  # starts at 0.27: dark
+        "sigmoid": sigmoid,
+        "dark_sigmoid": lambda x: sigmoid(darker(x)),  # starts at 0.27: dark
         "linear": layers.Rescaling(0.5, 0.5, dtype="float32"),  # from [-1, 1], the original's range
     }
     images = choose(outputs, config["output"], "output")(x)

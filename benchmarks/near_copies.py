@@ -1,10 +1,10 @@
 """Where do near copies come from? ``python benchmarks/near_copies.py [intro_vae style_gan]``, hours; may be stopped.
 
 The paper's samples of IntroVAE and StyleGAN have near copies among themselves (claim 7). This trains both with the recipes of
-``weights-64`` on 50, 200 and 1,623 people of one cohort, for the same number of steps, and shows of the samples of every epoch
-the distance to the nearest other sample (near copies), the mean distance to all others (variety: if both fall, all samples
-grow alike), and whether samples lie nearer to the people who were trained on than to as many others (memory). The same people
-are held out every time. Trainings are kept in ``runs/near_copies/`` and go on where they stopped.
+``weights-64``, in mixed precision, on 50, 200 and 1,623 people of one cohort, for the same number of steps, and shows of the
+samples of every epoch the distance to the nearest other sample (near copies), the mean distance to all others (variety: if both
+fall, all samples grow alike), and whether samples lie nearer to the people who were trained on than to as many others (memory).
+The same people are held out every time. Trainings are kept in ``runs/near_copies/`` and go on where they stopped.
 """
 
 import argparse
@@ -75,7 +75,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("keys", nargs="*", default=list(KEYS))
     keys = parser.parse_args().keys
-    config = profiles.resolve("weights-64", cohort={"cases": paper.N_CASES, "seed": 0})
+    faster = {key: {"mixed_precision": True} for key in KEYS}
+    config = profiles.resolve("weights-64", cohort={"cases": paper.N_CASES, "seed": 0}, **faster)
     config = dataclasses.replace(config, data=profiles.data_of(config))
     store, courses, rows = study.slices(config), {}, {}
     for people in PEOPLE:

@@ -1,9 +1,9 @@
 """Does Soft-IntroVAE's loss do better than the hinge? ``python benchmarks/soft_game.py [--epochs 10] [--seeds 2]``.
 
-The IntroVAE of the profile ``weights-64`` twice: with its recipe, which has the paper's hinge, and with the losses and weights
-of the preset ``soft``, all else equal. Soft-IntroVAE draws its fakes again, so its steps cost more: an epoch of either has the
-same number of operations (``dwikit.models.cost``), not of steps. The model whose samples come nearest to validation people
-stands for its training, as everywhere. Trainings are kept in ``runs/soft_game/`` and go on where they stopped.
+The IntroVAE of the profile ``weights-64`` twice, in mixed precision: with its recipe, which has the paper's hinge, and with the
+losses and weights of the preset ``soft``, all else equal. Soft-IntroVAE draws its fakes again, so its steps cost more: an epoch
+of either has the same number of operations (``dwikit.models.cost``), not of steps. The model whose samples come nearest to
+validation people stands for its training, as everywhere. Trainings are kept in ``runs/soft_game/`` and go on where they stopped.
 """
 
 import argparse
@@ -33,7 +33,8 @@ def section(config: profiles.Profile, changes: dict, epochs: int) -> profiles.Tr
     ]
     steps = round(STEPS * price[0] / price[1])
     model, kept = plain.model | changes, config.evaluation.samples
-    return dataclasses.replace(plain, model=model, epochs=epochs, steps_per_epoch=steps, snapshots=kept, health=False)
+    settings = {"mixed_precision": True, "snapshots": kept, "health": False}
+    return dataclasses.replace(plain, model=model, epochs=epochs, steps_per_epoch=steps, **settings)
 
 
 def main() -> None:

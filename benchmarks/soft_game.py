@@ -3,7 +3,7 @@
 The IntroVAE of the profile ``weights-64`` twice, in mixed precision: with its recipe, which has the paper's hinge, and with the
 losses and weights of the preset ``soft``, all else equal. Soft-IntroVAE draws its fakes again, so its steps cost more: an epoch
 of either has the same number of operations (``dwikit.models.cost``), not of steps. The model whose samples come nearest to
-validation people stands for its training, as everywhere. Trainings are kept in ``runs/soft_game/`` and go on where they stopped.
+validation people stands for its training, as everywhere. Trainings are kept in ``runs/soft_game/``, and can be resumed.
 """
 
 import argparse

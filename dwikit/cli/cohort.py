@@ -17,10 +17,10 @@ def add(commands) -> None:
     kinds = cohort.add_subparsers(required=True, metavar="COMMAND")
 
     command = kinds.add_parser("simulate", help="write a simulated cohort")
-    command.add_argument("out", type=Path)
-    command.add_argument("-n", "--cases", type=int, default=20)
-    command.add_argument("--seed", type=int, default=0)
-    command.add_argument("--workers", type=int)
+    command.add_argument("out", type=Path, help="folder of the data set (BIDS): new, empty, or of an earlier run")
+    command.add_argument("-n", "--cases", type=int, default=20, help="people; default %(default)s")
+    command.add_argument("--seed", type=int, default=0, help="of the people: the same seed gives the same; default %(default)s")
+    command.add_argument("--workers", type=int, help="processes; default: as many as there are cores and memory for")
     command.set_defaults(action=_simulate)
 
     command = kinds.add_parser("list", help="open cohorts that can be fetched")

@@ -37,7 +37,9 @@ def periodic_excess(images: np.ndarray) -> float:
         images: (N, H, W) or (N, H, W, 1), uint8 0-255 or floating point in [0, 1].
 
     Returns:
-        About 1 where no period stands out; NaN for images whose sides have no such period (odd ones, or under 16 pixels).
+        About 1 where no period stands out and spectra are power laws, as those of slices nearly are. Blur raises it, too, since
+        its spectrum falls faster than any power law: read it only where the Laplace variance is near the original's. NaN for
+        images whose sides have no such period (odd ones, or under 16 pixels).
 
     Raises:
         InputError: images that no metric takes.

@@ -21,6 +21,8 @@ SMALL = 64
 FITTED_MM = 220.0
 """The smallest field of view, in steps of 5 mm, that cuts no simulated head, faint scalp included, and no brain of real scans,
 of which the edge of a scalp may lie outside."""
+SHORTEST_MM = 185.0
+"""The smallest field of view that holds the template's brain."""
 SEED = 624
 """Seed of the split by person. With it, the first 6, 60 or 2,029 simulated people, as the profiles have them, split
 close to 80:10:10."""
@@ -32,12 +34,15 @@ class SliceSettings:
 
     Attributes:
         image_size: pixels along one side of a slice, 8 to 1024.
-        fov_mm: side of the square field of view, mm, 100 to 500. At 325 mm the brain is smaller than the template's 233 mm
-            would make it: diversity falls with its area, while each of its pixels shows more detail.
+        fov_mm: side of the square field of view, mm, 185 to 500: less would cut the template's brain, which is 180 mm long, and
+            so everybody's. This default is for 128 pixels; ``for_size`` has that of any image size. At 325 mm the brain is
+            smaller than the template's 233 mm would make it: diversity falls with its area, while each of its pixels shows
+            more detail.
         interpolator: of the resampling to the target grid: nearest, linear or cubic. ``"cubic"`` hardly softens edges;
             ``"linear"`` does, and halves the Laplace variance; ``"nearest"`` keeps the noise of every voxel.
-        percentile: where intensities are clipped, above 50 and at most 100. The paper prints 95, at which a fifth of the brain
-            is saturated; a sibling script by its authors uses 99.
+        percentile: where intensities are clipped, above 50 and at most 100. The paper prints 95; a sibling script by its
+            authors uses 99. Air counts, so what it does depends on the field of view: at 325 mm, 95 saturates over a third of
+            the brain and 97 a fifth; at 220 mm, a sixth and a tenth.
         scope: ``"cohort"`` takes one percentile for all volumes (one scanner's data, as in the paper and its released code),
             ``"volume"`` one for each (several scanners, whose intensities have no common unit).
 
@@ -53,7 +58,8 @@ class SliceSettings:
 
     def __post_init__(self):
         _require(isinstance(self.image_size, Integral) and 8 <= self.image_size <= 1024, self, "image_size", "8 to 1024, whole")
-        _require(isinstance(self.fov_mm, Real) and 100 <= self.fov_mm <= 500, self, "fov_mm", "100 to 500")
+        allowed = f"{SHORTEST_MM:g} to 500 (the template's brain is 180 mm long)"
+        _require(isinstance(self.fov_mm, Real) and SHORTEST_MM <= self.fov_mm <= 500, self, "fov_mm", allowed)
         _require(isinstance(self.percentile, Real) and 50 < self.percentile <= 100, self, "percentile", "above 50, up to 100")
         _require(self.interpolator in list(INTERPOLATORS), self, "interpolator", f"one of {', '.join(INTERPOLATORS)}")
         _require(self.scope in SCOPES, self, "scope", f"one of {', '.join(SCOPES)}")

@@ -53,6 +53,13 @@ def test_checkerboards_diagonals_and_lines_are_found(pattern):
     assert excess(noise() + 3 * pattern) > 1.5
 
 
+def test_blur_raises_it_too():
+    """A blurred spectrum falls faster than any power law, so a row with little Laplace variance is not to be read."""
+    images = clouds(steepness=1.0)
+    found = [excess(ndimage.gaussian_filter(images, (0, sigma, sigma), mode="wrap")) for sigma in (0, 1, 2)]
+    assert found[0] < 1.1 and found[1] > 1.2 and found[2] > 1.5
+
+
 def test_where_a_weave_begins_does_not_matter():
     images, weave = noise(), 4 * np.cos(np.pi * X / 4)
     rolled = np.stack([np.roll(weave, i, axis=1) for i in range(50)])

@@ -14,7 +14,9 @@ from dwikit import cli, slices
 from dwikit.cohorts import phantom
 from dwikit.common.errors import InputError
 from dwikit.preprocess import preprocess
+from dwikit.preprocess.template import load_template, on_grid
 from dwikit.slices import grid
+from dwikit.slices.settings import SHORTEST_MM
 
 SMALL = slices.SliceSettings(image_size=32)
 
@@ -110,13 +112,23 @@ def test_a_patient_in_two_splits_is_refused(store, tmp_path):
         ({"interpolator": ["nearest"]}, "interpolator must be one of nearest, linear, cubic"),
         ({"percentile": 50}, "percentile must be above 50"),
         ({"percentile": float("nan")}, "percentile must be above 50, up to 100, not nan"),
-        ({"fov_mm": "300"}, "fov_mm must be 100 to 500, not '300'"),
+        ({"fov_mm": "300"}, r"fov_mm must be 185 to 500 \(the template's brain is 180 mm long\), not '300'"),
+        ({"fov_mm": 184.0}, "fov_mm must be 185 to 500"),
         ({"image_size": 64.0}, "image_size must be 8 to 1024, whole, not 64.0"),
     ],
 )
 def test_impossible_settings_are_refused(settings, message):
     with pytest.raises(InputError, match=message):
         slices.SliceSettings(**settings)
+
+
+def test_the_smallest_field_of_view_holds_the_whole_brain():
+    """Slices that cut it would pass for whole ones: a scan's coverage is that within the field of view."""
+    template, size = load_template(), 256
+    whole = on_grid(template.brain, size, 500.0).sum() * (500 / size) ** 2
+    shown = on_grid(template.brain, size, SHORTEST_MM).sum() * (SHORTEST_MM / size) ** 2
+    cut = on_grid(template.brain, size, 170.0).sum() * (170 / size) ** 2
+    assert shown == pytest.approx(whole, rel=1e-3) and cut < 0.999 * whole
 
 
 def test_an_image_size_that_does_not_divide_the_volumes_is_refused(volumes, tmp_path):

@@ -231,17 +231,25 @@ def publish(model: models.GenerativeModel, log: pd.DataFrame, facts: dict) -> Pa
         {
             path: lambda partial: np.savez_compressed(partial, **packed),
             path.with_suffix(".csv"): files.as_text(log.to_csv()),
-            path.with_suffix(".md"): files.as_text(_as_page(facts)),
+            path.with_suffix(".md"): files.as_text(as_page(facts)),
             path.with_suffix(".json"): files.as_json(facts),
         }
     )
     return path
 
 
-def _as_page(facts: dict) -> str:
+def as_page(facts: dict) -> str:
     """A card as Markdown."""
+    config = facts["config"]
+    said = presets.preset(registry.network(facts["model"]), config["preset"], config["image_size"])
+    ours = {name: tuple(value) if isinstance(value, list) else value for name, value in config.items()}
+    changed = [
+        f"{name} {presets.as_text(ours[name])} (not {presets.as_text(value)})"
+        for name, value in said.items()
+        if ours.get(name, value) != value
+    ]
     metrics = "\n".join(f"| {name} | {value:.4g} |" for name, value in facts["metrics"].items())
-    return f"""# {facts["label"]} at {facts["config"]["image_size"]} x {facts["config"]["image_size"]} pixels
+    return f"""# {facts["label"]} at {config["image_size"]} x {config["image_size"]} pixels
 
 **Not for clinical use.** Weights of a generative network of brain slices, for teaching and for the comparison of methods. They
 were trained on simulated slices only and say nothing about any patient.
@@ -249,7 +257,8 @@ were trained on simulated slices only and say nothing about any patient.
 | | |
 |---|---|
 | data | {facts["data"]} |
-| preset | `{facts["config"]["preset"]}`, changed as the profile says |
+| preset | `{config["preset"]}` |
+| changed in it | {", ".join(changed) or "nothing"} |
 | trained | {facts["steps"]:,} steps, {facts["images"]:,} images, {facts["hours"]:.2f} hours on {facts["machine"]} |
 | made by | `{facts["command"]}` |
 | parameters | {facts["parameters"]:,}, {facts.get("stored", "float16")} |

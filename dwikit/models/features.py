@@ -4,6 +4,7 @@ The first five convolutions of VGG16 come with the kit (``vgg16/README.md``): th
 Deeper layers, and VGG19, come through ``keras.applications``, which fetches their weights once.
 """
 
+import hashlib
 import urllib.request
 from pathlib import Path
 
@@ -21,16 +22,27 @@ WIDTHS = (64, 128, 256, 512, 512)
 """Channels in each block."""
 SHIPPED = Path(__file__).parent / "vgg16" / "imagenet-blocks-1-3.npz"
 """VGG16's first five convolutions."""
+SHA256 = "2d7be2bab8fd4abcfea907e2f95c8b38364e83e2844f06b743bf64ea0c8f3131"
+"""Of that file: features of other weights would look like these."""
 CAFFE_MEAN = (103.939, 116.779, 123.68)
+
+
+class FeatureNetwork(keras.Model):
+    """A network from images to a list of features, one per layer; Keras gives a network with one output without its list."""
+
+    def __call__(self, *arguments, **settings) -> list:
+        """Features, (B, h, w, C) each."""
+        found = super().__call__(*arguments, **settings)
+        return list(found) if isinstance(found, list | tuple) else [found]
 
 
 class Extractor:
     """Holds a feature network where Keras finds no variables to train or save."""
 
-    network: keras.Model | None = None
+    network: FeatureNetwork | None = None
 
 
-def load(feature_layers: tuple[str, ...], feature_network: str = "vgg16", feature_input: str = "unit") -> keras.Model:
+def load(feature_layers: tuple[str, ...], feature_network: str = "vgg16", feature_input: str = "unit") -> FeatureNetwork:
     """A frozen network from images (B, H, W, 1) in [0, 1] to a list of features, one (B, h, w, C) per layer.
 
     Args:
@@ -49,12 +61,12 @@ def load(feature_layers: tuple[str, ...], feature_network: str = "vgg16", featur
         layer.set_weights(values)
     images = keras.Input((None, None, 1))
     outputs = vgg(layers.Rescaling(scale, offset)(layers.Concatenate()([images] * 3)))
-    extractor = keras.Model(images, [layers.Activation("linear", dtype="float32")(output) for output in outputs])
+    extractor = FeatureNetwork(images, [layers.Activation("linear", dtype="float32")(output) for output in outputs])
     extractor.trainable = False
     return extractor
 
 
-def network(feature_layers: tuple[str, ...], feature_network: str = "vgg16", image_size: int | None = None) -> keras.Model:
+def network(feature_layers: tuple[str, ...], feature_network: str = "vgg16", image_size: int | None = None) -> FeatureNetwork:
     """VGG as far as these layers, with weights as they were drawn: (B, H, W, 3) to a list of features.
 
     Raises:
@@ -74,7 +86,7 @@ def network(feature_layers: tuple[str, ...], feature_network: str = "vgg16", ima
         outputs[name] = x = layers.Conv2D(WIDTHS[block - 1], 3, padding="same", activation="relu", name=name)(x)
         if {*feature_layers} <= {*outputs}:
             break
-    return keras.Model(images, [outputs[name] for name in feature_layers])
+    return FeatureNetwork(images, [outputs[name] for name in feature_layers])
 
 
 def _convolutions(vgg: keras.Model) -> list[keras.layers.Layer]:
@@ -85,11 +97,13 @@ def _weights(vgg: keras.Model, feature_network: str) -> list[list]:
     """Kernel and bias of each convolution: the kit's, if it has all of them, else those that Keras publishes."""
     names = [layer.name for layer in _convolutions(vgg)]
     try:
+        if feature_network == "vgg16" and hashlib.sha256(SHIPPED.read_bytes()).hexdigest() != SHA256:
+            raise ValueError("other bytes than the kit's")
         shipped = files.read_arrays(SHIPPED) if feature_network == "vgg16" else {}
-        if all(f"{name}/kernel" in shipped for name in names):
-            return [[shipped[f"{name}/{part}"] for part in ("kernel", "bias")] for name in names]
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{SHIPPED} is missing or damaged ({error}). It comes with the kit: install it again.") from error
+    if all(f"{name}/kernel" in shipped for name in names):
+        return [[shipped[f"{name}/{part}"] for part in ("kernel", "bias")] for name in names]
     path = imagenet_weights(feature_network)
     try:
         whole = VGG[feature_network](include_top=False, weights=path)

@@ -51,7 +51,8 @@ def build(
 
     Raises:
         InputError: nothing to build from, volumes made with other settings, an image size that does not divide theirs, two
-            volumes of one scan, two subjects with the same voxels, or simulated people among real ones.
+            volumes of one scan, two subjects with the same voxels, simulated people among real ones, a volume that is no scan
+            (its shape, numbers or person), or a percentile that leaves nothing.
     """
     if isinstance(derivatives, str | Path):
         source, volumes = str(derivatives), read_derivatives(derivatives, settings=settings, include=include)
@@ -72,6 +73,13 @@ def build(
         caps = [cap for spool in spools for cap in spool.caps]
         if settings.scope == "cohort":
             caps = [histogram.percentile(sum((spool.total for spool in spools), Counter()), settings.percentile)] * len(rows)
+        for row, cap in zip(rows, caps):
+            if cap <= 0:
+                of = f"the slices of {row['case']}" if settings.scope == "volume" else "all slices"
+                raise InputError(
+                    f"percentile {settings.percentile:g} of {of} is {cap:g}, so clipping there leaves nothing: most voxels are "
+                    "air. Choose a higher percentile or a narrower field of view."
+                )
         _write_images(folder, itertools.chain(*(spool.images() for spool in spools)), caps, settings.image_size)
         shutil.rmtree(folder / "spool")
         cases = pd.DataFrame(rows)

@@ -6,6 +6,8 @@ Pictures only: metrics see whole images.
 import numpy as np
 from scipy import ndimage
 
+from dwikit.common.errors import InputError
+
 BRIGHT = 0.1
 """A pixel may belong to a head if it is brighter than this share of the range; noise in the air is darker."""
 SPECK = 0.002
@@ -25,15 +27,23 @@ def head_mask(image: np.ndarray) -> np.ndarray:
 def head_frame(*groups: np.ndarray) -> tuple[slice, slice]:
     """Rows and columns that hold every head of some groups of images, and little else.
 
-    Whatever is larger than a speck of noise lies inside, in samples as in originals, so no frame hides a network's errors. The
-    whole image, if nothing in any of them is bright.
+    Whatever is larger than a speck of noise and brighter than a tenth of the range lies inside, in samples as in originals. A
+    fainter haze and specks far from the head may lie outside; metrics see them. The whole image, if nothing in any of them is
+    bright.
 
     Args:
         groups: images (n, H, W) or (n, H, W, 1) of one size, uint8 or in [0, 1].
 
     Returns:
         Slices of rows and columns: ``images[:, rows, columns]``.
+
+    Raises:
+        InputError: images of another type or range, whose heads would be taken for something else.
     """
+    for images in groups:
+        if images.dtype != np.uint8 and (images.dtype.kind != "f" or images.size and np.nanmax(images) > 1.001):
+            found = f"{images.dtype} up to {images.max():g}"
+            raise InputError(f"Pictures are made of uint8 images, or of numbers in [0, 1], not of {found}.")
     height, width = groups[0].shape[1:3]
     seen = np.zeros((height, width), bool)
     for images in groups:

@@ -64,6 +64,9 @@ class SliceSettings:
         _require(self.interpolator in list(INTERPOLATORS), self, "interpolator", f"one of {', '.join(INTERPOLATORS)}")
         _require(self.scope in SCOPES, self, "scope", f"one of {', '.join(SCOPES)}")
 
+        for name in ("image_size", "fov_mm", "percentile"):  # plain numbers, as settings.json keeps them
+            object.__setattr__(self, name, type(getattr(SliceSettings, name))(getattr(self, name)))
+
     @classmethod
     def for_size(cls, image_size: int) -> "SliceSettings":
         """The kit's settings for slices of a given size, and the only place that knows the field of view.

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dwikit.common import files
+from dwikit.common.errors import InputError
 from dwikit.slices import grid, histogram
 from dwikit.slices.grid import Volume
 from dwikit.slices.normalization import shrink
@@ -97,9 +98,14 @@ class Spool:
         self.total.update(counts)
 
     def fill(self, volumes: Iterable[Volume]) -> Iterator[dict[str, str]]:
-        """Add scans; yields the row of each."""
+        """Add scans; yields the row of each.
+
+        Raises:
+            InputError: an image or a person that no store can hold.
+        """
         with open(self.folder / "slices.bin", "ab") as slices, open(self.folder / "scans.jsonl", "ab") as scans:
             for volume in volumes:
+                _require_a_scan(volume)
                 counts = histogram.histogram(volume.image)
                 pixels = shrink(volume.image, self.settings.image_size).astype(np.float32).tobytes()
                 scan = {
@@ -137,6 +143,27 @@ def resumed(spool: Spool, scans: Repeatable) -> Iterator[dict[str, str]]:
         volumes = scans.since(0)
     yield from list(spool.rows)
     yield from spool.fill(volumes)
+
+
+def _require_a_scan(volume: Volume) -> None:
+    """Refuse what would become wrong slices: other levels than the grid's, no square, no numbers, nothing, nobody."""
+    image, levels = np.asarray(volume.image), grid.N_LEVELS
+    age, sex = volume.age, volume.sex
+    if image.ndim != 3 or len(image) != levels or image.shape[1] != image.shape[2]:
+        wrong = f"its image has the shape {image.shape}, not ({levels}, H, H), levels first (slices.grid.to_slices)"
+    elif not np.isfinite(image).all():
+        wrong = f"{np.mean(~np.isfinite(image)):.1%} of its voxels are no finite numbers"
+    elif image.max() <= 0:
+        wrong = "it is empty: no voxel is brighter than 0"
+    elif not all(isinstance(name, str) and name.strip() and name != "n/a" for name in (volume.case, volume.subject)):
+        wrong = f"its case {volume.case!r} and subject {volume.subject!r} must both be names"
+    elif age is not None and not 0 <= age <= grid.OLDEST:
+        wrong = f"its age must be None or 0 to {grid.OLDEST} years, not {age}"
+    elif sex not in (None, "F", "M"):
+        wrong = f"its sex must be None, F or M, not {sex!r}"
+    else:
+        return
+    raise InputError(f"Scan {volume.case}: {wrong}.")
 
 
 def describe(volume: Volume) -> dict[str, str]:

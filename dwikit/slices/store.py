@@ -47,7 +47,7 @@ class SliceStore:
         path = paths.home(path)
         try:
             images = files.read_array(path / "images.npy")
-            table = pd.read_csv(path / "table.tsv", sep="\t", na_values="n/a", dtype=LABELS)
+            table = pd.read_csv(path / "table.tsv", sep="\t", na_values="n/a", keep_default_na=False, dtype=LABELS)
             settings = json.loads((path / "settings.json").read_text(encoding="utf-8"))
             found = digest(path)
         except (OSError, ValueError, OverflowError, RecursionError) as error:
@@ -149,3 +149,6 @@ def _check(images: np.ndarray, table: pd.DataFrame, settings: dict, path: Path) 
             raise InputError(f"{path / 'table.tsv'}: {str(value)[:80]!r} is impossible in the column {name}. {again}")
     if not isinstance(settings, dict):
         raise InputError(f"{path / 'settings.json'} must hold names and values. {again}")
+    if settings.get("image_size", size := images.shape[1]) != size:
+        said = settings["image_size"]
+        raise InputError(f"{path / 'settings.json'} says image_size {said}, but the slices have {size} pixels. {again}")

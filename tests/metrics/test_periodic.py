@@ -98,8 +98,16 @@ def test_blur_and_noise_are_no_weave(store):
 def test_constant_images_have_none_and_odd_sides_no_period():
     assert metrics.periodic_excess(np.full((3, 64, 64), 70, np.uint8)) == pytest.approx(1)
     assert np.isnan(metrics.periodic_excess(np.zeros((3, 33, 32), np.uint8)))
-    found = [periods(*size) for size in ((128, 128), (64, 64), (32, 64), (100, 100), (16, 16), (8, 8), (33, 32))]
-    assert found == [[2, 4, 8, 16], [2, 4, 8], [2, 4], [2, 4], [2], [], []]
+    found = [
+        periods(*size)
+        for size in ((128, 128), (64, 64), (32, 64), (100, 100), (16, 16), (8, 8), (33, 32), (126, 128), (130, 130))
+    ]
+    assert found == [[2, 4, 8, 16], [2, 4, 8], [2, 4], [2, 4], [2], [], [], [], []]
+
+
+@pytest.mark.parametrize(("n", "about"), [(1, 2.0), (10, 1.2), (200, 1.0)])
+def test_of_few_images_it_is_higher_by_chance(n, about):
+    assert np.mean([excess(clouds(n, 1.0, seed)) for seed in range(10)]) == pytest.approx(about, rel=0.25)
 
 
 def test_floats_are_measured_as_grey_levels(store):

@@ -107,6 +107,28 @@ def test_the_features_are_those_of_a_plain_computation(images, feature_input):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4 * other.max())
 
 
+@pytest.mark.parametrize("layer", range(3))
+def test_one_layer_alone_is_compared_as_one_of_several(layer):
+    """Keras gives a network with one output without its list, and a sum over the batch looks like one over layers."""
+    images = np.random.default_rng(3).random((2, 32, 32, 1), np.float32)
+    (found,), several = features.load(LAYERS[layer : layer + 1])(images), features.load(LAYERS)(images)
+    np.testing.assert_allclose(found, several[layer], rtol=1e-5, atol=1e-6)
+    for reduction in ("mean", "sum"):
+        model = models.DFCVAE.from_preset(**SMALL, feature_layers=LAYERS[layer : layer + 1], feature_reduction=reduction)
+        terms = [model.reconstruction_terms(images[:n], 1 - images[:n])["perceptual"] for n in (1, 2)]
+        alone = [model.reconstruction_terms(images[i : i + 1], 1 - images[i : i + 1])["perceptual"] for i in (0, 1)]
+        assert float(terms[1]) == pytest.approx(np.mean([float(one) for one in alone]), rel=1e-4)
+    assert np.isfinite(model.train_on_batch(images, return_dict=True)["loss"])
+
+
+def test_other_weights_than_imagenets_are_refused(tmp_path, monkeypatch):
+    path, altered = tmp_path / "altered.npz", {name: 2 * array for name, array in arrays().items()}
+    np.savez(path, **altered)
+    monkeypatch.setattr(features, "SHIPPED", path)
+    with pytest.raises(InputError, match="altered.npz is missing or damaged .*other bytes.*install it again"):
+        features.load(LAYERS)
+
+
 def test_the_loss_is_that_of_a_plain_computation():
     """Sec. 2.3, eq. 6-7, at the printed weight: sums over features and layers, times the batch of 64; KL as a mean."""
     batch = np.random.default_rng(1).random((4, 32, 32, 1), np.float32)

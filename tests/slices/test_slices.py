@@ -100,6 +100,9 @@ def test_a_patient_in_two_splits_is_refused(store, tmp_path):
     table = store.table.copy()
     table.loc[0, "split"] = "test" if table.loc[0, "split"] != "test" else "train"
     table.to_csv(tmp_path / "table.tsv", sep="\t")
+    (tmp_path / "settings.json").write_text(json.dumps(store.settings | {"image_size": 64}))
+    with pytest.raises(InputError, match="says image_size 64, but the slices have 32 pixels"):
+        slices.SliceStore.open(tmp_path)
     (tmp_path / "settings.json").write_text(json.dumps(store.settings))
     with pytest.raises(InputError, match=f"{table.loc[0, 'subject']}.*more than one split"):
         slices.SliceStore.open(tmp_path)
@@ -135,6 +138,52 @@ def test_an_image_size_that_does_not_divide_the_volumes_is_refused(volumes, tmp_
     with pytest.raises(InputError, match="divide 128, but 100 does not"):
         slices.build(volumes[:1], tmp_path / "s", slices.SliceSettings(image_size=100))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"image": lambda image: np.concatenate([image, image])}, r"shape \(52, .*levels first"),
+        ({"image": lambda image: image.transpose(1, 2, 0)}, "levels first"),
+        ({"image": lambda image: image[:, :, ::2]}, "H, H"),
+        ({"image": lambda image: np.where(image > image.max() / 2, np.nan, image)}, "% of its voxels are no finite numbers"),
+        ({"image": lambda image: np.where(image > image.max() / 2, -np.inf, image)}, "no finite numbers"),
+        ({"image": lambda image: 0 * image}, "it is empty"),
+        ({"age": 200.0}, "age must be None or 0 to 130 years, not 200"),
+        ({"age": float("nan")}, "age must be"),
+        ({"sex": "f"}, "sex must be None, F or M, not 'f'"),
+        ({"subject": ""}, "must both be names"),
+        ({"subject": "n/a"}, "must both be names"),
+    ],
+    ids=str,
+)
+def test_what_is_no_scan_is_refused_and_leaves_the_store_before(changes, words, volumes, tmp_path):
+    few = volumes[:3]
+    before = slices.build(few, tmp_path / "s", SMALL).content
+    changed = {name: value(few[1].image) if callable(value) else value for name, value in changes.items()}
+    with pytest.raises(InputError, match=f"Scan .*{words}"):
+        slices.build([few[0], few[1]._replace(**changed), few[2]], tmp_path / "s", SMALL)
+    assert slices.SliceStore.open(tmp_path / "s").content == before
+
+
+def test_a_person_may_be_called_anything_but_not_available(volumes, tmp_path):
+    named = [volume._replace(subject=name, case=name) for volume, name in zip(volumes, ("NA", "null", "nan", "01"))]
+    store = slices.build(named, tmp_path / "s", SMALL)
+    assert set(store.table["subject"]) == {"NA", "null", "nan", "01"}
+
+
+@pytest.mark.parametrize(("scope", "of"), [("cohort", "all slices"), ("volume", "the slices of sub-0001")])
+def test_a_percentile_in_the_air_is_refused(scope, of, volumes, tmp_path):
+    """Scanners blank the air: where it holds more voxels than the percentile, every slice would be black."""
+    blanked = [volume._replace(image=np.where(volume.image < 60, 0, volume.image)) for volume in volumes[:3]]
+    settings = dataclasses.replace(SMALL, percentile=60.0, scope=scope)
+    with pytest.raises(InputError, match=f"percentile 60 of {of} is 0, so clipping there leaves nothing.*higher percentile"):
+        slices.build(blanked, tmp_path / "s", settings)
+
+
+def test_numbers_of_numpy_are_settings(volumes, tmp_path):
+    settings = slices.SliceSettings(image_size=np.int64(32), fov_mm=np.float32(325), percentile=np.float64(97))
+    assert settings == SMALL and slices.build(volumes[:2], tmp_path / "s", settings).image_size == 32
 
 
 def test_every_default_is_the_calibrated_one():

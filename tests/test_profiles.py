@@ -220,6 +220,13 @@ def test_slices_are_made_as_calibrated(name):
     }
 
 
+@pytest.mark.parametrize("size", [24, 48, 100, 256])
+def test_a_size_into_which_the_grid_does_not_divide_is_refused_at_once(size):
+    """Before hours of registration, not after."""
+    with pytest.raises(InputError, match=f"image_size must be 8, 16, 32, 64 or 128, not {size}"):
+        profiles.resolve("smoke", image_size=size)
+
+
 def test_slices_take_what_the_profile_says_and_refuse_what_cannot_be():
     config = profiles.resolve("smoke", slices={"fov_mm": 233, "scope": "volume"})
     assert config.slice_settings == dataclasses.replace(SliceSettings.for_size(32), fov_mm=233.0, scope="volume")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from dwikit.common.errors import InputError, choose
+from dwikit.slices import grid
 from dwikit.slices.settings import SEED, SliceSettings
 
 
@@ -178,11 +179,15 @@ class Profile:
         """How scans become slices: the kit's settings for this image size, overridden by the section ``slices``.
 
         Raises:
-            InputError: a value is out of range.
+            InputError: a value is out of range, or the target grid does not divide into slices of this size.
         """
         chosen = {name: value for name, value in dataclasses.asdict(self.slices).items() if value is not None}
         chosen.pop("seed")
-        return dataclasses.replace(SliceSettings.for_size(self.image_size), **chosen)
+        settings = dataclasses.replace(SliceSettings.for_size(self.image_size), **chosen)
+        if grid.IMAGE_SIZE % settings.image_size:
+            sizes = [str(size) for size in range(8, grid.IMAGE_SIZE + 1) if grid.IMAGE_SIZE % size == 0]
+            raise InputError(f"image_size must be {', '.join(sizes[:-1])} or {sizes[-1]}, not {settings.image_size}.")
+        return settings
 
     @property
     def data_settings(self) -> dict:

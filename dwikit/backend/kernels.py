@@ -2,10 +2,11 @@
 
 * ``Conv2D``: a 3 x 3 convolution and the doubling before it, or the halving after it, as one convolution of stride 2.
 * ``BatchNormalization``: the backend's own kernel, which reads the images twice instead of nine times.
+* ``GroupNormalization`` and ``normalize_each``: the same kernel, with the channels of all images side by side.
 * ``Adam``: the backend's own kernel, which passes over a variable once.
 
-The last two depend on the backend, like ``gradients.py`` and ``distribution.py``; on other backends they are Keras's. Every
-layer keeps the name, weights and file format of the Keras layer that it replaces.
+All but the first depend on the backend, like ``gradients.py`` and ``distribution.py``; on other backends they are Keras's.
+Every layer keeps the name, weights and file format of the Keras layer that it replaces.
 """
 
 import keras
@@ -103,6 +104,41 @@ class BatchNormalization(layers.BatchNormalization):
         return ops.cast(outputs, self.compute_dtype)
 
 
+# ==== Normalization of each image ====
+
+
+@register
+class GroupNormalization(layers.GroupNormalization):
+    """Keras's group normalization over the last axis; in training, by the backend's kernel if it has one."""
+
+    def call(self, inputs, training=None):
+        """Normalize (B, H, W, C) over the pixels and over each group of neighbouring channels."""
+        if not (training and CAN_NORMALIZE_EACH):
+            return super().call(inputs)
+        x = _for_kernel(inputs, self.compute_dtype)
+        outputs = _normalize_groups(x, self.gamma.value, self.beta.value, self.groups, self.epsilon)
+        return ops.cast(outputs, self.compute_dtype)
+
+
+def normalize_each(x, scale, offset, epsilon: float, training: bool = False):
+    """Every channel of every image (B, H, W, C) with mean 0 and variance 1 over its pixels, times scale, plus offset (B, C)."""
+    scale, offset = (ops.cast(one, "float32") for one in (scale, offset))
+    if training and CAN_NORMALIZE_EACH:
+        return ops.cast(_normalize_each(_for_kernel(x, x.dtype), scale, offset, epsilon), x.dtype)
+    mean, variance = ops.moments(ops.cast(x, "float32"), axes=(1, 2), keepdims=True)
+    scale = scale[:, None, None] * ops.rsqrt(variance + epsilon)
+    return ops.cast(ops.cast(x, "float32") * scale + (offset[:, None, None] - mean * scale), x.dtype)
+
+
+def _for_kernel(x, dtype: str):
+    """In the type that the kernel takes: it has only a slow form for 16 bits unless channels come in whole vectors."""
+    return ops.cast(x, dtype if x.shape[-1] % HALF_VECTOR == 0 else "float32")
+
+
+CAN_NORMALIZE_EACH = False
+"""Whether the backend has the kernel: TensorFlow on a CPU."""
+
+
 # ==== Adam ====
 
 Adam = keras.optimizers.Adam
@@ -124,6 +160,72 @@ if BACKEND == "tensorflow":
         )
         n = tf.cast(tf.size(x) // x.shape[-1], tf.float32)
         return outputs, mean, unbiased * (tf.maximum(n - 1.0, 1.0) / n)
+
+    CAN_NORMALIZE_EACH = not tf.config.list_physical_devices("GPU")
+
+    def _side_by_side(x):
+        """(B, H, W, C) -> (1, H, W, B * C)."""
+        n, height, width, channels = tf.unstack(tf.shape(x))
+        return tf.reshape(tf.transpose(x, (1, 2, 0, 3)), (1, height, width, n * channels))
+
+    def _one_by_one(x, shape):
+        """The way back, to a shape (B, H, W, C)."""
+        n, height, width, channels = tf.unstack(shape)
+        return tf.transpose(tf.reshape(x, (height, width, n, channels)), (2, 0, 1, 3))
+
+    def _kernel(x, scale, offset, epsilon: float, mean=None, variance=None):
+        """The batch normalization of (1, H, W, K) and its statistics, or one by the statistics given."""
+        given = mean is not None
+        mean, variance = (mean, variance) if given else (tf.zeros((0,)), tf.zeros((0,)))
+        return tf.raw_ops.FusedBatchNormV3(
+            x=x, scale=scale, offset=offset, mean=mean, variance=variance, epsilon=epsilon, is_training=not given
+        )
+
+    def _normalize_each(x, scale, offset, epsilon: float):
+        """``normalize_each`` of x in the kernel's type."""
+        outputs, *_ = _kernel(_side_by_side(x), tf.reshape(scale, (-1,)), tf.reshape(offset, (-1,)), epsilon)
+        return tf.ensure_shape(_one_by_one(outputs, tf.shape(x)), x.shape)
+
+    def _normalize_groups(x, scale, offset, groups: int, epsilon: float):
+        """Group normalization of x in the kernel's type; the statistics of a group are those of its channels, combined."""
+        shape, channels = tf.shape(x), x.shape[-1]
+        n, pixels = shape[0], tf.cast(shape[1] * shape[2], tf.float32)
+
+        def grouped(values):
+            """The mean of each group, given to each of its channels: (B * C,)."""
+            means = tf.reduce_mean(tf.reshape(values, (n, groups, channels // groups)), axis=2)
+            return tf.reshape(tf.repeat(means, channels // groups, axis=1), (-1,))
+
+        @tf.custom_gradient
+        def normalized(x, scale, offset):
+            beside, scales, offsets = _side_by_side(x), tf.tile(scale, (n,)), tf.tile(offset, (n,))
+            _, own_mean, unbiased, *_ = _kernel(beside, scales, offsets, epsilon)
+            mean = grouped(own_mean)
+            variance = grouped(unbiased * (tf.maximum(pixels - 1.0, 1.0) / pixels) + tf.square(own_mean - mean))
+            outputs, *_ = _kernel(beside, scales, offsets, epsilon, mean, variance)
+
+            def gradient(upstream):
+                direct, by_scale, by_offset, *_ = tf.raw_ops.FusedBatchNormGradV3(
+                    y_backprop=_side_by_side(upstream),
+                    x=beside,
+                    scale=scales,
+                    reserve_space_1=mean,
+                    reserve_space_2=variance,
+                    reserve_space_3=tf.zeros((0,)),
+                    epsilon=epsilon,
+                    is_training=False,
+                )
+                # Through the statistics: - (mean of g + x' * mean of g x') / sd, with g the gradient at x', the normalized x.
+                inverse = -tf.math.rsqrt(variance + epsilon) / pixels
+                through, *_ = _kernel(
+                    beside, inverse * grouped(scales * by_scale), inverse * grouped(scales * by_offset), epsilon, mean, variance
+                )
+                sums = (tf.reduce_sum(tf.reshape(one, (n, channels)), axis=0) for one in (by_scale, by_offset))
+                return _one_by_one(direct + through, shape), *sums
+
+            return _one_by_one(outputs, shape), gradient
+
+        return tf.ensure_shape(normalized(x, tf.convert_to_tensor(scale), tf.convert_to_tensor(offset)), x.shape)
 
     @register
     class Adam(keras.optimizers.Adam):

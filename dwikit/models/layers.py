@@ -33,7 +33,7 @@ class Affine(layers.Layer):
 
 NORMALIZATIONS = {
     "batch": lambda channels: kernels.BatchNormalization(),
-    "group": lambda channels: layers.GroupNormalization(groups=math.gcd(8, channels)),
+    "group": lambda channels: kernels.GroupNormalization(groups=math.gcd(8, channels)),
     "affine": lambda channels: Affine(),
 }
 
@@ -162,12 +162,10 @@ class AdaIN(layers.Layer):
         super().__init__(**kwargs)
         self.neutral = neutral
 
-    def call(self, x, style):
+    def call(self, x, style, training=None):
         """Normalize over the pixels, then scale and shift by the style."""
-        mean, variance = ops.moments(ops.cast(x, "float32"), axes=(1, 2), keepdims=True)
-        scale, offset = ops.split(ops.cast(style, "float32")[:, None, None], 2, axis=-1)
-        scale = (self.neutral + scale) * ops.rsqrt(variance + 1e-8)
-        return ops.cast(ops.cast(x, "float32") * scale + (offset - mean * scale), x.dtype)
+        scale, offset = ops.split(ops.cast(style, "float32"), 2, axis=-1)
+        return kernels.normalize_each(x, self.neutral + scale, offset, 1e-8, bool(training))
 
     def compute_output_shape(self, x_shape, style_shape):
         """That of x."""

@@ -1,5 +1,7 @@
 """The quick forms of layers, updates and steps give what the plain forms give, within rounding."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from dwikit import models
 from dwikit.backend import kernels
 from dwikit.backend.gradients import input_gradient, isolated, update
 from dwikit.models import losses
+from dwikit.models.layers import AdaIN
 
 
 def draw(*shape, seed=0):
@@ -103,6 +106,53 @@ def test_batch_normalization_in_bfloat16_is_that_in_float32(channels):
     assert {str(v.dtype) for v in layers[1].weights} == {"float32"}
     layers[0](x, training=True)
     assert_close([np.array(v) for v in layers[1].weights], [np.array(v) for v in layers[0].weights], tolerance=1e-2)
+
+
+@pytest.mark.parametrize(("shape", "groups"), [((3, 8, 8, 16), 8), ((2, 4, 6, 12), 3), ((1, 1, 1, 4), 2), ((2, 4, 4, 8), 8)])
+def test_group_normalization(shape, groups):
+    x, results, outputs = 3 + 2 * draw(*shape), [], []
+    for cls in (kernels.GroupNormalization, keras.layers.GroupNormalization):
+        layer = cls(groups)
+        layer.build(shape)
+        layer.set_weights([draw(shape[-1], seed=i) for i in range(2)])
+        call = functools.partial(layer, training=True) if cls is kernels.GroupNormalization else layer
+        results.append(value_and_gradients(call, layer, x))
+        outputs.append(np.array(layer(x)))
+    assert_close(*results, tolerance=2e-4)
+    assert np.array_equal(*outputs), "drawn from, it is Keras's"
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8, 16), (2, 4, 6, 3), (1, 2, 2, 2)])
+def test_each_channel_of_each_image(shape):
+    x, style = tf.constant(3 + 2 * draw(*shape)), tf.constant(draw(shape[0], 2 * shape[-1]))
+    results = []
+    for training in (True, False):
+        with tf.GradientTape() as tape:
+            tape.watch([x, style])
+            y = AdaIN()(x, style, training=training)
+            loss = tf.reduce_sum(y * draw(*shape, seed=9))
+        results.append([np.array(one) for one in (y, *tape.gradient(loss, [x, style]))])
+    assert_close(*results, tolerance=2e-4)
+
+
+@pytest.mark.parametrize("channels", [8, 16])
+def test_normalizations_of_each_image_in_bfloat16_are_those_in_float32(channels):
+    x, style = 3 + 2 * draw(4, 8, 8, channels), draw(4, 2 * channels, seed=1)
+    upstream = draw(4, 8, 8, channels, seed=2)
+    ends = []
+    for policy in ("float32", "mixed_bfloat16"):
+        group, each = kernels.GroupNormalization(4, dtype=policy), AdaIN(dtype=policy)
+        group.build(x.shape)
+        group.set_weights([1 + draw(channels, seed=3), draw(channels, seed=4)])
+        given = tf.constant(x)
+        with tf.GradientTape() as tape:
+            tape.watch(given)
+            first = group(given, training=True)
+            second = each(first, ops.cast(style, first.dtype), training=True)
+            loss = tf.reduce_sum(tf.cast(second, "float32") * upstream)
+        assert second.dtype == ("bfloat16" if policy == "mixed_bfloat16" else "float32")
+        ends.append([np.array(ops.cast(one, "float32")) for one in (second, tape.gradient(loss, given))])
+    assert_close(*ends, tolerance=0.03)
 
 
 def test_adam():

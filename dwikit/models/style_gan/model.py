@@ -114,7 +114,7 @@ class StyleGAN(StyleGenerator):
         if self.config["mixing"]:
             layer = ops.arange(len(self.map_sizes))[None, :, None]
             styles = ops.where(layer < noise["crossover"], styles, self.repeat_styles(self.mapping(noise["z_mixed"])))
-        return self.scale * self.synthesis([styles, *noise["maps"]]) + self.offset
+        return self.scale * self.synthesis([styles, *noise["maps"]], training=True) + self.offset
 
     def penalty(self, real, fake, epsilon, step):
         """Gradient penalty (Wasserstein) or R1 (other losses), every ``penalty_interval`` steps, times that number."""

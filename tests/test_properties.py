@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.spatial.transform import Rotation
@@ -331,6 +331,7 @@ def test_agreement_of_many_readers_does_not_care_for_names(counts):
 # ==== Slices ====
 
 intensities = arrays.arrays(np.float32, (grid.N_LEVELS, 8, 8), elements=st.floats(0, 4000, width=32))
+bright = arrays.arrays(np.float32, (grid.N_LEVELS, 8, 8), elements=st.floats(0.125, 4000, width=32))  # no scan is all air
 
 
 @often
@@ -347,12 +348,11 @@ def test_normalized_slices_lie_in_the_unit_interval_and_keep_their_order(image, 
 
 @rarely
 @given(
-    images=st.lists(intensities, min_size=3, max_size=3, unique_by=lambda image: image.tobytes()),
+    images=st.lists(bright, min_size=3, max_size=3, unique_by=lambda image: image.tobytes()),
     gain=st.sampled_from([0.01, 3.0, 1000.0]),
 )
 def test_a_store_does_not_depend_on_the_unit_of_the_scanner(images, gain):
     """Intensities times a number make the same slices but for a grey level (the histogram's bins are 0.1 % wide)."""
-    assume(all(image[image > 0].min(initial=1) > 1e-30 for image in images))  # below, float32 keeps no digits
     stores = []
     for factor in (1.0, gain):
         volumes = [

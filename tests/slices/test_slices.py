@@ -134,6 +134,14 @@ def test_the_smallest_field_of_view_holds_the_whole_brain():
     assert shown == pytest.approx(whole, rel=1e-3) and cut < 0.999 * whole
 
 
+def test_what_the_percentile_does_to_the_brain(volumes):
+    """As the settings say of 325 mm: over a third of it is white at 95, a fifth at 97."""
+    images = np.stack([volume.image for volume in volumes])
+    brain = grid.to_slices(on_grid(load_template().brain, images.shape[-1], SMALL.fov_mm)) > 0.5
+    white = [np.mean(images[:, brain] >= np.percentile(images, percentile)) for percentile in (95, 97)]
+    assert white == pytest.approx([0.37, 0.22], abs=0.04)
+
+
 def test_an_image_size_that_does_not_divide_the_volumes_is_refused(volumes, tmp_path):
     with pytest.raises(InputError, match="divide 128, but 100 does not"):
         slices.build(volumes[:1], tmp_path / "s", slices.SliceSettings(image_size=100))

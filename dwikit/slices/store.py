@@ -47,7 +47,7 @@ class SliceStore:
         path = paths.home(path)
         try:
             images = files.read_array(path / "images.npy")
-            table = pd.read_csv(path / "table.tsv", sep="\t", na_values="n/a", keep_default_na=False, dtype=LABELS)
+            table = pd.read_csv(path / "table.tsv", sep="\t", na_values=["n/a", ""], keep_default_na=False, dtype=LABELS)
             settings = json.loads((path / "settings.json").read_text(encoding="utf-8"))
             found = digest(path)
         except (OSError, ValueError, OverflowError, RecursionError) as error:

@@ -29,6 +29,12 @@ def pytest_xdist_make_scheduler(config, log):
     return WholeFiles(config, log)
 
 
+def pytest_itemcollected(item):
+    """A name that differs between two processes (the address of a function, say) stops a run on several workers."""
+    if " at 0x" in item.nodeid:
+        raise pytest.UsageError(f"{item.nodeid}: the name of a test must be the same in every process; give it other ids")
+
+
 @pytest.fixture(autouse=True)
 def figures_beside_runs(monkeypatch):
     """A test that sets ``DWIKIT_RUNS`` has its figures there too, instead of in a folder that all tests share."""

@@ -163,7 +163,6 @@ def test_an_image_size_that_does_not_divide_the_volumes_is_refused(volumes, tmp_
         ({"subject": ""}, "must both be names"),
         ({"subject": "n/a"}, "must both be names"),
     ],
-    ids=str,
 )
 def test_what_is_no_scan_is_refused_and_leaves_the_store_before(changes, words, volumes, tmp_path):
     few = volumes[:3]

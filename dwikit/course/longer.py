@@ -11,11 +11,12 @@ from matplotlib.figure import Figure
 import dwikit
 from dwikit import evaluation, metrics, models, paper, slices, training
 from dwikit.cohorts import phantom
-from dwikit.common import files
+from dwikit.common import files, paths
 from dwikit.evaluation import learning
 from dwikit.report import plots
 from dwikit.training.weights import pretrained
 
+PROFILE = "hours"
 SIZE = 128
 """Pixels along one side, as in the paper."""
 STRANGERS = 1
@@ -94,6 +95,27 @@ def curves(trainings: Mapping[str, Longer], minutes: Mapping[str, training.Run],
     logs = {one.model.label: one.log for one in trainings.values()}
     kept = {one.model.label: one.card["epochs"] for one in trainings.values()}
     return plots.learning(logs, PANELS, marks, dots, kept)
+
+
+def table(name: str) -> str:
+    """A committed table of the trainings of hours, as Markdown; ``dwikit verify`` computes it again from their weights.
+
+    Args:
+        name: such as ``"table-1"``.
+    """
+    return (paths.kit() / "figures" / PROFILE / f"{name}.md").read_text(encoding="utf-8")
+
+
+def verdicts(minutes: pd.DataFrame) -> pd.DataFrame:
+    """Every claim's verdict after minutes and after hours, with the numbers of hours.
+
+    Args:
+        minutes: claims of a training of minutes (``evaluation.verdicts.table``).
+    """
+    hours = pd.read_csv(paths.kit() / "figures" / PROFILE / "claims.csv", index_col="no.")
+    return minutes[["claim"]].assign(
+        **{"after minutes": minutes["verdict"], "after hours": hours["verdict"], "numbers after hours": hours["numbers"]}
+    )
 
 
 def people(folder: Path, n: int = 4, image_size: int = SIZE) -> slices.SliceStore:

@@ -136,14 +136,15 @@ def _weights(options) -> None:
 def _verify(options) -> int:
     from dwikit import profiles, report, study
     from dwikit.common import paths
-    from dwikit.evaluation import kit_weights, verify
+    from dwikit.evaluation import kit_weights, repeats, verify
 
     config = profiles.resolve(options.profile)
     store, committed = study.slices(config), paths.project() / "figures" / config.name
     runs = kit_weights.shipped_runs(config, store)
     if not runs:
         raise InputError(f"The kit has no weights of {config.image_size} pixels that these slices can judge.")
-    found = verify.tables(store, runs, config.evaluation.samples)
+    by_seed = repeats.read(committed)
+    found = verify.tables(store, runs, config.evaluation.samples, by_seed)
     lines = [] if options.write else verify.differences(found, committed)
     words = report.command("dwikit", "verify", "--profile", config.reference, *["--write"] * options.write)
     source = report.provenance(study.used(config, store, runs), words, runs={key: run.facts() for key, run in runs.items()})
@@ -153,6 +154,8 @@ def _verify(options) -> int:
     for name, figure in verify.figures(store, runs).items():
         report.save_figure(figure, name, source, folder=folder)
     print(report.markdown(found["claims"]))
+    if by_seed:
+        print(f"Numbers of other seeds are those of {committed / repeats.FILES['table-1']}.csv, not computed here.")
     if not options.write:
         print("\n".join(lines) or f"Every verdict and every printed number is that of {committed}.")
     print(f"Tables and figures: {folder}")

@@ -43,28 +43,6 @@ def published() -> Evidence:
     return Evidence(exact(paper.TABLE_1), exact(paper.RECONSTRUCTION), readings(paper.TABLE_2, paper.N_READ, kappa))
 
 
-def with_rows(
-    evidence: Evidence, rows: Mapping[str, str], *tables: pd.DataFrame, paired: pd.DataFrame | None = None
-) -> Evidence:
-    """The same evidence with the rows of some models replaced by those of other trainings.
-
-    Args:
-        evidence: of the study.
-        rows: model key, such as ``"vae"`` -> row of its other training in ``tables``, where that table has one.
-        *tables: their Table 1 and their reconstruction table.
-        paired: ``evaluation.paired_ratios`` with the other trainings' reconstructions.
-    """
-    replaced = []
-    for ours, theirs in zip(evidence, tables):
-        if ours is not None:
-            ours = ours.copy()
-            for key, label in rows.items():
-                if label in theirs.index:
-                    ours.loc[key] = theirs.loc[label]
-        replaced.append(ours)
-    return Evidence(*replaced, *evidence[len(tables) :])._replace(paired=paired)
-
-
 def table(evidences: Sequence[Evidence], seeds: Mapping[str, int] | None = None) -> pd.DataFrame:
     """The verdict on every claim, with its numbers.
 

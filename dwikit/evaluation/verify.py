@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from dwikit import metrics, paper, report, training
 from dwikit.common.errors import InputError
-from dwikit.evaluation import verdicts
+from dwikit.evaluation import repeats, verdicts
 from dwikit.evaluation.tables import paired_ratios, reconstruction_table, table_1
 from dwikit.metrics.table import column_metrics
 from dwikit.report import plots
@@ -21,13 +21,16 @@ SHOWN = ("ours", "low", "high")
 """Columns of a table beside the paper's that are computed."""
 
 
-def tables(store: SliceStore, runs: Mapping[str, training.Run], n: int) -> dict[str, pd.DataFrame]:
+def tables(
+    store: SliceStore, runs: Mapping[str, training.Run], n: int, by_seed: Mapping[str, pd.DataFrame] | None = None
+) -> dict[str, pd.DataFrame]:
     """Table 1, reconstructions (where a network makes some) and claims.
 
     Args:
         store: slices.
         runs: networks by key.
         n: images per row.
+        by_seed: ``repeats.tables`` of the same networks' other trainings, whose weights the kit does not have.
 
     Returns:
         ``table-1``, ``reconstruction`` and ``claims``, as ``report.save_table`` takes them.
@@ -39,7 +42,9 @@ def tables(store: SliceStore, runs: Mapping[str, training.Run], n: int) -> dict[
         rebuilt = reconstruction_table(store, pairs)
         found["reconstruction"] = report.beside_paper(rebuilt, paper.RECONSTRUCTION)
         evidence = paper.Evidence(first, rebuilt, paired=paired_ratios(store, pairs))
-    return found | {"claims": verdicts.table([evidence])}
+    labels = {key: run.label for key, run in runs.items()}
+    evidences = repeats.evidences(evidence, by_seed, labels) if by_seed else [evidence]
+    return found | {"claims": verdicts.table(evidences, repeats.counts(by_seed, labels) if by_seed else None)}
 
 
 def figures(store: SliceStore, runs: Mapping[str, training.Run]) -> dict[str, Figure]:

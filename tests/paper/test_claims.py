@@ -1,11 +1,13 @@
 """Verdicts: synthetic tables force each of them, and the paper's own numbers reproduce the paper."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from dwikit import paper, slices, training
-from dwikit.evaluation import tables, verdicts
+from dwikit.evaluation import repeats, tables, verdicts
 from dwikit.metrics.intervals import Estimate
 from dwikit.paper import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, UNDECIDED, Evidence, Nearer, Ratio
 
@@ -110,11 +112,12 @@ def test_nearer_takes_both_sides_of_the_original():
 
 
 def test_seeds_that_disagree_leave_a_claim_undecided_and_show_their_numbers():
-    first = evidence(0.01)
-    other = verdicts.with_rows(
-        first, {"vae": "vae", "intro_vae": "not there"}, evidence(0.01, table_1={"vae": {"isd": 0.04}}).table_1
-    )
-    table = verdicts.table([first, other], {"vae": 2}).set_index("claim")
+    first, labels = evidence(0.01), {key: paper.LABELS[key] for key in paper.MODELS}
+    again = evidence(0.01, table_1={"vae": {"isd": 0.04}}).table_1.loc[["original", "vae", "vae"]]
+    by_seed = {"table-1": again.set_axis(["original", "VAE, seed 0", "VAE, seed 1"])}
+    found = repeats.evidences(first, by_seed, labels)
+    assert len(found) == 2 and found[0] is first
+    table = verdicts.table(found, repeats.counts(by_seed, labels)).set_index("claim")
     row = table.loc[BY_KEY["diversity lost by the plain VAEs"].text]
     assert row["verdict"] == UNDECIDED and "(other seeds 0.89)" in row["numbers"] and row["seeds"] == "VAE 2, DFC-VAE 1"
     agreed = table.loc[BY_KEY["near copies among samples"].text]
@@ -155,11 +158,29 @@ def test_networks_on_the_same_images_are_compared_by_pairs(store):
     assert ("mse", "original", "vae") not in paired.index and ("laplace", "intro_vae", "original") in paired.index
 
 
-def test_another_seed_brings_its_own_pairs():
-    ratio = pd.DataFrame(
-        [[0.5, 0.4, 0.6]], index=pd.MultiIndex.from_tuples([("mse", "vae", "dfc_vae")]), columns=Estimate._fields
-    )
-    first = evidence(0.01)._replace(paired=ratio)
-    assert first.ratio("reconstruction", "vae", "dfc_vae", "mse") == (0.5, 0.4, 0.6)
-    other = verdicts.with_rows(first, {"vae": "vae", "intro_vae": "not there"}, first.table_1)
-    assert other.paired is None and other.ratio("reconstruction", "vae", "dfc_vae", "mse").value != 0.5
+def test_another_seed_brings_its_own_pairs(store, tmp_path):
+    """The second VAE's errors are twice the first's, in memory and from the files of a study."""
+    each = store.table.assign(subject=[f"sub-{i}" for i in range(len(store.images))])
+    store = slices.SliceStore(store.images, each, store.settings)
+    originals, rng = store.images[training.held_out(store)].astype(np.float64), np.random.default_rng(0)
+    noise = rng.standard_normal(originals.shape)
+    drawn = [(originals + scale * noise).clip(0, 255).round().astype(np.uint8) for scale in (4, 8, 8)]
+    labels, ours = {key: paper.LABELS[key] for key in ("vae", "dfc_vae")}, dict(zip(("vae", "dfc_vae"), drawn[::2]))
+    vaes = {
+        seed: SimpleNamespace(label="VAE", samples=images, reconstructions=images, reconstructs=True)
+        for seed, images in enumerate(drawn[:2])
+    }
+    by_seed = repeats.tables(store, {"vae": vaes, "dfc_vae": {0: None}}, ours, len(originals))
+    table, rebuilt = tables.table_1(store, ours), tables.reconstruction_table(store, ours)
+    first = Evidence(table, rebuilt, paired=tables.paired_ratios(store, ours))
+    for name, found in by_seed.items():
+        found.to_csv(tmp_path / f"{repeats.FILES[name]}.csv")
+    for found in (by_seed, repeats.read(tmp_path)):
+        one, other = repeats.evidences(first, found, labels)
+        assert one is first and repeats.counts(found, labels) == {"vae": 2, "dfc_vae": 1}
+        second = other.ratio("reconstruction", "vae", "dfc_vae", "mse")
+        assert first.ratio("reconstruction", "vae", "dfc_vae", "mse").value == pytest.approx(0.25, rel=0.1)
+        assert second.value == pytest.approx(1.0) and second.high - second.low < 1e-6, "on the same images"
+        assert other.find("table_1", "vae", "ds") != first.find("table_1", "vae", "ds")
+        assert other.find("table_1", "dfc_vae", "ds") == first.find("table_1", "dfc_vae", "ds")
+    assert not repeats.read(tmp_path / "nowhere")

@@ -97,6 +97,7 @@ def test_the_results_have_their_places():
 
     assert names("README.md") == {"quick/minutes-short", "quick/claims-short"}
     study = {f"quick/{name}" for name in ("claims", "table-1", "seeds", "reconstruction", "table-2")}
+    study |= {f"hours/{name}" for name in ("claims", "table-1", "reconstruction", "table-2")}
     assert names("docs/results.md") >= study | {"calibration", "train-step"}
 
 

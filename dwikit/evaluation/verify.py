@@ -48,14 +48,15 @@ def tables(
 
 
 def figures(store: SliceStore, runs: Mapping[str, training.Run]) -> dict[str, Figure]:
-    """Figure 3, held-out slices and their reconstructions, and figure 4, samples beside originals by height."""
+    """Figure 3, held-out slices and reconstructions; figure 4, samples beside originals by height; and the first samples."""
     train, heights = store.indices("train"), store.table["level"].to_numpy()
     few = np.sort(np.random.default_rng(0).permutation(train)[: paper.N_SAMPLES])
     rows = {"Original": (store.images[few], heights[few])}
     for run in runs.values():
         nearest = metrics.nearest_distances(run.samples, store.images, rows=train)[1]
         rows[run.label] = run.samples, heights[nearest]
-    found = {"figure-4": plots.levels(rows, wanted=LEVELS, columns=2)}
+    first = {label: images for label, (images, _) in rows.items()}
+    found = {"figure-4": plots.levels(rows, wanted=LEVELS, columns=2), "samples": plots.image_rows(first, columns=8, width=8)}
     if pairs := {run.label: run.reconstructions for run in runs.values() if run.reconstructs}:
         originals = store.images[training.held_out(store)]
         found["figure-3"] = plots.image_rows({"Original": originals} | pairs, columns=6, width=6)

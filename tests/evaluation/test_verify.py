@@ -11,7 +11,7 @@ from dwikit.evaluation import verify
 def found(store, tmp_path_factory):
     config = profiles.resolve("smoke", vae={"epochs": 2, "steps_per_epoch": 5, "model": {"channels": [8, 16]}})
     runs = {"vae": training.train("vae", config, store, tmp_path_factory.mktemp("run") / "vae")}
-    assert set(verify.figures(store, runs)) == {"figure-3", "figure-4"}
+    assert set(verify.figures(store, runs)) == {"figure-3", "figure-4", "samples"}
     return verify.tables(store, runs, 30)
 
 

@@ -74,7 +74,7 @@ CLAIMS = (
         tuple(
             Ratio("table_1", "laplace", "original", model, **_about(factor)) for model, factor in (("vae", 7), ("dfc_vae", 3.5))
         ),
-        "Data: noise and pixel size set the original's sharpness. Budget: fewer steps, more blur.",
+        "Budget: fewer steps, more blur. Data: pixel size and interpolation set the original's sharpness, noise a part of it.",
     ),
     Claim(
         "sharpness of IntroVAE and StyleGAN",
@@ -109,7 +109,7 @@ CLAIMS = (
         "4.1, Table 1",
         "Samples of the VAE lie no nearer to one another than original slices do (min ISD).",
         _ratios("table_1", "min_isd", ("vae",), above=1.0),
-        "Data: min ISD counts noise, of which blurred samples have none; the less noise in the data, the easier it holds.",
+        "Prior: blurred samples that lie on the data are near one another; those that lie off it need not be.",
     ),
     Claim(
         "similarity to the data",

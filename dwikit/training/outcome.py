@@ -94,9 +94,9 @@ class Run:
         return files.read_object(self.folder / "settings.json")
 
     def facts(self) -> dict:
-        """This run in a provenance file."""
+        """This run in a provenance file; of the kit's weights all but the people's names, which are in ``data/pretrained/``."""
         if self.card:
-            return self.card
+            return {name: value for name, value in self.card.items() if name != "people"}
         log = self.log
         settings = self.settings
         kept = {"kept_epoch": self.model.epochs_done} if self.model.epochs_done < len(log) else {}

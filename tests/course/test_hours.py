@@ -1,0 +1,68 @@
+"""What docs/hours.md and docs/results.md say of the trainings of hours is what their logs and figures/causes.csv say."""
+
+import pandas as pd
+import pytest
+
+from dwikit import metrics, paper
+from dwikit.common import paths
+from dwikit.course import longer
+
+
+@pytest.fixture(scope="module")
+def trainings():
+    return {key: longer.load(key) for key in paper.MODELS}
+
+
+@pytest.fixture(scope="module")
+def causes():
+    return pd.read_csv(paths.kit() / "figures" / "causes.csv", index_col="experiment")
+
+
+def in_words(table: pd.DataFrame, words: str) -> pd.Series:
+    return table.loc[next(name for name in table.index if words in name)]
+
+
+@pytest.mark.parametrize(("key", "gain"), [("vae", 1.47), ("dfc_vae", 1.13)])
+def test_the_plain_vaes_are_at_their_best_at_last_and_still_get_sharper(key, gain, trainings):
+    run = trainings[key]
+    assert run.card["epochs"] == len(run.log) == run.log["distance"].idxmin()
+    assert run.log["laplace"].iloc[-1] / run.log["laplace"].loc[len(run.log) // 2] == pytest.approx(gain, abs=0.03)
+
+
+def test_the_introvae_gets_sharper_and_loses_its_variety(trainings):
+    run = trainings["intro_vae"]
+    kept, played = run.card["epochs"], run.log.iloc[10:]
+    assert run.log["laplace"].iloc[-1] > 1.2 * run.log["laplace"].loc[kept] and run.log["laplace"].iloc[-1] > 0.8
+    assert run.log["isd"].iloc[-1] / run.log["isd"].max() == pytest.approx(0.6, abs=0.05)
+    assert len(run.log) / 2 - 7 < run.log["isd"].idxmax() <= kept < 0.6 * len(run.log)
+    margin = run.model.config["margin"]
+    assert abs(played["kl_fake"] / margin - 1).max() < 0.2 and played["kl_real"].max() < 0.4 * margin
+    assert (run.log["min_isd"].loc[3:12] < 0.2).all() and run.log["min_isd"].loc[kept] > 0.2
+
+
+def test_the_stylegan_is_nearest_early_and_repeats_itself_not_people(trainings):
+    run = trainings["style_gan"]
+    kept, last = run.card["epochs"], run.log.iloc[-1]
+    assert kept < len(run.log) / 4 and last["laplace"] > 1.1 * run.log["laplace"].loc[kept]
+    assert last["isd"] > 0.9 and last["min_isd"] < 0.1 and run.log["min_isd"].loc[kept] > 0.25
+    assert run.log["memory"].loc[3:].between(0.95, 1.05).all()
+
+
+def test_no_recipe_of_the_introvae_kept_nine_tenths_of_the_variety():
+    found = pd.read_csv(paths.kit() / "figures" / "recipes.csv")
+    found = found[found["network"] == "intro_vae"]
+    assert len(found) == 8 and (found["isd"] < 0.9).all()
+
+
+def test_what_the_experiments_say_of_blur_and_of_near_copies(causes):
+    ours, wide = in_words(causes, "VAE, the epoch of the rule"), in_words(causes, "twice as wide")
+    mean, none = (in_words(causes, f"best linear VAE, {kl}") for kl in ("KL as mean", "no KL"))
+    label = metrics.METRICS["laplace"].label
+    assert mean[label] > 2 * ours[label] and mean[label] == pytest.approx(in_words(causes, "VAE, the paper's")[label], abs=0.04)
+    assert mean["min ISD"] < 1 and none["min ISD"] < 1
+    assert (
+        wide["min ISD"] == pytest.approx(in_words(causes, "VAE, the paper's")["min ISD"], abs=0.1)
+        and wide["DS"] > 1.15 * ours["DS"]
+    )
+    quiet = in_words(causes, "without noise")
+    assert quiet[label] == pytest.approx(0.9, abs=0.03) and quiet["min ISD"] > 0.98

@@ -140,15 +140,42 @@ def test_a_cohort_of_other_code_is_not_continued(written, monkeypatch):
     assert contents(written) == before
 
 
-def test_any_line_and_any_number_of_the_simulation_decide_its_code(tmp_path, monkeypatch):
-    there = Path(phantom.settings.__file__).parent
-    codes = [phantom.code()]
-    for name in ("scanner.py", "settings.py", "hull.npz"):
-        folder = shutil.copytree(there, tmp_path / name)
-        (folder / name).write_bytes((folder / name).read_bytes() + b"\n")
-        monkeypatch.setattr(phantom.settings, "__file__", str(folder / "settings.py"))
-        codes.append(phantom.code())
-    assert len(set(codes)) == len(codes)
+@pytest.mark.parametrize(
+    ("name", "old", "new", "decides"),
+    [
+        ("settings.py", b"warp_mm: float = 2.2", b"warp_mm: float = 2.3", True),
+        ("person.py", b"        a, b = [i", b"    a, b = [i", True),
+        ("hull.npz", b"", b"\n", True),
+        ("settings.py", b"  # sd of the smooth warp, each axis", b"", False),
+        ("person.py", b'"""Draws of one case:', b'"""What is drawn of one case:', False),
+    ],
+)
+def test_every_statement_and_number_of_the_simulation_decide_its_code_and_no_word(
+    name, old, new, decides, tmp_path, monkeypatch
+):
+    there, before = Path(phantom.settings.__file__).parent, phantom.code()
+    folder = shutil.copytree(there, tmp_path / "phantom")
+    content = (folder / name).read_bytes()
+    assert old in content
+    (folder / name).write_bytes(content.replace(old, new, 1) if old else content + new)
+    monkeypatch.setattr(phantom.settings, "__file__", str(folder / "settings.py"))
+    assert (phantom.code() != before) == decides
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"age_range": (40.0, 40.0)}, "age_range must rise"),
+        ({"age_range": (50.0, 40.0)}, "age_range must rise"),
+        ({"age_range": (200.0, 300.0)}, "lie near age_mean"),
+        ({"fold_symmetry": 1.5}, "fold_symmetry is a correlation"),
+        ({"subslices": 0}, "subslices must be 1 or more"),
+        ({"snr": 0.0}, "snr must be above 0"),
+    ],
+)
+def test_settings_that_would_never_end_or_hold_no_numbers_are_refused(changes, words):
+    with pytest.raises(InputError, match=words):
+        replace(phantom.Settings(), **changes)
 
 
 def test_bad_requests_are_refused(tmp_path):
@@ -157,7 +184,7 @@ def test_bad_requests_are_refused(tmp_path):
         phantom.write_cohort(tmp_path, 1)
     with pytest.raises(InputError, match="could not be written"):
         phantom.write_cohort(tmp_path / "notes.txt", 1)
-    for options in ({"n_cases": -1}, {"n_cases": 1, "seed": -1}, {"n_cases": 1, "first": 0.5}):
+    for options in ({"n_cases": -1}, {"n_cases": 1, "seed": -1}, {"n_cases": 1, "first": 0.5}, {"n_cases": 1, "seed": 2**32}):
         with pytest.raises(InputError, match="whole number"):
             phantom.simulate_volumes(**options)
     with pytest.raises(InputError, match="levels"):

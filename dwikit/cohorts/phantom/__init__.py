@@ -1,6 +1,7 @@
 """The simulated cohort: diffusion-weighted brain scans from MNI152 tissue maps and the physics of EPI.
 
-Everyone shares the template's deep anatomy and has their own cortical folds (`folds`). `write_cohort` writes a BIDS
+Everyone shares the template's deep anatomy, cerebellum and strongest sulci, such as the central one, and has secondary cortical
+folds of their own (`folds`). `write_cohort` writes a BIDS
 dataset, the embedded default source of cases. `simulate_volumes` and `simulate_slices` take the direct path to template
 space. Both image the same people: everything depends only on (seed, case number). `truth` gives each voxel's place in the
 template. `Settings` holds every number.

@@ -1,6 +1,7 @@
 """Draws of one case: the person, the head's pose, the protocol. Everything depends only on (seed, number)."""
 
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 
@@ -77,9 +78,9 @@ def draw_person(number: int, seed: int, settings: Settings) -> Person:
 
 
 def require_whole(name: str, value: int) -> None:
-    """Raises InputError unless a value is a whole number from 0 on."""
-    if value != int(value) or value < 0:
-        raise InputError(f"{name} {value}: choose a whole number from 0 on")
+    """Raises InputError unless a value is a whole number of at most 32 bits: longer seeds would repeat other seeds' draws."""
+    if not isinstance(value, Integral) or not 0 <= value < 2**32:
+        raise InputError(f"{name} {value}: choose a whole number from 0 to {2**32 - 1}")
 
 
 def _draw_age(rng: np.random.Generator, settings: Settings) -> float:

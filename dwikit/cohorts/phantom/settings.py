@@ -1,8 +1,11 @@
 """Every number of the simulated cohort in one place, each with its source or its reason."""
 
 import hashlib
+import tokenize
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from dwikit.common.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -159,13 +162,45 @@ class Settings:
     protocols: tuple[Protocol, ...] = PROTOCOLS
     tissues: dict[float, dict[str, Tissue]] = field(default_factory=lambda: TISSUES)
 
+    def __post_init__(self):
+        low, high = self.age_range
+        likely = 0 <= low < high and low < self.age_mean + 3 * self.age_sd and high > self.age_mean - 3 * self.age_sd
+        _require(likely, "age_range must rise from 0 or more, and lie near age_mean", self.age_range)
+        for name in ("warp_symmetry", "fold_symmetry"):
+            _require(-1 <= getattr(self, name) <= 1, f"{name} is a correlation, -1 to 1", getattr(self, name))
+        for name in ("snr", "gain", "age_sd", "warp_scale_mm", "ripple_scale_mm", "fold_mm"):
+            _require(getattr(self, name) > 0, f"{name} must be above 0", getattr(self, name))
+        _require(self.subslices >= 1, "subslices must be 1 or more", self.subslices)
+        _require(len(self.protocols) > 0, "protocols must not be empty", self.protocols)
+
+
+def _require(sound: bool, rule: str, value: object) -> None:
+    if not sound:
+        raise InputError(f"{rule}, not {value}.")
+
 
 DEFAULT = Settings()
 """The calibrated settings."""
 
 
 def code() -> str:
-    """Eight hexadecimal digits that change with any number and any line of the simulation, which decide its images."""
+    """Eight hexadecimal digits that change with any number and any statement of the simulation, which decide its images."""
     folder = Path(__file__).parent
-    lines = [path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.py"))]
-    return hashlib.sha256("".join(lines).encode() + (folder / "hull.npz").read_bytes()).hexdigest()[:8]
+    statements = [_without_words(path) for path in sorted(folder.glob("*.py"))]
+    return hashlib.sha256("".join(statements).encode() + (folder / "hull.npz").read_bytes()).hexdigest()[:8]
+
+
+WORDS = {tokenize.COMMENT, tokenize.NL, tokenize.ENCODING}
+BREAKS = {tokenize.NEWLINE: "\n", tokenize.INDENT: "{", tokenize.DEDENT: "}"}
+
+
+def _without_words(path: Path) -> str:
+    """Code without comments, docstrings and blank lines, which decide nothing."""
+    with tokenize.open(path) as file:
+        tokens = [token for token in tokenize.generate_tokens(file.readline) if token.type not in WORDS]
+    before = [tokenize.NEWLINE, *(token.type for token in tokens)]
+    return " ".join(
+        BREAKS.get(token.type, token.string)
+        for token, last in zip(tokens, before)
+        if not (token.type == tokenize.STRING and last in BREAKS)
+    )

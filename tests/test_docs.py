@@ -51,7 +51,7 @@ def find(dotted: str) -> object:
 
 def test_the_readme_is_one_screen():
     text = README.read_text(encoding="utf-8")
-    assert text.count("\n") < 120 and text.count("figures/pictures.png") == 1
+    assert text.count("\n") < 120 and text.count("figures/hours/samples.svg") == 1
     assert f"{doctor.FREE_GB} GB of disk" in text
 
 

@@ -58,7 +58,9 @@ def test_what_the_experiments_say_of_blur_and_of_near_copies(causes):
     ours, wide = in_words(causes, "VAE, the epoch of the rule"), in_words(causes, "twice as wide")
     mean, none = (in_words(causes, f"best linear VAE, {kl}") for kl in ("KL as mean", "no KL"))
     label = metrics.METRICS["laplace"].label
-    assert mean[label] > 2 * ours[label] and mean[label] == pytest.approx(in_words(causes, "VAE, the paper's")[label], abs=0.04)
+    assert mean[label] > 2 * ours[label] and mean[label] / in_words(causes, "VAE, the paper's")[label] == pytest.approx(
+        0.67, abs=0.1
+    )
     assert mean["min ISD"] < 1 and none["min ISD"] < 1
     assert (
         wide["min ISD"] == pytest.approx(in_words(causes, "VAE, the paper's")["min ISD"], abs=0.1)

@@ -40,7 +40,7 @@ def test_people_are_simulated_where_there_are_no_slices(config, capsys):
 
 
 def test_people_come_from_the_store_where_there_is_one(config, volumes, capsys):
-    unknown = [volume._replace(age=np.nan, sex=np.nan) if volume is volumes[0] else volume for volume in volumes]
+    unknown = [volume._replace(age=None, sex=None) if volume is volumes[0] else volume for volume in volumes]
     store = slices.build(unknown, study.data_folder(config) / "slices", slices.SliceSettings(image_size=32))
     people = start.people(config)
     assert "01_preprocess made them" in capsys.readouterr().out

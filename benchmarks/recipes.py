@@ -1,4 +1,4 @@
-"""Which recipe is trained for hours? ``python benchmarks/recipes.py [vae intro_vae style_gan] [--steps 5000]``.
+"""Which recipe is trained for hours? ``python benchmarks/recipes.py [vae intro_vae style_gan intro_vae:longer] [--steps 5000]``.
 
 Candidates for the profile ``hours``, trained for the same number of steps at 64 x 64 pixels on the people of ``weights-64``.
 The rule was written down first (docs/hours.md): of a network's candidates, the one whose samples come nearest to validation
@@ -28,6 +28,7 @@ PRINTED = {
 LIGHTER = {**PRINTED, "real_weight": 1.0, "reconstruction_weight": 0.25}
 GROUP = {"norm": "group", "slope": 0.2}
 PLAIN = {**LIGHTER, **GROUP, "architecture": "plain", "channels": (32, 64, 128, 128, 128)}
+KIT = {**PLAIN, "latent_size": 64, "margin": 60.0, "upsampling": "transposed"}
 CANDIDATES = {
     "vae": {
         "rate 5e-4": {"learning_rate": 5e-4},
@@ -40,8 +41,16 @@ CANDIDATES = {
         "KL of real slices 1, error 0.25": LIGHTER,
         "the same, group normalization, slope 0.2": {**LIGHTER, **GROUP},
         "the same, plain networks, 128 latents": {**PLAIN, "latent_size": 128},
-        "the kit's recipe at 64 pixels": {**PLAIN, "latent_size": 64, "margin": 60.0, "upsampling": "transposed"},
-        "the same, upsampling by nearest pixels": {**PLAIN, "latent_size": 64, "margin": 60.0},
+        "the kit's recipe at 64 pixels": KIT,
+        "the same, upsampling by nearest pixels": {**KIT, "upsampling": "nearest"},
+    },
+    "intro_vae:longer": {
+        "the kit's recipe at 64 pixels": KIT,
+        "encoder's game 0.1": {**KIT, "adversarial_weight": 0.1},
+        "generator's game 0.1": {**KIT, "generator_weight": 0.1},
+        "margin 120": {**KIT, "margin": 120.0},
+        "Adam's beta 1 of 0.5": {**KIT, "beta_1": 0.5},
+        "error 0.5": {**KIT, "reconstruction_weight": 0.5},
     },
     "style_gan": {
         "Wasserstein": {"loss": "wasserstein", "penalty": 10.0, "penalty_interval": 4, "drift": 0.001, "learning_rate": 1e-3},
@@ -49,6 +58,8 @@ CANDIDATES = {
     },
 }
 """Network -> candidate -> all in which they differ, whatever the profile ``hours`` has; the DFC-VAE takes the VAE's rate."""
+LONGER = 2
+"""Times the steps, of trials named "longer"."""
 
 
 def candidate(key: str, changes: dict, steps: int) -> profiles.Profile:

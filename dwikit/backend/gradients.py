@@ -134,6 +134,9 @@ if BACKEND == "tensorflow":
         """Run ``model.training_step`` as the trainer of this backend expects it."""
         return distribution.loggable(model.training_step(_images(data)))
 
+    def _sum(one, other):
+        return other if one is None else one if other is None else one + other
+
     def update_in_turn(draw: Callable[[], tuple], *updates: Update) -> list[Terms]:
         """Take one step after another, through outputs that are drawn once.
 
@@ -146,14 +149,23 @@ if BACKEND == "tensorflow":
             The terms of each update.
         """
         every_terms = []
-        with tf.GradientTape(persistent=len(updates) > 1, watch_accessed_variables=False) as tape:
-            tape.watch([variable.value for _, variables, _ in updates for variable in variables])
+        everything = [variable.value for _, variables, _ in updates for variable in variables]
+        with tf.GradientTape(persistent=len(updates) > 1, watch_accessed_variables=False) as drawing:
+            drawing.watch(everything)
             drawn = draw()
         for loss_fn, variables, optimizer in updates:
-            with tape:
+            values = [variable.value for variable in variables]
+            # One tape each: a branch of ops.cond under a persistent one would be traced for derivatives of every order
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch([values, drawn])
                 terms = loss_fn(*drawn)
                 loss = optimizer.scale_loss(distribution.share(terms["loss"]))
-            optimizer.apply(tape.gradient(loss, [variable.value for variable in variables]), variables)
+            direct, of_drawn = tape.gradient(loss, [values, drawn])
+            used = [i for i, gradient in enumerate(of_drawn) if gradient is not None]
+            if used:
+                through = drawing.gradient([drawn[i] for i in used], values, [of_drawn[i] for i in used])
+                direct = [_sum(*pair) for pair in zip(direct, through)]
+            optimizer.apply(direct, variables)
             every_terms.append(terms)
         return every_terms
 

@@ -51,6 +51,8 @@ def learning(
         marks: label -> column -> the published ratio, drawn as a short line at the right edge.
         others: label -> (hours, column -> ratio) of a shorter training, drawn as a dot.
         kept: label -> epoch whose model stands for the training, drawn as a circle.
+
+    The first fifth of a training may leave its panel: at their beginning, networks draw the same image a thousand times.
     """
     columns = 3
     rows = -(-len(panels) // columns)
@@ -78,6 +80,12 @@ def learning(
             if others and column in others.get(label, (0, {}))[1]:
                 axis.plot(others[label][0], others[label][1][column], "s", color=look["color"], markersize=4)
         axis.set(title=title, xscale="log", yscale="log")
+        seen = [each[column] for each in (marks or {}).values() if column in each]
+        seen += [each[column] for _, each in (others or {}).values() if column in each]
+        for log in logs.values():
+            seen += list(log[column].iloc[len(log) // 5 :].dropna()) if column in log else []
+        if seen:  # what happens in the first fifth may leave the panel
+            axis.set_ylim(0.8 * min([1, *seen]), 1.25 * max([1, *seen]))
         low, high = axis.get_ylim()
         axis.yaxis.set_major_formatter("{x:g}")
         axis.yaxis.set_minor_formatter("{x:g}" if high < 3 * low else NullFormatter())

@@ -11,7 +11,7 @@ the trainer calls a step, and both are here:
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import keras
 from keras import ops
@@ -134,6 +134,12 @@ if BACKEND == "tensorflow":
         """Run ``model.training_step`` as the trainer of this backend expects it."""
         return distribution.loggable(model.training_step(_images(data)))
 
+    @contextmanager
+    def _tape(watched) -> Iterator[tf.GradientTape]:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(watched)
+            yield tape
+
     def _sum(one, other):
         return other if one is None else one if other is None else one + other
 
@@ -149,21 +155,19 @@ if BACKEND == "tensorflow":
             The terms of each update.
         """
         every_terms = []
-        everything = [variable.value for _, variables, _ in updates for variable in variables]
-        with tf.GradientTape(persistent=len(updates) > 1, watch_accessed_variables=False) as drawing:
-            drawing.watch(everything)
+        # A tape for each: a branch of ops.cond that two watch, or one twice, would be traced for derivatives of every order
+        with ExitStack() as drawing:
+            tapes = [drawing.enter_context(_tape([variable.value for variable in variables])) for _, variables, _ in updates]
             drawn = draw()
-        for loss_fn, variables, optimizer in updates:
+        for drawn_by, (loss_fn, variables, optimizer) in zip(tapes, updates):
             values = [variable.value for variable in variables]
-            # One tape each: a branch of ops.cond under a persistent one would be traced for derivatives of every order
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch([values, drawn])
+            with _tape([values, drawn]) as tape:
                 terms = loss_fn(*drawn)
                 loss = optimizer.scale_loss(distribution.share(terms["loss"]))
             direct, of_drawn = tape.gradient(loss, [values, drawn])
             used = [i for i, gradient in enumerate(of_drawn) if gradient is not None]
             if used:
-                through = drawing.gradient([drawn[i] for i in used], values, [of_drawn[i] for i in used])
+                through = drawn_by.gradient([drawn[i] for i in used], values, [of_drawn[i] for i in used])
                 direct = [_sum(*pair) for pair in zip(direct, through)]
             optimizer.apply(direct, variables)
             every_terms.append(terms)

@@ -53,6 +53,7 @@ CANDIDATES = {
         "Adam's beta 1 of 0.5": {**KIT, "beta_1": 0.5},
         "error 0.5": {**KIT, "reconstruction_weight": 0.5},
         "rate decaying tenfold": {**KIT, "decay": 1e-3},
+        "beta 1 of 0.5, rate decaying tenfold": {**KIT, "beta_1": 0.5, "decay": 1e-3},
     },
     "style_gan": {
         "Wasserstein": {"loss": "wasserstein", "penalty": 10.0, "penalty_interval": 4, "drift": 0.001, "learning_rate": 1e-3},

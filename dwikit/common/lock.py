@@ -15,8 +15,8 @@ except ImportError:  # Windows: nothing is locked there
 
 
 @contextlib.contextmanager
-def alone(path: str | Path, task: str) -> Iterator[None]:
-    """Hold a lock file while inside; a second process is refused at once.
+def alone(path: str | Path, task: str, wait: bool = False) -> Iterator[None]:
+    """Hold a lock file while inside; a second process is refused at once, or waits.
 
     The lock is the kernel's (flock), so it ends with the process that holds it, however that ends: the file that a
     killed process leaves blocks nobody. File systems without such locks (some network ones) lock nothing.
@@ -24,6 +24,7 @@ def alone(path: str | Path, task: str) -> Iterator[None]:
     Args:
         path: of the lock file; it is gone afterwards.
         task: what the holder does, for the second process's message.
+        wait: until the holder has ended.
 
     Raises:
         InputError: another process holds the lock, or the folder cannot be written.
@@ -31,7 +32,7 @@ def alone(path: str | Path, task: str) -> Iterator[None]:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = _acquire(path)
+        handle = _acquire(path, wait)
     except BlockingIOError as error:
         raise InputError(
             f"Another process ({_holder(path)}) {task}. Wait until it has ended, or choose another folder; then run the same "
@@ -48,7 +49,7 @@ def alone(path: str | Path, task: str) -> Iterator[None]:
         os.close(handle)
 
 
-def _acquire(path: Path) -> int:
+def _acquire(path: Path, wait: bool) -> int:
     """Descriptor of the locked file.
 
     Raises:
@@ -58,7 +59,7 @@ def _acquire(path: Path) -> int:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             if fcntl:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(handle)
             raise

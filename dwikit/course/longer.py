@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 import dwikit
 from dwikit import evaluation, metrics, models, paper, slices, training
 from dwikit.cohorts import phantom
-from dwikit.common import files, paths
+from dwikit.common import files, lock, paths
 from dwikit.evaluation import learning
 from dwikit.report import plots
 from dwikit.training.weights import pretrained
@@ -121,6 +121,8 @@ def verdicts(minutes: pd.DataFrame) -> pd.DataFrame:
 def people(folder: Path, n: int = 4, image_size: int = SIZE) -> slices.SliceStore:
     """Slices of people whom no network of the kit has seen, of that size; made again where those in the folder are others.
 
+    Notebooks that run side by side make them once: the second waits for the first.
+
     Args:
         folder: of the store.
         n: people.
@@ -129,10 +131,11 @@ def people(folder: Path, n: int = 4, image_size: int = SIZE) -> slices.SliceStor
     settings = slices.SliceSettings.for_size(image_size)
     cohort = {"bids": None, "cases": n, "seed": STRANGERS}
     made = {"dwikit": dwikit.__version__, "cohort": cohort, "physics": phantom.code()}
-    there = files.read_object(folder / "settings.json")
-    if there and {**there, **dataclasses.asdict(settings), **made} == there:
-        return slices.SliceStore.open(folder)
-    return slices.build(phantom.simulate_volumes(n, STRANGERS, settings=settings), folder, settings, provenance=made)
+    with lock.alone(folder.with_name(f".{folder.name}.turn"), f"makes {folder}", wait=True):
+        there = files.read_object(folder / "settings.json")
+        if there and {**there, **dataclasses.asdict(settings), **made} == there:
+            return slices.SliceStore.open(folder)
+        return slices.build(phantom.simulate_volumes(n, STRANGERS, settings=settings), folder, settings, provenance=made)
 
 
 def _paper(published: pd.DataFrame, key: str, name: str) -> str:

@@ -20,7 +20,7 @@ from dwikit.course.run import notebooks
 from dwikit.models import registry
 
 MAKES_DATA = "01_preprocess"
-"""All notebooks after this one need its slices; the one before needs none."""
+"""All notebooks after this one need its slices."""
 JUDGE = ("05_evaluate", "06_reader_study")
 """They need the samples of every network of the study."""
 SLICES_SUFFICE = "07_paper_vs_code"
@@ -73,7 +73,7 @@ def stages(config: profiles.Profile) -> list[list[str]]:
     sections, often = study.in_study(config), config.evaluation.seeds
     again = [(key, config.networks[key].seed + place) for key in sections for place in range(1, often.get(key, 1))]
     trained += [f"train {key} --seed {seed}" for key, seed in again]
-    return list(filter(None, [names[:first], trained, [name for name in names if name in JUDGE], later]))
+    return list(filter(None, [*([name] for name in names[:first]), trained, [name for name in names if name in JUDGE], later]))
 
 
 def side_by_side(commands: Mapping[str, Sequence[str]], workers: int) -> Iterator[tuple[str, float]]:

@@ -1,8 +1,9 @@
-"""Two processes on one output folder: the second is refused at once, and a killed holder keeps nobody out."""
+"""Two processes on one output folder: the second is refused at once or waits, and a killed holder keeps nobody out."""
 
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -45,6 +46,17 @@ def test_the_second_is_refused_and_told_who_holds_it(tmp_path, hold):
     with pytest.raises(InputError, match=rf"Another process \({holder.pid} on .*\) trains here. Wait until it has ended"):
         with lock.alone(tmp_path / "deep" / ".lock", "trains here"):
             pytest.fail("two inside")
+
+
+def test_the_second_may_wait_for_the_first(tmp_path, hold):
+    holder = hold(tmp_path / ".lock")
+    threading.Timer(0.5, holder.kill).start()
+    start = time.monotonic()
+    with lock.alone(tmp_path / ".lock", "waits", wait=True):
+        assert time.monotonic() - start > 0.4 and holder.wait() != 0
+        with pytest.raises(InputError, match="Another process"):
+            with lock.alone(tmp_path / ".lock", "does not wait"):
+                pytest.fail("two inside")
 
 
 def test_a_killed_holder_keeps_nobody_out(tmp_path, hold):

@@ -1,5 +1,8 @@
 """The kit's training of hours, as notebooks show it beside that of minutes."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from dwikit import evaluation, metrics, profiles, training
@@ -46,3 +49,18 @@ def test_strangers_are_made_once(tmp_path):
     assert longer.people(tmp_path / "slices", 3, 32).content == made.content
     assert (tmp_path / "slices" / "images.npy").stat().st_mtime_ns == stamp
     assert longer.people(tmp_path / "slices", 2, 32).table["subject"].nunique() == 2, "others are asked for"
+
+
+def test_two_notebooks_side_by_side_make_the_strangers_once(tmp_path, monkeypatch):
+    """02 and 03, when they get there together."""
+    made, build = [], longer.slices.build
+
+    def slowly(volumes, folder, settings, **more):
+        made.append(folder)
+        time.sleep(1)
+        return build(volumes, folder, settings, **more)
+
+    monkeypatch.setattr(longer.slices, "build", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(lambda _: longer.people(tmp_path / "slices", 2, 32), range(2))
+    assert one.content == other.content and len(made) == 1

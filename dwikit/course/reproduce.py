@@ -20,7 +20,7 @@ from dwikit.course.run import notebooks
 from dwikit.models import registry
 
 MAKES_DATA = "01_preprocess"
-"""All notebooks after this one need its slices."""
+"""It comes first: the others show its slices."""
 JUDGE = ("05_evaluate", "06_reader_study")
 """They need the samples of every network of the study."""
 SLICES_SUFFICE = "07_paper_vs_code"
@@ -64,16 +64,13 @@ def stages(config: profiles.Profile) -> list[list[str]]:
 
     Those of one stage do not need each other.
     """
-    names = [name for name in notebooks() if name not in kept_out(config)]
-    first = names.index(MAKES_DATA) + 1
+    names = [name for name in notebooks() if name not in (MAKES_DATA, *kept_out(config))]
     later = [name for name in names if name > max(JUDGE) and name != SLICES_SUFFICE]
-    trained = [name for name in names[first:] if name not in (*JUDGE, *later)] + [
-        f"train {key}" for key in without_notebook(config)
-    ]
+    trained = [name for name in names if name not in (*JUDGE, *later)] + [f"train {key}" for key in without_notebook(config)]
     sections, often = study.in_study(config), config.evaluation.seeds
     again = [(key, config.networks[key].seed + place) for key in sections for place in range(1, often.get(key, 1))]
     trained += [f"train {key} --seed {seed}" for key, seed in again]
-    return list(filter(None, [*([name] for name in names[:first]), trained, [name for name in names if name in JUDGE], later]))
+    return list(filter(None, [[MAKES_DATA], trained, [name for name in names if name in JUDGE], later]))
 
 
 def side_by_side(commands: Mapping[str, Sequence[str]], workers: int) -> Iterator[tuple[str, float]]:

@@ -15,10 +15,10 @@ from dwikit.course import reproduce
 
 
 def test_only_what_does_not_need_each_other_is_one_stage():
-    first, data, trainings, judges = reproduce.stages(profiles.resolve("smoke", evaluation={"seeds": {"vae": 1, "dfc_vae": 3}}))
-    assert (first, data, judges) == (["00_start_here"], ["01_preprocess"], ["05_evaluate", "06_reader_study"])
-    notebooks, seeds = trainings[:4], trainings[4:]
-    assert notebooks == ["02_train_vae", "03_train_introvae", "04_train_stylegan", "07_paper_vs_code"]
+    data, trainings, judges = reproduce.stages(profiles.resolve("smoke", evaluation={"seeds": {"vae": 1, "dfc_vae": 3}}))
+    assert (data, judges) == (["01_preprocess"], ["05_evaluate", "06_reader_study"])
+    notebooks, seeds = trainings[:5], trainings[5:]
+    assert notebooks == ["00_start_here", "02_train_vae", "03_train_introvae", "04_train_stylegan", "07_paper_vs_code"]
     assert seeds == ["train dfc_vae --seed 1", "train dfc_vae --seed 2"], "05 shows these, too"
     *_, trainings, judges, later = reproduce.stages(profiles.resolve("smoke", diffusion={"in_study": True}))
     assert "train diffusion" in trainings and "08_beyond" not in trainings, "two would train it at once"
@@ -78,7 +78,7 @@ def test_no_more_run_together_than_there_is_room_for(monkeypatch, tmp_path, room
 
     monkeypatch.setattr(reproduce, "side_by_side", ended)
     reproduce.reproduce("smoke")
-    assert [workers for _, workers in seen] == [room] * 4
-    assert seen[0][0] == {"00_start_here": ["run", "00_start_here", '-pprofile="smoke"']}
+    assert [workers for _, workers in seen] == [room] * 3
+    assert seen[0][0] == {"01_preprocess": ["run", "01_preprocess", '-pprofile="smoke"']}
     source = json.loads((tmp_path / "figures/smoke/minutes.json").read_text())
-    assert source["cores_of_each"]["03_train_introvae"] == 8 // min(room, len(seen[2][0]))
+    assert source["cores_of_each"]["03_train_introvae"] == 8 // min(room, len(seen[1][0]))

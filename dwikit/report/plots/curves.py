@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from dwikit.report.plots.style import STYLE, finished, listed
 
@@ -87,6 +87,8 @@ def learning(
         if seen:  # what happens in the first fifth may leave the panel
             axis.set_ylim(0.8 * min([1, *seen]), 1.25 * max([1, *seen]))
         low, high = axis.get_ylim()
+        if 3 * low <= high < 30 * low:
+            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.yaxis.set_major_formatter("{x:g}")
         axis.yaxis.set_minor_formatter("{x:g}" if high < 3 * low else NullFormatter())
         axis.xaxis.set_major_formatter("{x:g}")

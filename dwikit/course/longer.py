@@ -131,11 +131,16 @@ def people(folder: Path, n: int = 4, image_size: int = SIZE) -> slices.SliceStor
     settings = slices.SliceSettings.for_size(image_size)
     cohort = {"bids": None, "cases": n, "seed": STRANGERS}
     made = {"dwikit": dwikit.__version__, "cohort": cohort, "physics": phantom.code()}
-    with lock.alone(folder.with_name(f".{folder.name}.turn"), f"makes {folder}", wait=True):
+
+    def is_there() -> bool:
         there = files.read_object(folder / "settings.json")
-        if there and {**there, **dataclasses.asdict(settings), **made} == there:
-            return slices.SliceStore.open(folder)
-        return slices.build(phantom.simulate_volumes(n, STRANGERS, settings=settings), folder, settings, provenance=made)
+        return bool(there) and {**there, **dataclasses.asdict(settings), **made} == there
+
+    if not is_there():
+        with lock.alone(folder.with_name(f".{folder.name}.turn"), f"makes {folder}", wait=True):
+            if not is_there():
+                slices.build(phantom.simulate_volumes(n, STRANGERS, settings=settings), folder, settings, provenance=made)
+    return slices.SliceStore.open(folder)
 
 
 def _paper(published: pd.DataFrame, key: str, name: str) -> str:

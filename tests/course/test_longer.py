@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from dwikit import evaluation, metrics, profiles, training
+from dwikit.common import lock
 from dwikit.common.errors import InputError
 from dwikit.course import longer
 from dwikit.evaluation import kit_weights, learning
@@ -42,12 +43,15 @@ def test_a_longer_training_tells_its_ratios_beside_the_papers(store, tmp_path, m
         longer.load("vae", 64)
 
 
-def test_strangers_are_made_once(tmp_path):
+def test_strangers_are_made_once(tmp_path, monkeypatch):
     made = longer.people(tmp_path / "slices", 3, 32)
     assert made.table["subject"].nunique() == 3 and made.images.shape[1:] == (32, 32)
     stamp = (tmp_path / "slices" / "images.npy").stat().st_mtime_ns
     assert longer.people(tmp_path / "slices", 3, 32).content == made.content
     assert (tmp_path / "slices" / "images.npy").stat().st_mtime_ns == stamp
+    with monkeypatch.context() as patch:  # made elsewhere, in a folder that cannot be written
+        patch.setattr(lock.os, "open", lambda *arguments: pytest.fail("nothing is locked to read"))
+        assert longer.people(tmp_path / "slices", 3, 32).content == made.content
     assert longer.people(tmp_path / "slices", 2, 32).table["subject"].nunique() == 2, "others are asked for"
 
 

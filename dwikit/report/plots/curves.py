@@ -45,14 +45,14 @@ def learning(
 ) -> Figure:
     """Learning curves: metrics of samples against the hours of training, one panel a metric, one line a network.
 
+    The first fifth of a training may leave its panel: at their beginning, networks draw the same image a thousand times.
+
     Args:
         logs: label -> log with columns ``seconds`` and those of ``panels``, as ratios to the original's value.
         panels: column -> title.
         marks: label -> column -> the published ratio, drawn as a short line at the right edge.
         others: label -> (hours, column -> ratio) of a shorter training, drawn as a dot.
         kept: label -> epoch whose model stands for the training, drawn as a circle.
-
-    The first fifth of a training may leave its panel: at their beginning, networks draw the same image a thousand times.
     """
     columns = 3
     rows = -(-len(panels) // columns)

@@ -24,7 +24,7 @@ LEVELS = {"channels", "critic_channels"}
 PRINTED = {
     **{"architecture": "residual", "channels": (8, 16, 32, 64, 128, 256), "latent_size": 256, "upsampling": "nearest"},
     **{"margin": 110.0, "adversarial_weight": 0.25, "generator_weight": 0.25, "norm": "batch", "slope": 0.0},
-    **{"real_weight": 0.25, "reconstruction_weight": 0.5},
+    **{"real_weight": 0.25, "reconstruction_weight": 0.5, "beta_1": 0.9},
 }
 LIGHTER = {**PRINTED, "real_weight": 1.0, "reconstruction_weight": 0.25}
 GROUP = {"norm": "group", "slope": 0.2}
@@ -61,6 +61,10 @@ LONGER = {
         "error 0.5": {**KIT, "reconstruction_weight": 0.5},
         "rate decaying tenfold": {**KIT, "decay": 1e-3},
         "beta 1 of 0.5, rate decaying tenfold": {**KIT, "beta_1": 0.5, "decay": 1e-3},
+        "beta 1 of 0": {**KIT, "beta_1": 0.0},
+        "beta 1 of 0.5, rate decaying to a quarter": {**KIT, "beta_1": 0.5, "decay": 3e-4},
+        "beta 1 of 0, margin 40": {**KIT, "beta_1": 0.0, "margin": 40.0},
+        "beta 1 of 0, margin 30": {**KIT, "beta_1": 0.0, "margin": 30.0},
     },
 }
 """The same, for the question which recipe keeps its variety; for twice the steps."""

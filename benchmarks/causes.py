@@ -10,13 +10,14 @@ One row per experiment, as ratios to original slices, beside the paper's ratios:
 """
 
 import argparse
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from machine import show, source
+from machine import machine, show
 
-from dwikit import evaluation, metrics, models, paper, profiles, study
+from dwikit import evaluation, metrics, models, paper, profiles, report, study
 from dwikit.cohorts import phantom
 from dwikit.cohorts.phantom.calibration import pooled, uniform_levels
 from dwikit.course import contrasts, longer
@@ -110,15 +111,17 @@ def main() -> None:
     parser.add_argument("--workers", type=int)
     options = parser.parse_args()
     config = profiles.resolve("hours")
+    store = study.slices(config)
     rows = {name: row for key in CLAIMS for name, row in over_time(key).items()}
-    rows |= other_samples(study.slices(config), options.slices, config.evaluation.samples)
+    rows |= other_samples(store, options.slices, config.evaluation.samples)
     name = f"original slices of {options.people:,} people without noise, beside themselves with it"
     rows[name] = {"claims": "2, 3, 4, 8"} | without_noise(options.people, options.workers)
     found = pd.DataFrame.from_dict(rows, orient="index").rename_axis("experiment")
     table = found[["claims"]].assign(steps=found["steps"].map(lambda steps: f"{steps:,.0f}" if steps > 0 else ""))
     for key, label in SHOWN.items():
         table[label] = found[key].map("{:.2f}".format)
-    show(table, "causes", source("python benchmarks/causes.py"))
+    command = report.command("python", "benchmarks/causes.py", *sys.argv[1:])
+    show(table, "causes", report.provenance(study.used(config, store), command, **machine()))
 
 
 if __name__ == "__main__":

@@ -1,19 +1,42 @@
 """What does one training mean? ``python benchmarks/seeds.py [--profile hours]``, hours.
 
-Every network of a profile trained once more, and the VAE twice, with the settings of ``runs/<profile>/`` and other seeds: their
-rows of Table 1, of the reconstructions, and all ratios of two reconstructions. ``dwikit verify`` takes these tables as evidence
-beside the kit's weights. A training is one of ``dwikit train <network> --profile hours --seed 1``; those that are there are not
+Every network of the kit's weights trained once more, and the VAE twice, with the same settings and other seeds: their rows of
+Table 1 and of the reconstructions beside those of the weights, and all ratios of two reconstructions. ``dwikit verify`` takes
+these tables as evidence. A training is one of ``dwikit train <network> --profile hours --seed 1``; those that are there are not
 repeated, and the others can be stopped and resumed.
 """
 
 import argparse
-import dataclasses
 
-from dwikit import profiles, report, study
-from dwikit.evaluation import repeats
+from dwikit import profiles, report, study, training
+from dwikit.common import paths
+from dwikit.common.errors import InputError
+from dwikit.evaluation import kit_weights, repeats
+from dwikit.slices import SliceStore
 
 TIMES = {"vae": 3, "dfc_vae": 2, "intro_vae": 2, "style_gan": 2}
-"""Trainings of each network, the study's own among them."""
+"""Trainings of each network, that of the kit's weights among them."""
+
+
+def trainings(config: profiles.Profile, store: SliceStore) -> dict[str, dict[int, training.Run]]:
+    """Key -> seed -> run, the kit's weights first.
+
+    Raises:
+        InputError: the kit lacks a network of this size, or its weights have other settings than the profile.
+    """
+    shipped, found = kit_weights.shipped_runs(config, store), {}
+    for key in TIMES:
+        if key not in shipped:
+            raise InputError(f"The kit has no {key} of {config.image_size} pixels that these slices can judge.")
+        ours, wanted = (model.config | {"seed": 0} for model in (shipped[key].model, study.untrained(key, config)))
+        if others := [name for name in wanted if ours.get(name) != wanted[name]]:
+            told = ", ".join(f"{name} {ours.get(name)} (profile: {wanted[name]})" for name in others)
+            raise InputError(f"The kit's {key} has other settings than profile {config.name}: {told}. Publish it again first.")
+    for key, times in TIMES.items():
+        seed = shipped[key].model.seed
+        again = {other: study.train(key, config, store, other) for other in range(seed + 1, seed + times)}
+        found[key] = {seed: shipped[key]} | again
+    return found
 
 
 def main() -> None:
@@ -21,17 +44,16 @@ def main() -> None:
     parser.add_argument("--profile", default="hours")
     options = parser.parse_args()
     config = profiles.resolve(options.profile)
-    config = dataclasses.replace(config, evaluation=dataclasses.replace(config.evaluation, seeds=TIMES))
     store = study.slices(config)
-    runs = study.trained(config, store)
-    again = {key: study.seeds(run, config, store) for key, run in runs.items()}
-    redrawn = {key: run.reconstructions for key, run in runs.items() if run.reconstructs}
+    again = trainings(config, store)
+    first = {key: next(iter(runs.values())) for key, runs in again.items()}
+    redrawn = {key: run.reconstructions for key, run in first.items() if run.reconstructs}
     facts = {name: run.facts() for name, run in repeats.rows(again).items()}
     command = report.command("python", "benchmarks/seeds.py", "--profile", config.reference)
-    source = report.provenance(study.used(config, store, runs), command, runs=facts)
-    for name, table in repeats.tables(store, again, redrawn, config.evaluation.samples).items():
-        report.save_table(table, f"{config.name}/{repeats.FILES[name]}", source)
-        print(report.markdown(table))
+    source = report.provenance(study.used(config, store, first), command, runs=facts)
+    found = repeats.tables(store, again, redrawn, config.evaluation.samples)
+    repeats.save(found, source, paths.figures() / config.name)
+    print(report.markdown(found["table-1"]))
 
 
 if __name__ == "__main__":

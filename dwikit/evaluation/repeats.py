@@ -3,19 +3,22 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from dwikit import training
+from dwikit import report, training
+from dwikit.common.errors import InputError
 from dwikit.evaluation.tables import paired_ratios, reconstruction_table, table_1
+from dwikit.metrics.table import column_metrics
 from dwikit.paper.checks import Evidence
 from dwikit.slices import SliceStore
 
 NAME = "{label}, seed {seed}"
 """A row of a training."""
-FILES = {"table-1": "seeds", "reconstruction": "seeds-reconstruction", "paired": "seeds-paired"}
+FILES = {"table-1": "seeds-table-1", "reconstruction": "seeds-reconstruction", "paired": "seeds-paired"}
 """Table -> its file."""
-PAIR = ["name", "row", "to"]
-"""Index of paired ratios."""
+REMEDY = "Make them again: python benchmarks/seeds.py"
+"""For tables that are not what they should be."""
 
 
 def rows(again: Mapping[str, Mapping[int, training.Run]]) -> dict[str, training.Run]:
@@ -55,7 +58,7 @@ def evidences(first: Evidence, found: Mapping[str, pd.DataFrame], names: Mapping
         found: ``tables``.
         names: key -> label of every network of the study.
     """
-    others = {key: _others(found["table-1"], label) for key, label in names.items()}
+    others = {key: _trainings(found["table-1"], label)[1:] for key, label in names.items()}
     evidence = [first]
     for place in range(max(map(len, others.values()), default=0)):
         chosen = {key: rows[place] for key, rows in others.items() if place < len(rows)}
@@ -71,19 +74,76 @@ def evidences(first: Evidence, found: Mapping[str, pd.DataFrame], names: Mapping
 
 def counts(found: Mapping[str, pd.DataFrame], names: Mapping[str, str]) -> dict[str, int]:
     """Key -> number of trainings."""
-    return {key: 1 + len(_others(found["table-1"], label)) for key, label in names.items()}
+    return {key: max(1, len(_trainings(found["table-1"], label))) for key, label in names.items()}
+
+
+def save(found: Mapping[str, pd.DataFrame], source: dict, folder: Path) -> None:
+    """Write ``tables`` to a folder of figures, where ``read`` finds them; ``source`` is their ``report.provenance``."""
+    for name, table in found.items():
+        report.save_table(table.reset_index(level=list(table.index.names[1:])), FILES[name], source, folder)
 
 
 def read(folder: Path) -> dict[str, pd.DataFrame]:
-    """The ``tables`` of a folder of figures; empty if it has none."""
+    """The ``tables`` of a folder of figures; empty if it has none.
+
+    Raises:
+        InputError: Table 1 is not among them.
+    """
     index = {"paired": [0, 1, 2]}
     paths = {name: folder / f"{file}.csv" for name, file in FILES.items()}
-    return {name: pd.read_csv(path, index_col=index.get(name, 0)) for name, path in paths.items() if path.is_file()}
+    found = {name: pd.read_csv(path, index_col=index.get(name, 0)) for name, path in paths.items() if path.is_file()}
+    if found and "table-1" not in found:
+        raise InputError(f"{paths['table-1']} is missing, though other tables of the same trainings are there. {REMEDY}")
+    return found
 
 
-def _others(table: pd.DataFrame, label: str) -> list[str]:
-    """Rows of a network's trainings but the first."""
-    return [row for row in table.index if row.startswith(NAME.format(label=label, seed=""))][1:]
+def checked(found: Mapping[str, pd.DataFrame], first: Evidence, names: Mapping[str, str]) -> Mapping[str, pd.DataFrame]:
+    """The same tables, if every training is in each and the first ones are the study's own, to half a printed digit.
+
+    Args:
+        found: ``read``.
+        first: evidence of the study's own trainings.
+        names: key -> label of every network of the study.
+
+    Raises:
+        InputError: a training is missing in a table, or the tables are of other slices or other networks.
+    """
+    for name, ours in {"table-1": first.table_1, "reconstruction": first.reconstruction}.items():
+        keys = [key for key in names if ours is not None and key in ours.index]
+        rows = {key: _trainings(found["table-1"], names[key]) for key in keys}
+        _require_rows(found, name, sum(rows.values(), []))
+        if name in found:
+            same = {"original": "original"} | {key: own[0] for key, own in rows.items() if own}
+            _require_same(FILES[name], found[name].loc[list(same.values())].set_axis(list(same)), ours)
+    return found
+
+
+def _require_rows(found: Mapping[str, pd.DataFrame], name: str, wanted: list[str]) -> None:
+    """Each of these trainings in a table, and one that reconstructs in the pairs, too."""
+    places = {name: found[name].index if name in found else []}
+    if name == "reconstruction":
+        places["paired"] = found["paired"].index.get_level_values("row") if "paired" in found else []
+    for place, there in places.items():
+        if lost := [row for row in wanted if row not in there]:
+            raise InputError(f"{FILES[place]}.csv is missing, or lacks {', '.join(lost)}. {REMEDY}")
+
+
+def _require_same(file: str, theirs: pd.DataFrame, ours: pd.DataFrame) -> None:
+    """Numbers of two tables the same to half a printed digit."""
+    for metric in [name for name in ours if name in column_metrics()]:
+        digits = column_metrics()[metric].digits
+        for key, there in theirs[metric].items():
+            here = ours.loc[key, metric]
+            if not np.isclose(there, here, rtol=0, atol=0.5 * 10.0**-digits, equal_nan=True):
+                raise InputError(
+                    f"{file}.csv is of other slices or other networks: there {metric} of {key} is {there:.{digits + 1}f}, here "
+                    f"{here:.{digits + 1}f}. {REMEDY}"
+                )
+
+
+def _trainings(table: pd.DataFrame, label: str) -> list[str]:
+    """Rows of a network that has several trainings, the study's own first."""
+    return [row for row in table.index if row.startswith(NAME.format(label=label, seed=""))]
 
 
 def _with_rows(ours: pd.DataFrame | None, theirs: pd.DataFrame | None, chosen: Mapping[str, str]) -> pd.DataFrame | None:

@@ -50,8 +50,8 @@ def test_the_second_is_refused_and_told_who_holds_it(tmp_path, hold):
 
 def test_the_second_may_wait_for_the_first(tmp_path, hold):
     holder = hold(tmp_path / ".lock")
-    threading.Timer(0.5, holder.kill).start()
     start = time.monotonic()
+    threading.Timer(0.5, holder.kill).start()
     with lock.alone(tmp_path / ".lock", "waits", wait=True):
         assert time.monotonic() - start > 0.4 and holder.wait() != 0
         with pytest.raises(InputError, match="Another process"):

@@ -1,5 +1,7 @@
 """The kit's weights give the committed tables, and any other number or verdict is named."""
 
+import re
+
 import pytest
 
 from dwikit import profiles, report, training
@@ -40,6 +42,26 @@ def test_another_verdict_is_named(found, folder):
     claims.loc[5, "verdict"] = "undecided" if claims.loc[5, "verdict"] != "undecided" else "reproduced"
     (line,) = verify.differences(found | {"claims": claims}, folder)
     assert line.startswith("Samples of VAE and DFC-VAE have less than 0.6") and "committed:" in line
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "named"),
+    [
+        ("numbers", ("0.", "3."), True),  # every one
+        ("seeds", ("VAE 1", "VAE 99"), True),
+        ("numbers", ("VAE /", "StyleGAN /"), True),
+        ("numbers", None, False),  # their last digit
+    ],
+)
+def test_numbers_and_trainings_of_claims_are_compared(found, folder, name, change, named):
+    def other(text):
+        return text.replace(*change) if change else re.sub(r"\d\.\d\d", lambda number: f"{float(number[0]) + 0.01:.2f}", text)
+
+    claims = found["claims"].copy()
+    claims[name] = claims[name].map(other)
+    assert not claims.equals(found["claims"])
+    lines = verify.differences(found | {"claims": claims}, folder)
+    assert bool(lines) == named and all(f"({name}): " in line and "committed: " in line for line in lines)
 
 
 def test_a_table_of_other_networks_or_none_is_refused(found, folder):

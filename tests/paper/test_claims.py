@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dwikit import paper, slices, training
+from dwikit import paper, profiles, report, slices, training
+from dwikit.common.errors import InputError
 from dwikit.evaluation import repeats, tables, verdicts
 from dwikit.metrics.intervals import Estimate
 from dwikit.paper import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, UNDECIDED, Evidence, Nearer, Ratio
@@ -173,9 +174,9 @@ def test_another_seed_brings_its_own_pairs(store, tmp_path):
     by_seed = repeats.tables(store, {"vae": vaes, "dfc_vae": {0: None}}, ours, len(originals))
     table, rebuilt = tables.table_1(store, ours), tables.reconstruction_table(store, ours)
     first = Evidence(table, rebuilt, paired=tables.paired_ratios(store, ours))
-    for name, found in by_seed.items():
-        found.to_csv(tmp_path / f"{repeats.FILES[name]}.csv")
-    for found in (by_seed, repeats.read(tmp_path)):
+    source = report.provenance(profiles.resolve("smoke"), "some command")
+    repeats.save(by_seed, source, tmp_path)
+    for found in (by_seed, repeats.checked(repeats.read(tmp_path), first, labels)):
         one, other = repeats.evidences(first, found, labels)
         assert one is first and repeats.counts(found, labels) == {"vae": 2, "dfc_vae": 1}
         second = other.ratio("reconstruction", "vae", "dfc_vae", "mse")
@@ -184,3 +185,11 @@ def test_another_seed_brings_its_own_pairs(store, tmp_path):
         assert other.find("table_1", "vae", "ds") != first.find("table_1", "vae", "ds")
         assert other.find("table_1", "dfc_vae", "ds") == first.find("table_1", "dfc_vae", "ds")
     assert not repeats.read(tmp_path / "nowhere")
+    of_others = first._replace(table_1=table.assign(ds=table["ds"] + 0.01))
+    with pytest.raises(InputError, match="seeds-table-1.csv is of other slices or other networks: there ds of original is"):
+        repeats.checked(by_seed, of_others, labels)
+    for name in ("paired", "reconstruction", "table-1"):  # a program that was stopped leaves some of them
+        (tmp_path / f"{repeats.FILES[name]}.csv").unlink()
+        with pytest.raises(InputError, match="missing" if name != "table-1" else "missing, though"):
+            repeats.checked(repeats.read(tmp_path), first, labels)
+        repeats.save(by_seed, source, tmp_path)

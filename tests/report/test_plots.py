@@ -159,6 +159,12 @@ def test_learning_curves_have_a_panel_per_metric_and_skip_what_is_missing():
     assert [text.xy for text in isd.texts] == [(1.0, 0.57)]
 
 
+def test_the_kept_epoch_stays_in_its_panel():
+    log = pd.DataFrame({"seconds": 360.0, "isd": [0.01, *np.linspace(0.5, 1, 9)]}, index=range(1, 11))
+    lowest = [plots.learning({"VAE": log}, {"isd": "ISD"}, kept={"VAE": epoch}).axes[0].get_ylim()[0] for epoch in (1, 10)]
+    assert lowest[0] < 0.01 and lowest[1] > 0.3
+
+
 # ==== In words ====
 
 

@@ -1,6 +1,8 @@
 """Every number of the simulated cohort in one place, each with its source or its reason."""
 
+import ast
 import hashlib
+import io
 import tokenize
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -164,8 +166,8 @@ class Settings:
 
     def __post_init__(self):
         low, high = self.age_range
-        likely = 0 <= low < high and low < self.age_mean + 3 * self.age_sd and high > self.age_mean - 3 * self.age_sd
-        _require(likely, "age_range must rise from 0 or more, and lie near age_mean", self.age_range)
+        likely = 0 <= low <= high - 1 and low < self.age_mean + 3 * self.age_sd and high > self.age_mean - 3 * self.age_sd
+        _require(likely, "age_range must rise from 0 or more by a year or more, and lie near age_mean", self.age_range)
         for name in ("warp_symmetry", "fold_symmetry"):
             _require(-1 <= getattr(self, name) <= 1, f"{name} is a correlation, -1 to 1", getattr(self, name))
         for name in ("snr", "gain", "age_sd", "warp_scale_mm", "ripple_scale_mm", "fold_mm"):
@@ -190,17 +192,15 @@ def code() -> str:
     return hashlib.sha256("".join(statements).encode() + (folder / "hull.npz").read_bytes()).hexdigest()[:8]
 
 
-WORDS = {tokenize.COMMENT, tokenize.NL, tokenize.ENCODING}
-BREAKS = {tokenize.NEWLINE: "\n", tokenize.INDENT: "{", tokenize.DEDENT: "}"}
-
-
 def _without_words(path: Path) -> str:
-    """Code without comments, docstrings and blank lines, which decide nothing."""
-    with tokenize.open(path) as file:
-        tokens = [token for token in tokenize.generate_tokens(file.readline) if token.type not in WORDS]
-    before = [tokenize.NEWLINE, *(token.type for token in tokens)]
-    return " ".join(
-        BREAKS.get(token.type, token.string)
-        for token, last in zip(tokens, before)
-        if not (token.type == tokenize.STRING and last in BREAKS)
-    )
+    """Code without comments, docstrings and blank lines, which decide nothing: the same text on every version of Python."""
+    source = path.read_text(encoding="utf-8")
+    lines = source.splitlines()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            line, column = token.start
+            lines[line - 1] = lines[line - 1][:column]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            lines[node.lineno - 1 : node.end_lineno] = [""] * (node.end_lineno - node.lineno + 1)
+    return "\n".join(line.rstrip() for line in lines if line.strip())

@@ -45,7 +45,8 @@ def learning(
 ) -> Figure:
     """Learning curves: metrics of samples against the hours of training, one panel a metric, one line a network.
 
-    The first fifth of a training may leave its panel: at their beginning, networks draw the same image a thousand times.
+    The first fifth of a training may leave its panel, but for the kept epoch: at their beginning, networks draw the same
+    image a thousand times.
 
     Args:
         logs: label -> log with columns ``seconds`` and those of ``panels``, as ratios to the original's value.
@@ -82,8 +83,9 @@ def learning(
         axis.set(title=title, xscale="log", yscale="log")
         seen = [each[column] for each in (marks or {}).values() if column in each]
         seen += [each[column] for _, each in (others or {}).values() if column in each]
-        for log in logs.values():
-            seen += list(log[column].iloc[len(log) // 5 :].dropna()) if column in log else []
+        for label, log in logs.items():
+            stays = (np.arange(len(log)) >= len(log) // 5) | (log.index == (kept or {}).get(label))
+            seen += list(log.loc[stays, column].dropna()) if column in log else []
         if seen:  # what happens in the first fifth may leave the panel
             axis.set_ylim(0.8 * min([1, *seen]), 1.25 * max([1, *seen]))
         low, high = axis.get_ylim()

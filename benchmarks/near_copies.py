@@ -54,7 +54,7 @@ def draw(courses: dict[tuple[str, int], pd.DataFrame]):
     keys = list(dict.fromkeys(key for key, _ in courses))
     size = (9.6, 2.7 * len(keys))
     figure, axes = plt.subplots(len(keys), len(PANELS), figsize=size, squeeze=False, layout="constrained", sharex="row")
-    styles, told = dict(zip(PEOPLE, plots.STYLE["axes.prop_cycle"])), []
+    styles, told = dict(zip(PEOPLE, plots.STYLE["axes.prop_cycle"]())), []
     for row, key in zip(axes, keys):
         for axis, (name, title) in zip(row, PANELS.items()):
             axis.axhline(1, color="0.8", linewidth=0.8, zorder=0)

@@ -1,14 +1,15 @@
 """Are samples of the kit's weights useful? ``python benchmarks/usefulness.py [--profile hours] [--patients 1 8]``, hours.
 
-Segmentation and denoising with samples of every network, as in 05, learned from few and from more labelled people, on the
-slices of a profile and with the size and steps that it sets. Hours; may be stopped: every training is kept in
-``runs/<profile>/usefulness/``.
+Segmentation and denoising with samples of every network that the kit has weights of, as in 05, learned from few and from more
+labelled people, on the slices of a profile and with the size and steps that it sets. Hours; may be stopped: every training is
+kept in ``runs/<profile>/usefulness/``.
 """
 
 import argparse
 import dataclasses
 
 import pandas as pd
+from beyond import with_all
 
 from dwikit import profiles, report, study
 from dwikit.evaluation import kit_weights, usefulness
@@ -21,7 +22,7 @@ def main() -> None:
     parser.add_argument("--profile", default="hours")
     parser.add_argument("--patients", type=int, nargs="+", default=[1, 8], help="people that each network learns from")
     options = parser.parse_args()
-    config = profiles.resolve(options.profile)
+    config = with_all(profiles.resolve(options.profile))
     store = study.slices(config)
     samples = {key: run.samples for key, run in kit_weights.shipped_runs(config, store).items()}
     counts = map(str, options.patients)

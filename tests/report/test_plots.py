@@ -159,6 +159,16 @@ def test_learning_curves_have_a_panel_per_metric_and_skip_what_is_missing():
     assert [text.xy for text in isd.texts] == [(1.0, 0.57)]
 
 
+def test_learning_curves_take_more_networks_than_the_study_has():
+    log = pd.DataFrame({"seconds": 360.0, "isd": np.linspace(0.2, 1, 5)}, index=range(1, 6))
+    figure = plots.learning({f"network {i}": log for i in range(6)}, {"isd": "ISD"})
+    lines = [line for line in figure.axes[0].lines if line.get_label().startswith("network")]
+    assert (
+        len({(line.get_color(), str(line.get_linestyle()), str(line._dash_pattern)) for line in lines[:5]}) == 5
+        and len(lines) == 6
+    )
+
+
 def test_the_kept_epoch_stays_in_its_panel():
     log = pd.DataFrame({"seconds": 360.0, "isd": [0.01, *np.linspace(0.5, 1, 9)]}, index=range(1, 11))
     lowest = [plots.learning({"VAE": log}, {"isd": "ISD"}, kept={"VAE": epoch}).axes[0].get_ylim()[0] for epoch in (1, 10)]

@@ -60,7 +60,7 @@ def learning(
     figure, axes = plt.subplots(rows, columns, figsize=(9.6, 2.7 * rows), squeeze=False, layout="constrained", sharex=True)
     for axis in axes.flat[len(panels) :]:
         axis.set_axis_off()
-    styles = dict(zip(logs, STYLE["axes.prop_cycle"]))
+    styles = dict(zip(logs, STYLE["axes.prop_cycle"]()))
     for axis, (column, title) in zip(axes.flat, panels.items()):
         axis.axhline(1, color="0.8", linewidth=0.8, zorder=0)
         for label, log in logs.items():

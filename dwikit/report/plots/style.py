@@ -17,7 +17,9 @@ STYLE = {
     "image.cmap": "gray",
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.prop_cycle": plt.cycler(color=["0.0", "0.35", "0.6", "0.75"], linestyle=["-", "--", "-.", ":"]),
+    "axes.prop_cycle": plt.cycler(
+        color=["0.0", "0.35", "0.6", "0.75", "0.2"], linestyle=["-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1))]
+    ),
     "legend.frameon": False,
     "font.size": 10,
 }

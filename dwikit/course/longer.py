@@ -40,7 +40,7 @@ class Longer(NamedTuple):
     model: models.GenerativeModel
     """After the epoch that stands for it."""
     card: dict
-    """Its facts: ``epochs`` of the model, ``steps``, ``images``, ``hours``, ``machine``, ``metrics``."""
+    """Its facts: ``epochs``, ``steps``, ``images`` and ``hours`` of this model, ``training`` as a whole, ``metrics``."""
     log: pd.DataFrame
     """One row per epoch; metrics of its samples as ratios to the original's."""
 
@@ -54,8 +54,11 @@ class Longer(NamedTuple):
             for key in RATIOS
             if key in last
         )
-        trained = f"{label} after {card['hours']:.1f} hours on {card['machine']}: epoch {card['epochs']} of {len(self.log)}"
-        return f"{trained}, {card['steps']:,} steps, {card['images']:,} images.\n{ratios}."
+        trained = (
+            f"{label} after {card['hours']:.1f} hours on {card['machine']}, {card['steps']:,} steps, {card['images']:,} images"
+        )
+        of = "epoch {epochs} of a training of {whole[epochs]} that took {whole[hours]:.1f} hours"
+        return f"{trained}:\n{of.format(**card, whole=card['training'])}.\n{ratios}."
 
 
 def load(key: str, image_size: int = SIZE) -> Longer:

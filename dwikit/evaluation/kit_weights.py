@@ -59,7 +59,6 @@ def publish(run: training.Run, config: Profile, store: SliceStore) -> Path:
         "slices": pretrained.slices(store),
         "steps": steps,
         "images": steps * model.config["batch_size"],
-        "hours": float(log["seconds"].sum()) / 3600,
         "machine": doctor.machine(),
         "command": report.command("dwikit", "weights", key, "--profile", config.reference),
         "samples": int(row["n"]),

@@ -57,7 +57,7 @@ def squared_error_sum(images, others):
 def perceptual_sum(features: Sequence, others: Sequence):
     """Squared differences summed over the features of an image and over layers, averaged over the batch (sec. 2.3, eq. 6-7).
 
-    Eq. 7 divides each layer by 2 H W C; the released code does not, and the printed weight is close to the code's.
+    Eq. 7 divides each layer by 2 H W C; the released code does not; its weight is ten times the printed one.
     """
     return sum(squared_error_sum(a, b) for a, b in zip(features, others))
 

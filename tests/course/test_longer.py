@@ -29,9 +29,10 @@ def test_a_longer_training_tells_its_ratios_beside_the_papers(store, tmp_path, m
     assert found.model.epochs_done == kept and list(found.log.index) == [1, 2, 3]
     assert found.log.loc[kept, "isd"] == pytest.approx(curve.loc[kept, "isd"] / original["isd"])
     assert found.log.loc[kept, "memory"] == pytest.approx(curve.loc[kept, "memory"]) and found.log["loss"].notna().all()
-    first, second = found.told.splitlines()
-    assert first.startswith("VAE after 0.0 hours on ") and f"epoch {kept} of 3, {5 * kept} steps" in first
-    assert f"ISD {found.log.loc[kept, 'isd']:.2f} of the original's (paper: 0.57)" in second
+    first, second, third = found.told.splitlines()
+    assert first.startswith("VAE after 0.0 hours on ") and f", {5 * kept} steps, " in first
+    assert second == f"epoch {kept} of a training of 3 that took 0.0 hours."
+    assert f"ISD {found.log.loc[kept, 'isd']:.2f} of the original's (paper: 0.57)" in third
     figure = longer.curves({"vae": found}, {"vae": run}, store, 30)
     panel = next(axis for axis in figure.axes if axis.get_title() == longer.PANELS["isd"])
     lines = [(line.get_marker(), line.get_ydata()) for line in panel.lines]

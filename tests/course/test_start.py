@@ -58,7 +58,7 @@ def test_samples_are_the_last_trained_then_the_kits_own_and_never_trained_now(co
     files.write_json(folder / "samples.json", {"epochs": 7, "n": 10, "seed": 1})
     model = models.VAE.from_preset(image_size=64, channels=(8, 8), latent_size=4, seed=2)
     log = pd.DataFrame({"seconds": [1.0]}, index=pd.Index([1], name="epoch"))
-    facts = dict.fromkeys(("data", "machine", "command"), "x") | {"steps": 1234, "images": 9, "hours": 0.1, "samples": 8}
+    facts = dict.fromkeys(("data", "machine", "command"), "x") | {"steps": 1234, "images": 9, "samples": 8}
     pretrained.publish(model, log, facts | {"metrics": {"ds": 1.0}, "slices": {"fov_mm": 250.0}})
 
     samples, said = start.samples(config), capsys.readouterr().out

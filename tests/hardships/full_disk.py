@@ -192,7 +192,6 @@ def stages(folder: Path) -> list[Stage]:
             "data": "d",
             "steps": 3,
             "images": 9,
-            "hours": 0.1,
             "machine": "m",
             "command": "c",
             "samples": 8,

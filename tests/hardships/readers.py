@@ -259,7 +259,7 @@ def _small() -> models.GenerativeModel:
 class Weights:
     """Weights published in a folder of their own, and a model to put them into."""
 
-    facts = {"data": "d", "steps": 3, "images": 9, "hours": 0.1, "machine": "m", "command": "c", "samples": 8, "metrics": {}}
+    facts = {"data": "d", "steps": 3, "images": 9, "machine": "m", "command": "c", "samples": 8, "metrics": {}}
 
     def __init__(self):
         self.model = None

@@ -32,6 +32,9 @@ def test_they_sample_what_their_card_says(key, size):
     assert metrics.laplace_variance(samples).mean() == pytest.approx(card["metrics"]["laplace"], rel=0.25)
     page = pretrained.folder().joinpath(f"{key}-{size}.md").read_text()
     assert "Not for clinical use" in page and page == pretrained.as_page(card)
+    log = pd.read_csv(pretrained.folder() / f"{key}-{size}.csv", index_col="epoch")
+    assert card["hours"] == pytest.approx(log["seconds"].loc[: card["epochs"]].sum() / 3600)
+    assert card["training"] == {"epochs": len(log), "hours": pytest.approx(log["seconds"].sum() / 3600)}
 
 
 @pytest.fixture
@@ -44,7 +47,6 @@ def own(tmp_path, monkeypatch):
         "data": "d",
         "steps": 3,
         "images": 9,
-        "hours": 0.1,
         "machine": "m",
         "command": "c",
         "samples": 8,
@@ -68,7 +70,7 @@ def large(own, tmp_path, monkeypatch):
     model = models.IntroVAE.from_preset(image_size=32, channels=(8, 16), latent_size=4, ema=0.9, seed=2)
     for variable in model.weights:  # of trained size, and different in the generator and its average
         variable.assign(np.random.default_rng(len(variable.shape)).normal(0, 0.1, variable.shape) + variable.numpy())
-    facts = {"steps": 3, "images": 9, "hours": 0.1, "samples": 8, "metrics": {}}
+    facts = {"steps": 3, "images": 9, "samples": 8, "metrics": {}}
     pretrained.publish(model, LOG, facts | dict.fromkeys(("data", "machine", "command"), "x"))
     return model
 

@@ -1,7 +1,7 @@
 """Weights that come with the kit, under ``data/pretrained``: nobody has to train from scratch.
 
 Each network is three files, ``<key>-<image size>`` with ``.npz`` (its weights, as ``stored.py`` says), ``.json`` (its config,
-data, steps, hours and metrics) and ``.csv`` (the log of its training), and a card for readers, ``.md``. They are plain
+data, steps, hours and metrics) and ``.csv`` (the log of its whole training), and a card for readers, ``.md``. They are plain
 numbers: loading them runs no code. ``dwikit weights`` makes them.
 """
 
@@ -209,21 +209,23 @@ def publish(model: models.GenerativeModel, log: pd.DataFrame, facts: dict) -> Pa
 
     Args:
         model: trained.
-        log: of its training, one row per epoch.
-        facts: what else the card says: ``command``, ``data``, ``steps``, ``images``, ``hours``, ``metrics``, ...
+        log: of its training, one row per epoch, also of those after the model's.
+        facts: what else the card says: ``command``, ``data``, ``steps``, ``images``, ``metrics``, ...
 
     Raises:
         InputError: a weight that float16 cannot hold.
     """
     packed = stored.as_arrays(model)
     path = folder() / f"{model.key}-{model.image_size}.npz"
-    config = model.get_config()
+    config, hours = model.get_config(), log["seconds"] / 3600
     facts = {
         "model": model.key,
         "label": model.label,
         "parameters": sum(array.size for name, array in packed.items() if not name.endswith("-scale")),
         "stored": "8 bits, what draws and reconstructs" if stored.is_large(model) else "float16",
         "epochs": model.epochs_done,
+        "hours": float(hours.loc[: model.epochs_done].sum()),
+        "training": {"epochs": len(log), "hours": float(hours.sum())},
         **facts,
         "config": config,
     }
@@ -260,6 +262,7 @@ were trained on simulated slices only and say nothing about any patient.
 | preset | `{config["preset"]}` |
 | changed in it | {", ".join(changed) or "nothing"} |
 | trained | {facts["steps"]:,} steps, {facts["images"]:,} images, {facts["hours"]:.2f} hours on {facts["machine"]} |
+| epoch | {facts["epochs"]} of {facts["training"]["epochs"]}, which took {facts["training"]["hours"]:.2f} hours |
 | made by | `{facts["command"]}` |
 | parameters | {facts["parameters"]:,}, {facts.get("stored", "float16")} |
 | licence | Apache-2.0, as the kit |

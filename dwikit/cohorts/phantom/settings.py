@@ -1,6 +1,5 @@
 """Every number of the simulated cohort in one place, each with its source or its reason."""
 
-import ast
 import hashlib
 import io
 import tokenize
@@ -192,15 +191,19 @@ def code() -> str:
     return hashlib.sha256("".join(statements).encode() + (folder / "hull.npz").read_bytes()).hexdigest()[:8]
 
 
+BREAKS = {tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
+
+
 def _without_words(path: Path) -> str:
     """Code without comments, docstrings and blank lines, which decide nothing: the same text on every version of Python."""
-    source = path.read_text(encoding="utf-8")
+    source, last = path.read_text(encoding="utf-8"), tokenize.NEWLINE
     lines = source.splitlines()
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        (first, column), (end, _) = token.start, token.end
         if token.type == tokenize.COMMENT:
-            line, column = token.start
-            lines[line - 1] = lines[line - 1][:column]
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
-            lines[node.lineno - 1 : node.end_lineno] = [""] * (node.end_lineno - node.lineno + 1)
+            lines[first - 1] = lines[first - 1][:column]
+        elif token.type == tokenize.STRING and last in BREAKS:  # a docstring
+            lines[first - 1 : end] = [""] * (end - first + 1)
+        if token.type not in (tokenize.COMMENT, tokenize.NL):
+            last = token.type
     return "\n".join(line.rstrip() for line in lines if line.strip())

@@ -68,6 +68,8 @@ LONGER = {
     },
 }
 """The same, for the question which recipe keeps its variety; for twice the steps."""
+LAST = (("kl_real", "KL of real slices", 0), ("kl_fake", "KL of fakes", 0), ("variety", "variety", 2))
+"""Columns of a log that are shown after the last epoch: name, title, decimals."""
 
 
 def candidate(key: str, changes: dict, steps: int) -> profiles.Profile:
@@ -119,7 +121,8 @@ def main() -> None:
             run = training.train(key, candidate(key, changes, options.steps), store, folder)
             rows[key, recipe] = outcome(run, store, original, EPOCH)
             if options.longer:
-                rows[key, recipe]["variety, last"] = f"{run.log['variety'].iloc[-1]:.2f}"
+                last = run.log.iloc[-1]
+                rows[key, recipe] |= {f"{name}, last": f"{last[column]:.{digits}f}" for column, name, digits in LAST}
             print(key, recipe, rows[key, recipe], flush=True)
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis(["network", "recipe"]).reset_index(level=1)
     words = [*options.keys, "--steps", str(options.steps), *["--longer"] * options.longer]

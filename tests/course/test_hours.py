@@ -54,6 +54,28 @@ def test_no_recipe_of_the_introvae_kept_nine_tenths_of_the_variety():
     assert len(found) == 8 and (found["isd"] < 0.9).all()
 
 
+def test_variety_is_lost_where_the_encoder_wins():
+    found = pd.read_csv(paths.kit() / "figures" / "recipes-longer.csv", index_col="recipe")
+    real, fakes = found["KL of real slices, last"], found["KL of fakes, last"]
+    pushed = found[fakes > real]
+    assert list(found.index[fakes <= real]) == ["encoder's game 0.1"] and (found["last"].idxmax() == "encoder's game 0.1")
+    gap = (pushed["KL of fakes, last"] - pushed["KL of real slices, last"]).rank()
+    assert gap.corr(pushed["variety, last"].rank()) < -0.8
+    first, slow, wide, low = (
+        found.loc[name]
+        for name in (
+            "the kit's recipe at 64 pixels",
+            "rate decaying tenfold",
+            "beta 1 of 0, margin 40",
+            "beta 1 of 0, margin 30",
+        )
+    )
+    assert low["variety, last"] == found["variety, last"].max() and wide["distance"] == found["distance"].min()
+    assert slow["distance"] < first["distance"] and slow["after steps"].startswith("10,000 of")
+    assert (fakes["margin 120"], real["margin 120"]) == (119, 43)
+    assert (found.loc[["error 0.5", "encoder's game 0.1", "generator's game 0.1"], "distance"] > first["distance"]).all()
+
+
 def test_what_the_experiments_say_of_blur_and_of_near_copies(causes):
     ours, wide = in_words(causes, "VAE, the epoch of the rule"), in_words(causes, "twice as wide")
     mean, none = (in_words(causes, f"best linear VAE, {kl}") for kl in ("KL as mean", "no KL"))

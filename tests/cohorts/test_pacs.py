@@ -22,14 +22,14 @@ from dwikit.common.errors import InputError
 
 pynetdicom = pytest.importorskip("pynetdicom", reason="pip install -e '.[acquire]'")
 pydicom = pytest.importorskip("pydicom", reason="pip install -e '.[acquire]'")
-from pynetdicom import AE, evt  # noqa: E402
+from pynetdicom import AE, build_context, evt  # noqa: E402
 from pynetdicom import sop_class as sop  # noqa: E402
 
 pytest.importorskip("dcm2niix", reason="pip install -e '.[acquire]'")
 from dwikit.cohorts import pacs  # noqa: E402
 from dwikit.cohorts.dicom import import_dicom  # noqa: E402
 from dwikit.cohorts.pacs import retrieve, store  # noqa: E402
-from dwikit.cohorts.pacs.archive import Pace  # noqa: E402
+from dwikit.cohorts.pacs.archive import Pace, connected  # noqa: E402
 from tests.dicom_writer import uid, write_series  # noqa: E402
 
 FAST = {"per_minute": 1e6, "progress": False}
@@ -284,6 +284,15 @@ def test_wrong_titles(orthanc, tmp_path):
     unknown = pacs.Archive("127.0.0.1", orthanc.port, "ARCHIVE", own_title="STRANGER", timeout_s=15)
     with pytest.raises(InputError, match="broke off while it searched.*whether it knows us, STRANGER"):
         pacs.find(unknown)
+
+
+def test_a_refusal_that_arrives_before_we_look(orthanc):
+    """On a busy machine the archive may have answered and hung up before the caller's thread runs again."""
+    stranger = pacs.Archive("127.0.0.1", orthanc.port, "NOBODY", timeout_s=15)
+    late = [(evt.EVT_REQUESTED, lambda event: time.sleep(1))]
+    with pytest.raises(InputError, match="turns us away .called ae title"):
+        with connected(stranger, [build_context(sop.Verification)], evt_handlers=late):
+            pass
 
 
 @pytest.mark.parametrize(

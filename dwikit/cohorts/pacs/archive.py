@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pynetdicom import AE, build_context, evt
 from pynetdicom import sop_class as sop
 from pynetdicom.association import Association
+from pynetdicom.pdu import A_ASSOCIATE_RJ
 
 from dwikit.cohorts.pacs.store import Store
 from dwikit.common.errors import InputError
@@ -91,15 +92,20 @@ def connected(archive: Archive, contexts: list, **options) -> Iterator:
     ae = AE(ae_title=archive.own_title)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = ae.connection_timeout = archive.timeout_s
     ours: set[Association] = set()  # known before the call is answered, which may take a while
-    handlers = [*options.pop("evt_handlers", []), (evt.EVT_ACSE_SENT, lambda event: ours.add(event.assoc))]
+    refusals: list[A_ASSOCIATE_RJ] = []  # as they arrive: a busy machine may see the closed connection first
+    handlers = [
+        *options.pop("evt_handlers", []),
+        (evt.EVT_ACSE_SENT, lambda event: ours.add(event.assoc)),
+        (evt.EVT_PDU_RECV, lambda event: refusals.append(event.pdu) if isinstance(event.pdu, A_ASSOCIATE_RJ) else None),
+    ]
     options |= {"ae_title": archive.title, "contexts": contexts, "evt_handlers": handlers}
     try:
         try:
             association = ae.associate(archive.host, archive.port, **options)
         except (socket.gaierror, UnicodeError) as error:
             raise InputError(f"This machine finds no host {archive.host!r}. Check its name and the network.") from error
-        if association.is_rejected:
-            reason = association.acceptor.primitive.reason_str.lower()
+        if refusals:
+            reason = refusals[0].reason_str.lower()
             raise InputError(
                 f"{archive} turns us away ({reason}). Ask its administrator for both titles; ours is {archive.own_title}."
             )

@@ -13,7 +13,7 @@ import numpy as np
 from dwikit import models
 from dwikit.common.errors import InputError
 
-LARGE = 2_000_000
+LARGE = 1_900_000
 """Parameters above which a network is stored in 8 bits."""
 STEPS = 127
 """Steps of a signed byte on either side of zero."""

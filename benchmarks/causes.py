@@ -3,6 +3,7 @@
 One row per experiment, as ratios to original slices, beside the paper's ratios:
 
 - each network after fewer and more steps, from the logs of the kit's weights (no check of a claim chose their epochs);
+- the IntroVAE with the recipe that it had first, from the table that ``first_recipe.py`` makes;
 - the best *linear* VAE under the paper's loss, with the KL divergence as mean or sum over latents, or without: where a training
   without end would arrive if brains lay in a plane (07, section 4). Its samples are drawn from the prior, like a VAE's;
 - the trained VAE with latents twice as wide as its prior, off the data like the paper's samples (07, section 10);
@@ -20,6 +21,7 @@ from machine import machine, show
 from dwikit import evaluation, metrics, models, paper, profiles, report, study
 from dwikit.cohorts import phantom
 from dwikit.cohorts.phantom.calibration import pooled, uniform_levels
+from dwikit.common import paths
 from dwikit.course import contrasts, longer
 from dwikit.evaluation import learning
 from dwikit.models.presets import preset
@@ -47,6 +49,14 @@ def over_time(key: str) -> dict[str, dict]:
     for name, epoch in epochs.items():
         rows[f"{run.model.label}, {name}"] = {"steps": epoch * steps} | run.log.loc[epoch].to_dict()
     return {name: {"claims": CLAIMS[key]} | row for name, row in rows.items()}
+
+
+def first_recipe() -> dict[str, dict]:
+    """Rows of the IntroVAE's first recipe: nearest to validation people, and after the last epoch."""
+    log = pd.read_csv(paths.kit() / "figures" / "first-recipe.csv", index_col="epoch")
+    epochs = {"the epoch of the rule": log["distance"].idxmin(), "the last epoch": log.index[-1]}
+    label = paper.LABELS["intro_vae"]
+    return {f"{label}'s first recipe, {name}": {"claims": "4, 6, 7"} | log.loc[n].to_dict() for name, n in epochs.items()}
 
 
 def linear_vaes(images: np.ndarray, n: int, seed: int = 0) -> dict[str, np.ndarray]:
@@ -113,6 +123,7 @@ def main() -> None:
     config = profiles.resolve("hours")
     store = study.slices(config)
     rows = {name: row for key in CLAIMS for name, row in over_time(key).items()}
+    rows |= first_recipe()
     rows |= other_samples(store, options.slices, config.evaluation.samples)
     name = f"original slices of {options.people:,} people without noise, beside themselves with it"
     rows[name] = {"claims": "2, 3, 4, 8"} | without_noise(options.people, options.workers)

@@ -75,6 +75,18 @@ def test_variety_is_lost_where_the_encoder_wins():
     assert (found.loc[["error 0.5", "encoder's game 0.1", "generator's game 0.1"], "distance"] > first["distance"]).all()
 
 
+def test_the_introvae_redraws_sharper_and_nearer_after_its_last_epoch():
+    found = pd.read_csv(paths.kit() / "figures" / "redrawn.csv", index_col="model")
+    kept, last = in_words(found, "the epoch of the rule (10)"), in_words(found, "the last epoch (30)")
+
+    def interval(row, name):
+        return [float(number) for number in row[name].split("[")[1].rstrip("]").split(", ")]
+
+    low, high = interval(kept, "DFC-VAE / this")
+    assert low < 1 < high and interval(last, "DFC-VAE / this")[1] < 1 and interval(last, "Laplace / Original")[1] < 1
+    assert last["MSE"] < kept["MSE"]
+
+
 def test_what_the_experiments_say_of_blur_and_of_near_copies(causes):
     ours, wide = in_words(causes, "VAE, the epoch of the rule"), in_words(causes, "twice as wide")
     mean, none = (in_words(causes, f"best linear VAE, {kl}") for kl in ("KL as mean", "no KL"))

@@ -27,7 +27,7 @@ from dwikit.evaluation import learning
 from dwikit.models.presets import preset
 from dwikit.slices import CALIBRATED, SliceStore, to_uint8
 
-SHOWN = {"ds": "DS", "isd": "ISD", "min_isd": "min ISD", "laplace": "Laplace"}
+SHOWN = {key: metrics.METRICS[key].label for key in ("ds", "isd", "min_isd", "laplace", "periodic")}
 CLAIMS = {"vae": "1, 2, 3, 5, 8, 9", "dfc_vae": "2, 3, 5, 9", "intro_vae": "2, 4, 6, 7, 9", "style_gan": "4, 6, 7, 9"}
 COPIES = 0.2
 """Bound of claim 7: min ISD as a share of the original's."""
@@ -36,13 +36,15 @@ SEED = 12
 
 
 def over_time(key: str) -> dict[str, dict]:
-    """Rows of one network: the paper's, after half of its steps, kept, after the last, and the first with near copies."""
+    """Rows of one network: the paper's, and those of the epochs that say something about it."""
     run = longer.load(key)
     kept, last = run.card["epochs"], int(run.log.index[-1])
     steps = run.card["steps"] // kept
     epochs = {"half of the steps": last // 2, "the epoch of the rule": kept, "the last epoch": last}
     near = run.log.index[run.log["min_isd"] < COPIES]
-    if len(near) and key in ("intro_vae", "style_gan"):
+    if warm_up := run.model.config.get("warmup_steps"):
+        epochs["the last epoch before the game"] = warm_up // steps
+    elif len(near) and key == "style_gan":
         epochs[f"the first epoch with min ISD below {COPIES}"] = int(near[0])
     published = paper.TABLE_1.div(paper.TABLE_1.loc["original"]).loc[key].to_dict()
     rows = {f"{run.model.label}, the paper's": published}
@@ -54,9 +56,13 @@ def over_time(key: str) -> dict[str, dict]:
 def first_recipe() -> dict[str, dict]:
     """Rows of the IntroVAE's first recipe: nearest to validation people, and after the last epoch."""
     log = pd.read_csv(paths.kit() / "figures" / "first-recipe.csv", index_col="epoch")
+    log = log.rename(columns={label: key for key, label in SHOWN.items()})
     epochs = {"the epoch of the rule": log["distance"].idxmin(), "the last epoch": log.index[-1]}
-    label = paper.LABELS["intro_vae"]
-    return {f"{label}'s first recipe, {name}": {"claims": "4, 6, 7"} | log.loc[n].to_dict() for name, n in epochs.items()}
+    label, steps = paper.LABELS["intro_vae"], log["steps"].str.replace(",", "").astype(int)
+    return {
+        f"{label}'s first recipe, {name}": {"claims": "2, 4, 6, 7"} | log.loc[n].to_dict() | {"steps": steps[n]}
+        for name, n in epochs.items()
+    }
 
 
 def linear_vaes(images: np.ndarray, n: int, seed: int = 0) -> dict[str, np.ndarray]:
@@ -130,7 +136,7 @@ def main() -> None:
     found = pd.DataFrame.from_dict(rows, orient="index").rename_axis("experiment")
     table = found[["claims"]].assign(steps=found["steps"].map(lambda steps: f"{steps:,.0f}" if steps > 0 else ""))
     for key, label in SHOWN.items():
-        table[label] = found[key].map("{:.2f}".format)
+        table[label] = found[key].map(lambda ratio: "" if pd.isna(ratio) else f"{ratio:.2f}")
     command = report.command("python", "benchmarks/causes.py", *sys.argv[1:])
     show(table, "causes", report.provenance(study.used(config, store), command, **machine()))
 

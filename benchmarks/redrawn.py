@@ -24,7 +24,7 @@ def after_last_epoch(run: training.Run, store: SliceStore, n: int) -> np.ndarray
 
 
 def compared(store: SliceStore, redrawn: dict[str, np.ndarray], beside: str) -> pd.DataFrame:
-    """One row per set of reconstructions: squared error, sharpness as a share of the original's, and of it ``beside``'s.
+    """One row per set of reconstructions: squared error, sharpness and periodic excess beside the original's, and sharpness beside ``beside``'s.
 
     Args:
         store: slices.
@@ -36,6 +36,7 @@ def compared(store: SliceStore, redrawn: dict[str, np.ndarray], beside: str) -> 
     for name in redrawn:
         share = ratios.loc[("laplace", name, "original")]
         rows[name] = {"MSE": f"{table.loc[name, 'mse']:.4f}", "Laplace / Original": told(share)}
+        rows[name]["periodic excess / Original"] = f"{table.loc[name, 'periodic'] / table.loc['original', 'periodic']:.2f}"
         rows[name][f"{beside} / this"] = "" if name == beside else told(ratios.loc[("laplace", beside, name)])
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
 

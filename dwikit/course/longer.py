@@ -42,7 +42,7 @@ class Longer(NamedTuple):
     card: dict
     """Its facts: ``epochs``, ``steps``, ``images`` and ``hours`` of this model, ``training`` as a whole, ``metrics``."""
     log: pd.DataFrame
-    """One row per epoch; metrics of its samples as ratios to the original's."""
+    """One row per epoch, with the ``steps`` so far; metrics of its samples as ratios to the original's."""
 
     @property
     def told(self) -> str:
@@ -76,11 +76,12 @@ def load(key: str, image_size: int = SIZE) -> Longer:
     for name in RATIOS:
         if name in log:
             log[name] /= card["original"][name]
+    log["steps"] = log.index * (card["steps"] // card["epochs"])
     return Longer(model, card, log)
 
 
 def curves(trainings: Mapping[str, Longer], minutes: Mapping[str, training.Run], store: slices.SliceStore, n: int) -> Figure:
-    """How samples changed in hours, as ratios to the original's, beside the paper's ratios and those of minutes.
+    """How samples changed in these trainings, as ratios to the original's, beside the paper's ratios and those of minutes.
 
     Args:
         trainings: key -> training of hours.
@@ -94,7 +95,7 @@ def curves(trainings: Mapping[str, Longer], minutes: Mapping[str, training.Run],
         label, run = trainings[key].model.label, minutes[key]
         marks[label] = published.loc[key].dropna().to_dict() if key in published.index else {}
         row = evaluation.measure(run.samples[:n], moments) | {learning.MEMORY: learning.memory(store, run.samples[:n])}
-        dots[label] = run.log["seconds"].sum() / 3600, (pd.Series(row) / original).dropna().to_dict()
+        dots[label] = run.steps(store), (pd.Series(row) / original).dropna().to_dict()
     logs = {one.model.label: one.log for one in trainings.values()}
     kept = {one.model.label: one.card["epochs"] for one in trainings.values()}
     return plots.learning(logs, PANELS, marks, dots, kept)

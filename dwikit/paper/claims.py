@@ -109,7 +109,7 @@ CLAIMS = (
         "4.1, Table 1",
         "Samples of the VAE lie no nearer to one another than original slices do (min ISD).",
         _ratios("table_1", "min_isd", ("vae",), above=1.0),
-        "Prior: blurred samples that lie on the data are near one another; those that lie off it need not be.",
+        "Blur: fine detail is half of what keeps slices apart. Prior: samples off the data need not be near one another.",
     ),
     Claim(
         "similarity to the data",

@@ -143,24 +143,24 @@ def test_stages_follow_the_layers(models):
 def test_learning_curves_have_a_panel_per_metric_and_skip_what_is_missing():
     """One network with no curve of memory, a published ratio, a shorter training, and the epoch that was kept."""
     logs = {
-        label: pd.DataFrame({"seconds": 360.0, "isd": np.linspace(0.2, 1, 5), "memory": memory}, index=range(1, 6))
+        label: pd.DataFrame({"steps": range(100, 600, 100), "isd": np.linspace(0.2, 1, 5), "memory": memory}, index=range(1, 6))
         for label, memory in (("VAE", np.nan), ("StyleGAN", 0.9))
     }
     figure = plots.learning(
-        logs, {"isd": "ISD", "memory": "memory"}, {"VAE": {"isd": 0.57}}, {"VAE": (0.02, {"isd": 0.3})}, {"StyleGAN": 4}
+        logs, {"isd": "ISD", "memory": "memory"}, {"VAE": {"isd": 0.57}}, {"VAE": (20, {"isd": 0.3})}, {"StyleGAN": 4}
     )
     isd, memory, nothing = figure.axes
     assert [axis.get_title() for axis in (isd, memory)] == ["ISD", "memory"] and not nothing.axison
     lines = {line.get_label(): line for line in isd.lines if not line.get_label().startswith("_")}
-    np.testing.assert_allclose(lines["VAE"].get_xdata(), np.arange(1, 6) / 10)
+    np.testing.assert_allclose(lines["VAE"].get_xdata(), np.arange(100, 600, 100))
     assert [line.get_label() for line in memory.lines if not line.get_label().startswith("_")] == ["StyleGAN"]
     points = [(line.get_xdata(), line.get_ydata()) for line in isd.lines if len(line.get_xdata()) == 1]
-    assert [(float(x[0]), float(y[0])) for x, y in points] == [(0.02, 0.3), (pytest.approx(0.4), pytest.approx(0.8))]
+    assert [(float(x[0]), float(y[0])) for x, y in points] == [(20, 0.3), (400, pytest.approx(0.8))]
     assert [text.xy for text in isd.texts] == [(1.0, 0.57)]
 
 
 def test_learning_curves_take_more_networks_than_the_study_has():
-    log = pd.DataFrame({"seconds": 360.0, "isd": np.linspace(0.2, 1, 5)}, index=range(1, 6))
+    log = pd.DataFrame({"steps": range(100, 600, 100), "isd": np.linspace(0.2, 1, 5)}, index=range(1, 6))
     figure = plots.learning({f"network {i}": log for i in range(6)}, {"isd": "ISD"})
     lines = [line for line in figure.axes[0].lines if line.get_label().startswith("network")]
     assert (
@@ -170,7 +170,7 @@ def test_learning_curves_take_more_networks_than_the_study_has():
 
 
 def test_the_kept_epoch_stays_in_its_panel():
-    log = pd.DataFrame({"seconds": 360.0, "isd": [0.01, *np.linspace(0.5, 1, 9)]}, index=range(1, 11))
+    log = pd.DataFrame({"steps": range(100, 1100, 100), "isd": [0.01, *np.linspace(0.5, 1, 9)]}, index=range(1, 11))
     lowest = [plots.learning({"VAE": log}, {"isd": "ISD"}, kept={"VAE": epoch}).axes[0].get_ylim()[0] for epoch in (1, 10)]
     assert lowest[0] < 0.01 and lowest[1] > 0.3
 

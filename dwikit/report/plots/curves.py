@@ -43,16 +43,16 @@ def learning(
     others: Mapping[str, tuple[float, Mapping[str, float]]] | None = None,
     kept: Mapping[str, int] | None = None,
 ) -> Figure:
-    """Learning curves: metrics of samples against the hours of training, one panel a metric, one line a network.
+    """Learning curves: metrics of samples against the steps of training, one panel a metric, one line a network.
 
     The first fifth of a training may leave its panel, but for the kept epoch: at their beginning, networks draw the same
     image a thousand times.
 
     Args:
-        logs: label -> log with columns ``seconds`` and those of ``panels``, as ratios to the original's value.
+        logs: label -> log with columns ``steps`` (so far) and those of ``panels``, as ratios to the original's value.
         panels: column -> title.
         marks: label -> column -> the published ratio, drawn as a short line at the right edge.
-        others: label -> (hours, column -> ratio) of a shorter training, drawn as a dot.
+        others: label -> (steps, column -> ratio) of a shorter training, drawn as a dot.
         kept: label -> epoch whose model stands for the training, drawn as a circle.
     """
     columns = 3
@@ -66,15 +66,15 @@ def learning(
         for label, log in logs.items():
             if column not in log or log[column].isna().all():
                 continue
-            hours, look = log["seconds"].cumsum() / 3600, styles[label]
-            axis.plot(hours, log[column], label=label, **look)
+            steps, look = log["steps"], styles[label]
+            axis.plot(steps, log[column], label=label, linewidth=1.8, **look)
             if kept and label in kept:
-                axis.plot(hours[kept[label]], log.loc[kept[label], column], "o", mfc="white", mec=look["color"], markersize=5)
+                axis.plot(steps[kept[label]], log.loc[kept[label], column], "o", mfc="white", mec=look["color"], markersize=5)
             if marks and column in marks.get(label, {}):
                 axis.annotate(
                     "",
                     (1.0, marks[label][column]),
-                    (1.06, marks[label][column]),
+                    (1.035, marks[label][column]),
                     xycoords=("axes fraction", "data"),
                     arrowprops={"arrowstyle": "-", **look},
                 )
@@ -93,16 +93,16 @@ def learning(
             axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.yaxis.set_major_formatter("{x:g}")
         axis.yaxis.set_minor_formatter("{x:g}" if high < 3 * low else NullFormatter())
-        axis.xaxis.set_major_formatter("{x:g}")
+        axis.xaxis.set_major_formatter("{x:,.0f}")
     for axis in axes[-1]:
-        axis.set_xlabel("hours of training")
+        axis.set_xlabel("steps of training")
     figure.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(logs))
     told = [
         f"{title}: {listed(f'{label} ends at {log[name].iloc[-1]:.2g}' for label, log in logs.items() if name in log)}."
         for name, title in panels.items()
         if any(name in log for log in logs.values())
     ]
-    return finished(figure, f"Learning curves against hours of training, as ratios to the originals. {' '.join(told)}")
+    return finished(figure, f"Learning curves against steps of training, as ratios to the originals. {' '.join(told)}")
 
 
 DIVERGENCES = {"kl_real": "real slices", "kl_rec": "reconstructions", "kl_fake": "images of prior latents"}

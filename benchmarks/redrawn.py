@@ -24,12 +24,12 @@ def after_last_epoch(run: training.Run, store: SliceStore, n: int) -> np.ndarray
 
 
 def compared(store: SliceStore, redrawn: dict[str, np.ndarray], beside: str) -> pd.DataFrame:
-    """One row per set of reconstructions: squared error, sharpness and periodic excess beside the original's, and sharpness beside ``beside``'s.
+    """One row per set of reconstructions: squared error, and sharpness and periodic excess beside the original's.
 
     Args:
         store: slices.
         redrawn: name -> reconstructions, as for ``evaluation.reconstruction_table``.
-        beside: the name whose sharpness is divided by that of every other.
+        beside: the name whose sharpness is also divided by that of every other.
     """
     table, ratios = evaluation.reconstruction_table(store, redrawn), evaluation.paired_ratios(store, redrawn)
     rows = {}

@@ -161,6 +161,7 @@ def test_the_introvae_redraws_sharper_and_nearer_after_its_last_epoch():
     low, high = interval(kept, "DFC-VAE / this")
     assert low < 1 < high and interval(last, "DFC-VAE / this")[1] < 1 and interval(last, "Laplace / Original")[1] < 1
     assert last["MSE"] < kept["MSE"]
+    assert last["periodic excess / Original"] < kept["periodic excess / Original"]
 
 
 def test_what_the_experiments_say_of_blur_and_of_near_copies(causes):

@@ -12,6 +12,7 @@ import pytest
 from dwikit import cli, paper, profiles, study, training
 from dwikit.cli import networks
 from dwikit.cohorts import phantom
+from dwikit.common import files
 from dwikit.common.errors import InputError
 from dwikit.course import reproduce, start
 from dwikit.evaluation import evaluate, kit_weights
@@ -212,6 +213,10 @@ def test_the_kits_reconstructions_are_those_of_the_slices_of_today(runs, raw, re
         vae = kit_weights.shipped_runs(config, store)["vae"]
         assert np.array_equal(vae.originals, store.images[training.held_out(store, config.evaluation.samples)])
         assert np.array_equal(vae.reconstructions, to_uint8(vae.model.reconstruct(vae.originals / np.float32(255))[..., 0]))
+        drawn = vae.samples
+        files.write_array(vae.folder / "samples.npy", 0 * drawn)  # by other code, say
+        assert not kit_weights.shipped_runs(config, store)["vae"].samples.any(), "those that are there"
+        assert np.array_equal(kit_weights.shipped_runs(config, store, redraw=True)["vae"].samples, drawn)
         shutil.rmtree(raw / store.table["subject"].iloc[store.indices("test")[0]])
 
 

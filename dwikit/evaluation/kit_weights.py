@@ -11,11 +11,16 @@ from dwikit.slices import SliceStore
 from dwikit.training.weights import pretrained, stored
 
 
-def shipped_runs(config: Profile, store: SliceStore) -> dict[str, training.Run]:
+def shipped_runs(config: Profile, store: SliceStore, redraw: bool = False) -> dict[str, training.Run]:
     """Every network of the study with kit weights of this image size, with samples (and reconstructions of these slices).
 
     Weights that were trained on a person who is held out here are left out: they would be judged on what they have seen. So are
     those of slices with another field of view; a printed line says so.
+
+    Args:
+        config: profile.
+        store: its slices.
+        redraw: draw again what another run of this code, or of other code, has left there.
     """
     runs, sizes = {}, pretrained.available()
     in_study = (key for key, section in config.networks.items() if section.in_study)
@@ -28,6 +33,8 @@ def shipped_runs(config: Profile, store: SliceStore) -> dict[str, training.Run]:
             print(f"The kit's {key} is left out: it was trained on {len(seen)} people held out here, such as {seen[0]}.")
             continue
         model, folder = pretrained.load(key, config.image_size), paths.runs(config.name) / "pretrained" / key
+        if redraw:
+            (folder / "samples.json").unlink(missing_ok=True)
         training.draw_samples(model, store, folder, config.evaluation.samples)
         runs[key] = training.Run(model, folder, card)
     return runs

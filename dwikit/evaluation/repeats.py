@@ -1,5 +1,7 @@
 """Trainings of the same networks that differ in nothing but their seed, as further evidence for the claims."""
 
+import itertools
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -87,14 +89,25 @@ def read(folder: Path) -> dict[str, pd.DataFrame]:
     """The ``tables`` of a folder of figures; empty if it has none.
 
     Raises:
-        InputError: Table 1 is not among them.
+        InputError: Table 1 is not among them, or one is damaged.
     """
     index = {"paired": [0, 1, 2]}
     paths = {name: folder / f"{file}.csv" for name, file in FILES.items()}
-    found = {name: pd.read_csv(path, index_col=index.get(name, 0)) for name, path in paths.items() if path.is_file()}
+    found = {name: _read(path, index.get(name, [0])) for name, path in paths.items() if path.is_file()}
     if found and "table-1" not in found:
         raise InputError(f"{paths['table-1']} is missing, though other tables of the same trainings are there. {REMEDY}")
     return found
+
+
+def _read(path: Path, index: list[int]) -> pd.DataFrame:
+    """A table of numbers, each row once."""
+    try:
+        table = pd.read_csv(path, index_col=index).astype(float)
+        if table.index.has_duplicates:
+            raise ValueError("a row is there twice")
+    except (OSError, ValueError, TypeError, IndexError, OverflowError) as error:
+        raise InputError(f"{path} cannot be read ({error}). {REMEDY}") from error
+    return table
 
 
 def checked(found: Mapping[str, pd.DataFrame], first: Evidence, names: Mapping[str, str]) -> Mapping[str, pd.DataFrame]:
@@ -106,39 +119,51 @@ def checked(found: Mapping[str, pd.DataFrame], first: Evidence, names: Mapping[s
         names: key -> label of every network of the study.
 
     Raises:
-        InputError: a training is missing in a table, or the tables are of other slices or other networks.
+        InputError: a training or a number is missing in a table, or the tables are of other slices or other networks.
     """
     for name, ours in {"table-1": first.table_1, "reconstruction": first.reconstruction}.items():
         keys = [key for key in names if ours is not None and key in ours.index]
         rows = {key: _trainings(found["table-1"], names[key]) for key in keys}
         _require_rows(found, name, sum(rows.values(), []))
         if name in found:
-            same = {"original": "original"} | {key: own[0] for key, own in rows.items() if own}
-            _require_same(FILES[name], found[name].loc[list(same.values())].set_axis(list(same)), ours)
+            same = {key: own[0] for key, own in rows.items() if own}
+            _require(name, "original" in found[name].index and set(ours) <= set(found[name]), "lacks the original, or a column")
+            whole = {row: found[name].loc[row, ours.loc[key].dropna().index] for key in same for row in rows[key]}
+            lost = [row for row, numbers in whole.items() if numbers.isna().any()]
+            _require(name, not lost, f"lacks a number of {', '.join(lost)}")
+            _require_same(name, found[name].loc[["original", *same.values()]].set_axis(["original", *same]), ours)
     return found
 
 
+def _require(name: str, holds: bool, otherwise: str) -> None:
+    """InputError with what is wrong with a table, unless it holds."""
+    if not holds:
+        raise InputError(f"{FILES[name]}.csv {otherwise}. {REMEDY}")
+
+
 def _require_rows(found: Mapping[str, pd.DataFrame], name: str, wanted: list[str]) -> None:
-    """Each of these trainings in a table, and one that reconstructs in the pairs, too."""
-    places = {name: found[name].index if name in found else []}
-    if name == "reconstruction":
-        places["paired"] = found["paired"].index.get_level_values("row") if "paired" in found else []
-    for place, there in places.items():
-        if lost := [row for row in wanted if row not in there]:
-            raise InputError(f"{FILES[place]}.csv is missing, or lacks {', '.join(lost)}. {REMEDY}")
+    """Each of these trainings in a table, and one that reconstructs in the pairs with all others, too."""
+    lost = [row for row in wanted if name not in found or row not in found[name].index]
+    _require(name, not lost, f"is missing, or lacks {', '.join(lost)}")
+    if name == "reconstruction" and wanted:
+        index = found["paired"].dropna().index if "paired" in found else pd.MultiIndex.from_arrays([[], [], []])
+        everyone = {*wanted, *index.get_level_values(1)}
+        pairs = [("laplace", *pair) for pair in itertools.permutations(sorted(everyone), 2)]
+        pairs += [("mse", *pair) for pair in itertools.permutations(sorted(everyone - {"original"}), 2)]
+        lost = [" / ".join(pair[1:]) for pair in pairs if pair not in index]
+        _require("paired", not lost, f"is missing, or lacks {', '.join(lost[:3])}")
 
 
-def _require_same(file: str, theirs: pd.DataFrame, ours: pd.DataFrame) -> None:
-    """Numbers of two tables the same to half a printed digit."""
-    for metric in [name for name in ours if name in column_metrics()]:
-        digits = column_metrics()[metric].digits
-        for key, there in theirs[metric].items():
-            here = ours.loc[key, metric]
-            if not np.isclose(there, here, rtol=0, atol=0.5 * 10.0**-digits, equal_nan=True):
-                raise InputError(
-                    f"{file}.csv is of other slices or other networks: there {metric} of {key} is {there:.{digits + 1}f}, here "
-                    f"{here:.{digits + 1}f}. {REMEDY}"
-                )
+def _require_same(name: str, theirs: pd.DataFrame, ours: pd.DataFrame) -> None:
+    """Numbers of two tables the same to half a printed digit, and counts the same."""
+    for column in ours:
+        metric = column_metrics().get(re.sub("_(low|high)$", "", column))
+        digits = metric.digits if metric else 0
+        for key, there in theirs[column].items():
+            here = ours.loc[key, column]
+            same = np.isclose(there, here, rtol=0, atol=0.5 * 10.0**-digits if metric else 0, equal_nan=True)
+            told = f"there {column} of {key} is {there:.{digits + 1}f}, here {here:.{digits + 1}f}"
+            _require(name, same, f"is of other slices or other networks: {told}")
 
 
 def _trainings(table: pd.DataFrame, label: str) -> list[str]:

@@ -186,7 +186,7 @@ def held_out(store: SliceStore, n: int | None = None) -> np.ndarray:
 def draw_samples(model: models.GenerativeModel, store: SliceStore, folder: str | Path, n: int) -> None:
     """Write n samples and, for a VAE, up to n held-out slices with reconstructions.
 
-    Nothing is written if those of these weights and these slices are there.
+    Nothing is written if those of this model and these slices are there.
 
     Args:
         model: trained.
@@ -195,11 +195,12 @@ def draw_samples(model: models.GenerativeModel, store: SliceStore, folder: str |
         n: number of samples, and of reconstructions at most.
     """
     folder = Path(folder)
-    stamp = {"epochs": model.epochs_done, "n": n, "seed": SAMPLE_SEED, "weights": stored.digest(model)}
+    stamp = {"epochs": model.epochs_done, "n": n, "seed": SAMPLE_SEED, "model": stored.digest(model)}
     if hasattr(model, "reconstruct"):
         stamp["slices"] = store.content
     if files.read_json(folder / "samples.json") == stamp:
         return
+    (folder / "samples.json").unlink(missing_ok=True)  # while the others change
     files.write_array(folder / "samples.npy", to_uint8(model.sample(n, seed=SAMPLE_SEED)[..., 0]))
     if hasattr(model, "reconstruct"):
         originals = store.images[held_out(store, n)]

@@ -1,5 +1,7 @@
 """Verdicts: synthetic tables force each of them, and the paper's own numbers reproduce the paper."""
 
+import re
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -193,3 +195,47 @@ def test_another_seed_brings_its_own_pairs(store, tmp_path):
         with pytest.raises(InputError, match="missing" if name != "table-1" else "missing, though"):
             repeats.checked(repeats.read(tmp_path), first, labels)
         repeats.save(by_seed, source, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "message"),
+    [
+        ("table-1", lambda text: "", "seeds-table-1.csv cannot be read"),
+        ("table-1", lambda text: text.replace(",", ";"), "seeds-table-1.csv cannot be read|lacks"),
+        ("table-1", lambda text: text + text.splitlines()[-1] + "\n", "a row is there twice"),
+        ("table-1", lambda text: text.replace("original,", "orig,"), "lacks the original, or a column"),
+        ("table-1", lambda text: text.replace(",laplace,", ",sharpness,"), "lacks the original, or a column"),
+        ("table-1", lambda text: re.sub(r"(VAE, seed 1\",\d+,)[^,]+", r"\1", text), "lacks a number of VAE, seed 1"),
+        ("table-1", lambda text: re.sub(r"(VAE, seed 0\",)\d+", r"\g<1>7", text), "there n of vae is 7"),
+        ("paired", lambda text: "".join(text.splitlines(keepends=True)[:-3]), "seeds-paired.csv is missing, or lacks"),
+        ("reconstruction", lambda text: text.replace("0.", "O.", 1), "seeds-reconstruction.csv cannot be read"),
+    ],
+)
+def test_damaged_tables_of_other_seeds_are_refused(seeds_tables, tmp_path, name, damage, message):
+    folder, first, labels = seeds_tables
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    path = copy / f"{repeats.FILES[name]}.csv"
+    before = path.read_text(encoding="utf-8")
+    path.write_text(damage(before), encoding="utf-8")
+    assert path.read_text(encoding="utf-8") != before
+    with pytest.raises(InputError, match=message):
+        repeats.checked(repeats.read(copy), first, labels)
+
+
+@pytest.fixture
+def seeds_tables(store, tmp_path):
+    """A folder with the tables of two VAEs, the evidence of the first, and the labels."""
+    each = store.table.assign(subject=[f"sub-{i}" for i in range(len(store.images))])
+    store = slices.SliceStore(store.images, each, store.settings)
+    originals, rng = store.images[training.held_out(store)].astype(np.float64), np.random.default_rng(0)
+    noise = rng.standard_normal(originals.shape)
+    drawn = [(originals + scale * noise).clip(0, 255).round().astype(np.uint8) for scale in (4, 8)]
+    vaes = {
+        seed: SimpleNamespace(label="VAE", samples=images, reconstructions=images, reconstructs=True)
+        for seed, images in enumerate(drawn)
+    }
+    found = repeats.tables(store, {"vae": vaes}, {"vae": drawn[0]}, len(originals))
+    repeats.save(found, report.provenance(profiles.resolve("smoke"), "some command"), tmp_path / "seeds")
+    ours = {"vae": drawn[0]}
+    rebuilt = tables.reconstruction_table(store, ours)
+    return tmp_path / "seeds", Evidence(tables.table_1(store, ours), rebuilt), {"vae": paper.LABELS["vae"]}

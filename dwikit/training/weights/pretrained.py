@@ -34,7 +34,8 @@ def available() -> dict[str, list[int]]:
     sizes: dict[str, list[int]] = {}
     for path in folder().glob("*-*.npz"):
         key, _, size = path.stem.rpartition("-")
-        sizes.setdefault(key, []).append(int(size))
+        if size.isdecimal():  # else somebody's copy
+            sizes.setdefault(key, []).append(int(size))
     return {key: sorted(found) for key, found in sizes.items()}
 
 
@@ -58,6 +59,8 @@ def load(key: str, image_size: int = 64) -> models.GenerativeModel:
     try:
         model = registry.network(key)(**_config(facts, key, image_size))
         model.compile()
+    except InputError:
+        raise
     except ValueError as error:
         raise InputError(f"{path} is damaged ({error}). Restore it: git checkout data/pretrained.") from error
     _fill(model)
@@ -143,7 +146,7 @@ def card(key: str, image_size: int = 64) -> dict:
     """
     path = file(key, image_size).with_suffix(".json")
     facts = files.read_object(path)
-    if facts.get("model") != key:
+    if facts.get("model") != key or not all(isinstance(facts.get(name), dict) for name in ("people", "slices")):
         raise InputError(f"{path} is missing or damaged. Restore it: git checkout data/pretrained.")
     return facts
 
@@ -154,7 +157,7 @@ def people(store: SliceStore) -> dict:
     Raises:
         InputError: they are not simulated; labels of real people are not handed on.
     """
-    table, cohort = store.table, store.settings.get("cohort", {})
+    table, cohort = store.table, store.settings.get("cohort") or {}
     seed = cohort.get("seed")
     if seed is None or cohort.get("bids") or not table["origin"].str.startswith("simulated").all():
         raise InputError("Weights of real people's scans do not become part of the kit; dwikit pack carries them elsewhere.")
@@ -168,7 +171,7 @@ def seen(facts: dict, store: SliceStore) -> list[str]:
     """
     table, known = store.table, facts["people"]
     simulated = table["origin"].str.startswith("simulated")
-    if store.settings.get("cohort", {}).get("seed", known["seed"]) != known["seed"]:
+    if (store.settings.get("cohort") or {}).get("seed", known["seed"]) != known["seed"]:
         return []  # other people, whatever their labels
     return sorted(set(known["train"]) & set(table.loc[simulated & (table["split"] != "train"), "subject"]))
 

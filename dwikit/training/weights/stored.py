@@ -6,6 +6,7 @@ Its kernels have 8 bits a value and a scale per output channel (the last axis); 
 """
 
 import hashlib
+import json
 
 import keras
 import numpy as np
@@ -93,8 +94,8 @@ def require_whole(model: models.GenerativeModel, what: str) -> None:
 
 
 def digest(model: models.GenerativeModel) -> str:
-    """Sixteen hexadecimal digits that change with any weight."""
-    found = hashlib.sha256()
+    """Sixteen hexadecimal digits that change with any weight or setting."""
+    found = hashlib.sha256(json.dumps(model.get_config(), sort_keys=True, default=str).encode())
     for variable in model.weights:
         found.update(np.ascontiguousarray(keras.ops.convert_to_numpy(variable)).tobytes())
     return found.hexdigest()[:16]

@@ -1,6 +1,8 @@
 """The weights that come with the kit, and how others are made."""
 
 import json
+import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -112,9 +114,16 @@ def test_what_is_missing_or_damaged_is_named(own, tmp_path):
     _, path = own
     with pytest.raises(InputError, match="no weights of 'style_gan' at 128 pixels. Available: vae at 32"):
         pretrained.load("style_gan", 128)
+    shutil.copyfile(path, tmp_path / "vae-32-old.npz")
+    assert pretrained.available() == {"vae": [32]}, "and somebody's copy"
+    for facts in ({}, {"people": None, "slices": None}, {"people": {"seed": 0}, "slices": {}}):
+        for name, ask in (("people", pretrained.seen), ("slices", pretrained.otherwise)):
+            with pytest.raises(InputError, match=f"The card of the kit's vae in .* does not say its {name}. Restore it"):
+                ask({"model": "vae", **facts}, SimpleNamespace(table=None, settings={"cohort": None}))
     path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(InputError, match="vae-32.npz cannot be read"):
+    with pytest.raises(InputError, match="^[^ ]*vae-32.npz cannot be read") as found:
         pretrained.load("vae", 32)
+    assert str(found.value).count("Restore it") == 1
     path.with_suffix(".json").write_text(json.dumps({"model": "style_gan"}))
     with pytest.raises(InputError, match="vae-32.json is missing or damaged"):
         pretrained.load("vae", 32)

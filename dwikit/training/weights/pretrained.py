@@ -56,11 +56,10 @@ def load(key: str, image_size: int = 64) -> models.GenerativeModel:
         (16, 64, 64, 1)
     """
     facts, path = card(key, image_size), file(key, image_size).with_suffix(".json")
+    arrays = _arrays(file(key, image_size))
     try:
-        model = registry.network(key)(**_config(facts, key, image_size))
+        model = registry.network(key)(**_config(facts, key, image_size, arrays))
         model.compile()
-    except InputError:
-        raise
     except ValueError as error:
         raise InputError(f"{path} is damaged ({error}). Restore it: git checkout data/pretrained.") from error
     _fill(model)
@@ -114,7 +113,7 @@ def _arrays(path: Path) -> list[np.ndarray]:
     return arrays
 
 
-def _config(facts: dict, key: str, image_size: int) -> dict:
+def _config(facts: dict, key: str, image_size: int, arrays: list[np.ndarray]) -> dict:
     """The constructor arguments on a card; no network is larger than its weights.
 
     Raises:
@@ -130,7 +129,6 @@ def _config(facts: dict, key: str, image_size: int) -> dict:
     config["seed"] = found.get("seed")
     if set(found) != set(config) or found["image_size"] != image_size or not isinstance(found["seed"], int):
         raise ValueError("its config lacks a value, or is of another size")
-    arrays = _arrays(file(key, image_size))
     largest = max((side for array in arrays for side in array.shape), default=0)
     for name in NETWORK_SIZES & set(config):
         if max(np.atleast_1d(config[name])) > max(largest, len(arrays)):
@@ -146,7 +144,7 @@ def card(key: str, image_size: int = 64) -> dict:
     """
     path = file(key, image_size).with_suffix(".json")
     facts = files.read_object(path)
-    if facts.get("model") != key or not all(isinstance(facts.get(name), dict) for name in ("people", "slices")):
+    if facts.get("model") != key:
         raise InputError(f"{path} is missing or damaged. Restore it: git checkout data/pretrained.")
     return facts
 
@@ -169,7 +167,7 @@ def seen(facts: dict, store: SliceStore) -> list[str]:
 
     Slices of a simulated dataset, or made by ``dwikit slices``, do not say its seed: whoever bears a label of the card counts.
     """
-    table, known = store.table, facts["people"]
+    table, known = store.table, _told(facts, "people", {"seed", "train"})
     simulated = table["origin"].str.startswith("simulated")
     if (store.settings.get("cohort") or {}).get("seed", known["seed"]) != known["seed"]:
         return []  # other people, whatever their labels
@@ -186,9 +184,20 @@ def otherwise(facts: dict, store: SliceStore) -> str:
 
     A network that draws smaller brains than these would be judged on its frame.
     """
-    there = facts["slices"]["fov_mm"]
+    there = _told(facts, "slices", {"fov_mm"})["fov_mm"]
     here = store.settings.get("fov_mm", there)
     return "" if here == there else f"fov_mm {there} (here: {here})"
+
+
+def _told(facts: dict, name: str, wanted: set[str]) -> dict:
+    """What a card says about ``name``, as names and values; InputError if it does not."""
+    value = facts.get(name)
+    if not isinstance(value, dict) or not wanted <= set(value):
+        raise InputError(
+            f"The card of the kit's {facts.get('model')} in {folder()} does not say its {name}. Restore it: git checkout "
+            "data/pretrained."
+        )
+    return value
 
 
 def file(key: str, image_size: int) -> Path:

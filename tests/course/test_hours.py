@@ -85,6 +85,14 @@ def test_how_long_the_networks_were_trained_and_where_the_rule_stops_them(traini
             assert run.log.loc[run.card["epochs"], name] == pytest.approx(stored, abs=0.01)
 
 
+def test_a_wider_stylegan_is_sharp_enough_and_as_near_as_the_kits():
+    found = committed("wider", "network")
+    wide, ours = (found.loc[[name for name in set(found.index) if words in name]] for words in ("32 channels", "(the kit's)"))
+    assert list(wide["steps"]) == list(ours["steps"]) and ours["steps"].iloc[-1] == "6,000"
+    assert wide["Laplace"].iloc[1:].between(0.9, 1.1).all() and (ours["Laplace"] < 0.8).all()
+    assert wide["distance"].iloc[-1] == pytest.approx(ours["distance"].iloc[-1], rel=0.1)
+
+
 def test_which_copies_are_of_form_and_which_for_want_of_detail():
     found = committed("blur", "blurred by")
     half, two = found["1 pixel"], found["2 pixels"]

@@ -1,10 +1,10 @@
 """Would a diffusion model have done better? ``python benchmarks/beyond.py [--profile hours]``, an hour on an idle machine.
 
 Every network that the kit has weights of, whether it is one of the paper's or not, beside real slices: Table 1, the metrics
-that came after the paper, the memory of training people, and what an image costs. The figure shows the distance to validation
-people (as in docs/hours.md, of fewer samples) by hours of training, and by seconds of sampling, where a sampler takes steps
-for several numbers of them. The networks were trained on different machines, so a step of each is timed on this one: hours are
-steps times that.
+beyond those of the paper, the memory of training people, and what an image costs. The figure shows the distance to validation
+people by hours of training, and by seconds of sampling, where a sampler takes steps for several numbers of them. Fewer samples
+lie farther off, so the distances of as many real slices of other people are drawn, too (dotted). The networks were trained on
+different machines, so a step of each is timed on this one: hours are steps times that.
 """
 
 import argparse
@@ -12,8 +12,10 @@ import dataclasses
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from machine import machine
 from matplotlib.ticker import LogLocator, NullFormatter
@@ -27,10 +29,10 @@ from dwikit.slices import SliceStore, to_uint8
 from dwikit.training.weights import pretrained
 
 NAME = "beyond-2020"
-STEPS = (2, 4, 8, 14, 28)
+STEPS = (4, 8, 14, 28)
 """Of a sampler."""
 SAMPLES = 300
-"""For the figure: the distance of few images is larger than that of many, of every network alike."""
+"""For the right half of the figure."""
 TIMED = 40
 """Steps of training in an epoch that is timed."""
 
@@ -41,10 +43,30 @@ def with_all(config: profiles.Profile) -> profiles.Profile:
     return dataclasses.replace(config, networks=sections)
 
 
-def hours_per_step(run: training.Run, config: profiles.Profile, store: SliceStore) -> float:
-    """Hours that a step of training takes here, with the network's own settings and, if it has a warm-up, after that."""
-    ours = {name: value for name, value in run.model.config.items() if name not in ("preset", "image_size", "seed")}
-    ours |= {"warmup_steps": 0} if "warmup_steps" in ours else {}
+class Price(NamedTuple):
+    """Hours that a step of training takes here, with the network's own settings: in its warm-up, and after it."""
+
+    warm: float
+    step: float
+    warmup_steps: int
+
+    def hours(self, steps):
+        """Of so many steps from the beginning, one number or several."""
+        return np.minimum(steps, self.warmup_steps) * self.warm + np.maximum(steps - self.warmup_steps, 0) * self.step
+
+
+def price(run: training.Run, config: profiles.Profile, store: SliceStore) -> Price:
+    """Both are timed; a network without warm-up has one price."""
+    if "warmup_steps" not in run.model.config:
+        once = timed(run, config, store)
+        return Price(once, once, 0)
+    warm, step = (timed(run, config, store, warmup_steps=steps) for steps in (10 * TIMED, 0))
+    return Price(warm, step, run.model.config["warmup_steps"])
+
+
+def timed(run: training.Run, config: profiles.Profile, store: SliceStore, **changes) -> float:
+    """Hours of a step, with these changes of the network's settings."""
+    ours = {name: value for name, value in run.model.config.items() if name not in ("preset", "image_size", "seed")} | changes
     section = dataclasses.replace(
         config.networks[run.model.key],
         **{"model": ours, "batch_size": ours.pop("batch_size"), "preset": run.model.config["preset"], "epochs": 3},
@@ -52,23 +74,24 @@ def hours_per_step(run: training.Run, config: profiles.Profile, store: SliceStor
     )
     with tempfile.TemporaryDirectory() as folder:
         short = dataclasses.replace(config, networks={run.model.key: section})
-        timed = training.train(run.model.key, short, store, Path(folder) / "timed")
-        return timed.log["seconds"].iloc[1:].min() / TIMED / 3600  # the first epoch compiles
+        log = training.train(run.model.key, short, store, Path(folder) / "timed").log
+        return log["seconds"].iloc[1:].min() / TIMED / 3600  # the first epoch compiles
 
 
-def costs(runs: dict[str, training.Run], store: SliceStore, prices: dict[str, float]) -> pd.DataFrame:
+def costs(runs: dict[str, training.Run], store: SliceStore, prices: dict[str, Price]) -> pd.DataFrame:
     """One row per network: memory of training people, operations of an image, and of the whole training the hours here."""
     rows = {}
     for key, run in runs.items():
         counted = cost.operations(run.model)
         rows[key] = {
             "memory": f"{learning.memory(store, run.samples):.2f}",
+            "share of copies": "{:.2f} (by chance ± {:.2f})".format(*evaluation.copied(store, run.samples)),
             "parameters": f"{counted['parameters']:,}",
             "GFLOP, training image": f"{counted['training'] / 1e9:.3g}",
             "GFLOP, sample": f"{counted['sample'] / 1e9:.3g}",
             "steps": f"{run.card['steps']:,}",
             "images trained on": f"{run.card['images']:,}",
-            "hours of these steps here": f"{run.card['steps'] * prices[key]:.2f}",
+            "hours of these steps here": f"{prices[key].hours(run.card['steps']):.2f}",
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
 
@@ -87,14 +110,23 @@ def by_sampling(run: training.Run, space: metrics.PixelSpace) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def draw(runs: dict[str, training.Run], prices: dict[str, float], sampling: dict[str, pd.DataFrame]):
-    """Left: by hours of training here, a circle where the weights come from. Right: by seconds of an image."""
-    figure, axes = plt.subplots(1, 2, figsize=(9.6, 3.4), layout="constrained", sharey=True)
+def draw(
+    runs: dict[str, training.Run], prices: dict[str, Price], sampling: dict[str, pd.DataFrame], floors: list[dict[int, float]]
+):
+    """Left: by hours of training here, a circle where the weights come from. Right: by seconds of an image.
+
+    Args:
+        runs: networks.
+        prices: of a step.
+        sampling: of ``by_sampling``.
+        floors: for each half, the distance of so many real slices.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(9.6, 3.4), layout="constrained")
     told = []
     for (key, run), style in zip(runs.items(), plots.STYLE["axes.prop_cycle"]()):
         log, found = training.read_log(pretrained.folder(), f"{key}-{run.model.image_size}.csv"), sampling[key]
         kept = run.card["epochs"] - 1
-        hours = log["epoch"] * (run.card["steps"] / run.card["epochs"]) * prices[key]
+        hours = prices[key].hours(log["epoch"] * (run.card["steps"] / run.card["epochs"]))
         axes[0].plot(hours, log["distance"], label=run.label, **style)
         axes[0].plot(hours[kept], log["distance"][kept], "o", mfc="white", mec=style["color"], markersize=5)
         axes[1].plot(found["seconds"], found["distance"], marker="o", markersize=4, **style)
@@ -103,9 +135,14 @@ def draw(runs: dict[str, training.Run], prices: dict[str, float], sampling: dict
                 f"{row['steps']:.0f}", (row["seconds"], row["distance"]), textcoords="offset points", xytext=(3, 4)
             )
         told.append(f"{run.label} comes to {log['distance'].min():.2g} in training")
+    for axis, found in zip(axes, floors):
+        for n, distance in found.items():
+            axis.axhline(distance, color="0.5", linewidth=0.8, linestyle=":")
+            axis.annotate(f"{n:,} real slices", (1, distance), xycoords=("axes fraction", "data"), ha="right", va="bottom")
+            told.append(f"{n:,} real slices are {distance:.2g} away")
     axes[0].set(xlabel="hours of training on one machine", ylabel="distance to validation people", xscale="log", yscale="log")
-    axes[1].set(xlabel="seconds of an image", xscale="log")
-    for scale in (axes[0].xaxis, axes[1].xaxis, axes[0].yaxis):
+    axes[1].set(xlabel="seconds of an image", xscale="log", yscale="log")
+    for scale in (axis for panel in axes for axis in (panel.xaxis, panel.yaxis)):
         scale.set_major_locator(LogLocator(subs=(1, 2, 5)))
         scale.set_major_formatter("{x:g}")
         scale.set_minor_formatter(NullFormatter())
@@ -124,7 +161,7 @@ def main() -> None:
     command = report.command("python", "benchmarks/beyond.py", "--profile", config.reference)
     facts = {key: run.facts() for key, run in runs.items()}
     source = report.provenance(study.used(config, store, runs), command, runs=facts, **machine())
-    prices = {key: hours_per_step(run, config, store) for key, run in runs.items()}
+    prices = {key: price(run, config, store) for key, run in runs.items()}
     judges = evaluation.feature_networks(store, study.features_folder(config))
     titles = evaluation.LABELS | {key: run.title for key, run in runs.items()}
     tables = {
@@ -137,7 +174,10 @@ def main() -> None:
         report.save_table(table, f"{NAME}-{name}", source, folder)
         print(report.markdown(table), flush=True)
     space = metrics.PixelSpace(store.images, rows=store.indices("train"), like=store.indices("validation"))
-    figure = draw(runs, prices, {key: by_sampling(run, space) for key, run in runs.items()})
+    strangers = np.random.default_rng(0).permutation(store.indices("test"))
+    counts = {config.networks[key].snapshots for key in runs}, {SAMPLES}
+    floors = [{n: space.distance(store.images[np.sort(strangers[:n])]) for n in sorted(some)} for some in counts]
+    figure = draw(runs, prices, {key: by_sampling(run, space) for key, run in runs.items()}, floors)
     report.save_figure(figure, NAME, source, folder=folder)
 
 

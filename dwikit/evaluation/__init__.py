@@ -1,7 +1,7 @@
 """Tables and verdicts of a study: Table 1, reconstructions, later metrics, and images from anyone's model."""
 
 from dwikit.evaluation.beyond import LABELS, beyond_paper, readable
-from dwikit.evaluation.copies import most_copied, nearest
+from dwikit.evaluation.copies import copied, diversity_within_levels, most_copied, nearest
 from dwikit.evaluation.judge import evaluate, markdown
 from dwikit.evaluation.networks import feature_networks
 from dwikit.evaluation.samples import read
@@ -21,6 +21,8 @@ __all__ = [
     "FLOOR",
     "LABELS",
     "beyond_paper",
+    "copied",
+    "diversity_within_levels",
     "estimates",
     "evaluate",
     "feature_networks",

@@ -53,7 +53,7 @@ def beyond_paper(
     seed: int = 0,
     split: str = "train",
 ) -> pd.DataFrame:
-    """Metrics that came after the paper, for each model and for held-out real slices.
+    """Metrics beyond those of the paper, for each model and for held-out real slices.
 
     Args:
         store: slices.

@@ -51,7 +51,7 @@ class Metric:
     ratio: bool = True
     """Whether its ratio to the originals' is meaningful."""
     beyond: bool = False
-    """Whether it came after the paper: ``evaluation.beyond_paper`` measures it, and it is a row there, not a column."""
+    """Whether the paper lacks it: ``evaluation.beyond_paper`` measures it, and it is a row there, not a column."""
     scale: float = 1.0
     """Factor by which tables for readers multiply it."""
     pattern: str = ""

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dwikit import evaluation, profiles, training
+from dwikit import evaluation, metrics, profiles, training
 from dwikit.evaluation import kit_weights, learning
 from dwikit.slices import SliceStore
 from dwikit.training.weights import pretrained
@@ -44,6 +44,38 @@ def test_memory_tells_copies_of_training_people_from_those_of_others(store):
     known = train[np.isin(subjects[train], searched)]
     assert learning.memory(store, noisy(known[:20])) < 0.1 and learning.memory(store, noisy(held_out[:20])) > 10
     assert 0.5 < learning.memory(store, rng.integers(0, 255, (20, *store.images.shape[1:])).astype(np.uint8)) < 2
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_the_share_of_copies_is_found_whatever_the_number_of_training_people(store, share):
+    """Copies with a little noise of some training slices; the others, of people whom nobody saw, as often as slices are."""
+    rng, rows = np.random.default_rng(0), np.arange(len(store.images))
+    fresh = rng.choice(rows, round(400 * (1 - share)))
+    images = store.images[np.concatenate([fresh, rng.choice(store.indices("train"), round(400 * share))])].astype(int)
+    found = evaluation.copied(store, (images + rng.integers(0, 2, images.shape)).clip(0, 255).astype(np.uint8))
+    assert found.share == pytest.approx(share, abs=0.3)
+
+
+def test_chance_is_known_also_where_all_images_are_alike(store):
+    """Who is in training is drawn anew: the estimates vary as said, for images of many people, and for one image many times."""
+    rng, people = np.random.default_rng(0), store.table["subject"].unique()
+    for rows in (rng.choice(len(store.images), 100), np.full(100, 40)):
+        found = []
+        for _ in range(60):
+            known = rng.choice(people, 6, replace=False)
+            table = store.table.assign(split=np.where(store.table["subject"].isin(known), "train", "test"))
+            found.append(evaluation.copied(SliceStore(store.images, table, store.settings), store.images[rows]))
+        assert np.std([one.share for one in found]) == pytest.approx(np.mean([one.by_chance for one in found]), rel=0.3)
+        assert np.mean([one.share for one in found]) == pytest.approx(0, abs=0.4)
+
+
+def test_one_brain_at_all_levels_is_not_diverse_within_a_level(store):
+    table = store.table
+    everybody = evaluation.diversity_within_levels(store, store.images)
+    one = store.images[np.repeat(np.flatnonzero(table["subject"] == table["subject"].iloc[0]), 2)]
+    assert evaluation.diversity_within_levels(store, one) < 1e-9 < everybody
+    assert everybody < metrics.intra_sample_diversity(store.images)
+    assert metrics.intra_sample_diversity(one) > 0.5 * metrics.intra_sample_diversity(store.images), "which sees only levels"
 
 
 def test_the_kit_gets_the_curve_with_the_log(run, store, tmp_path, monkeypatch):

@@ -104,24 +104,45 @@ def test_noise_is_rician():
     assert bright.std() == pytest.approx(0.1, rel=0.02)
 
 
-def test_the_interval_is_students():
-    differences = np.random.default_rng(0).normal(0.1, 1, (3, 12))
-    ends = stats.ttest_1samp(differences.mean(0), 0).confidence_interval()
-    assert judge.interval(differences) == pytest.approx((differences.mean(), *ends))
+def test_the_interval_is_students_where_only_people_or_only_seeds_differ():
+    varied = np.random.default_rng(0).normal(0.1, 1, 12)
+    ends = stats.ttest_1samp(varied, 0).confidence_interval()
+    assert judge.interval(np.tile(varied, (3, 1))) == pytest.approx((varied.mean(), *ends))
+    assert judge.interval(np.tile(varied[:, None], (1, 3))) == pytest.approx((varied.mean(), *ends))
+    assert judge.interval(varied[None]) == pytest.approx((varied.mean(), *ends)), "one seed: people alone"
+    assert judge.interval(np.full((3, 4), 0.5)) == (0.5, 0.5, 0.5)
+
+
+@pytest.mark.parametrize("seeds", [3, 6])
+@pytest.mark.parametrize("spread_of_seeds", [0.0, 1.0, 5.0])
+def test_where_nothing_is_gained_a_verdict_is_rare(seeds, spread_of_seeds):
+    rng, wrong = np.random.default_rng(0), 0
+    for _ in range(400):
+        of_seed, of_person = rng.normal(0, spread_of_seeds, (seeds, 1)), rng.normal(0, 1, (1, 12))
+        wrong += judge.verdict(of_seed + of_person + rng.normal(0, 1, (seeds, 12))) != "no difference shown"
+    assert wrong <= 400 * 0.09, "5 %, and the chance of 400 trials"
 
 
 @pytest.mark.parametrize(
     ("by_seed", "spread", "expected"),
     [
-        ((0.1, 0.2, 0.3), 0.01, "helps"),
-        ((-0.1, -0.2, -0.3), 0.01, "hurts"),
+        ((0.1, 0.12, 0.14), 0.01, "helps"),
+        ((-0.1, -0.12, -0.14), 0.01, "hurts"),
+        ((0.1, 0.2, 0.9), 0.01, "no difference shown"),
         ((0.4, 0.3, -0.1), 0.01, "no difference shown"),
         ((0.1, 0.2, 0.3), 5.0, "no difference shown"),
-        ((0.1,), 0.01, "one seed only"),
+        ((0.1, 0.1), 0.01, "too few seeds"),
     ],
 )
-def test_a_verdict_needs_the_patients_and_every_seed(by_seed, spread, expected):
+def test_a_verdict_needs_people_and_seeds(by_seed, spread, expected):
     assert judge.verdict(np.array(by_seed)[:, None] + spread * np.linspace(-1, 1, 12)) == expected
+
+
+def test_judged_are_people_who_chose_no_epoch(config, store):
+    section = dataclasses.replace(config.evaluation.usefulness, held_out=1)
+    one = dataclasses.replace(config, evaluation=dataclasses.replace(config.evaluation, usefulness=section))
+    splits = store.table.drop_duplicates("subject").set_index("subject")["split"]
+    assert splits[patients.choose(one, store)[1]].tolist() == ["test"]
 
 
 # ==== Training ====
@@ -154,6 +175,11 @@ def test_segmentation_at_smoke(config, store, samples):
     assert np.allclose(table[[f"Dice {tissue}" for tissue in tasks.TISSUES]].mean(axis=1), table["Dice"])
     differences = table["Dice"] - table.loc["classical", "Dice"]
     assert np.allclose(table["minus classical"].dropna(), differences.drop("classical"))
+    told = table[judge.AGAINST_REAL].dropna()
+    expected = table["Dice"] - table.loc[Arm(True, UNLABELLED).label({}), "Dice"]
+    assert told.index.tolist() == ["classical + VAE"] and float(told.iloc[0].split()[0]) == pytest.approx(
+        expected["classical + VAE"], abs=6e-4
+    )
     figure = usefulness.picture(config, store, ["vae"])
     assert [axis.get_ylabel() for axis in figure.axes[:4]] == ["shown", "truth", "no\naugmentation", "classical"]
     names = {path.name for path in experiment.path(config, tasks.Segmentation(), Arm(True), 0).parent.iterdir()}

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from dwikit import models, profiles
 from dwikit.common.errors import InputError
 from dwikit.models import architecture, cost, registry
 from dwikit.models.diffusion import model as diffusion
@@ -103,19 +104,56 @@ def test_at_first_the_network_answers_nothing(small):
     np.testing.assert_allclose(denoised[:, 0, 0, 0], [0.4, 0.8 * 25 / 169], rtol=1e-5)
 
 
+def test_the_mean_is_that_of_all_steps_and_is_kept(tmp_path):
+    rng, fresh = np.random.default_rng(0), registry.network("diffusion").from_preset(**SMALL)
+    batches = rng.random((3, 4, 32, 32, 1)).astype(np.float32)
+    for batch in batches:
+        fresh.train_on_batch(batch)
+    mean = 2 * batches.mean(axis=(0, 1))
+    np.testing.assert_allclose(np.array(fresh.mean.image), mean, atol=1e-6)
+    models.save(fresh, tmp_path / "model.keras")
+    again = models.load(tmp_path / "model.keras")
+    np.testing.assert_array_equal(np.array(again.mean.image), np.array(fresh.mean.image))
+    np.testing.assert_allclose(np.array(again.outside(again.inside(batches[0]))), batches[0], atol=1e-6)
+    assert any(variable is again.mean.image for variable in again.sampler().weights), "goes wherever the sampler goes"
+    np.testing.assert_array_equal(again.sample(2, seed=1), fresh.sample(2, seed=1))
+
+
+def test_the_noise_of_the_profile_hides_where_a_slice_comes_from(store):
+    """The best denoiser of slices draws all of them equally often only if the first noise hides which it was."""
+    images = store.split("train")
+    slices = 2.0 * images.reshape(len(images), -1) / 255
+
+    def denoise(x, sigma):
+        squares = (x**2).sum(axis=1)[:, None] - 2 * x @ slices.T + (slices**2).sum(axis=1)
+        weights = np.exp((squares.min(axis=1, keepdims=True) - squares) / (2 * sigma**2))
+        return weights / weights.sum(axis=1, keepdims=True) @ slices
+
+    config = profiles.resolve("quick").networks["diffusion"].overrides
+    highest = config["sigma_max"] * store.image_size / 64  # a slice's length goes with its sides
+    levels = diffusion.noise_levels(16, config["sigma_min"], highest, 7.0)
+    noise = np.random.default_rng(0).standard_normal((2000, slices.shape[1]))
+    drawn = diffusion.heun(denoise, slices.mean(axis=0) + highest * noise, levels)
+    brightness = np.quantile(slices.mean(axis=1), [0.2, 0.4, 0.6, 0.8])
+    shares = np.bincount(np.searchsorted(brightness, drawn.mean(axis=1)), minlength=5) / 2000
+    np.testing.assert_allclose(shares, 0.2, atol=0.04)
+
+
 def test_the_loss_of_a_step_by_hand():
-    """Black slices (-1 inside), sigma 0.3012: the fresh denoiser answers c_skip x."""
+    """Grey slices of two strengths, sigma 0.3012: the fresh denoiser answers c_skip x."""
     fresh = registry.network("diffusion").from_preset(**SMALL)
     noise = np.random.default_rng(0).standard_normal((4, 32, 32, 1)).astype(np.float32)
     fresh.draw_noise = lambda n: {
         "strength": keras.ops.zeros((n, 1, 1, 1)),
         "noise": keras.ops.convert_to_tensor(noise),
     }
-    loss = fresh.train_on_batch(np.zeros((4, 32, 32, 1), np.float32), return_dict=True)["loss"]
+    images = np.float32([0.25, 0.25, 0.75, 0.75]).reshape(4, 1, 1, 1) * np.ones((4, 32, 32, 1), np.float32)
+    loss = fresh.train_on_batch(images, return_dict=True)["loss"]
+    clean = 2 * images
     sigma = np.exp(-1.2)
     skip = 0.25 / (sigma**2 + 0.25)
     weight = (sigma**2 + 0.25) / (0.5 * sigma) ** 2
-    assert float(loss) == pytest.approx(weight * np.square(skip * (-1 + sigma * noise) + 1).mean(), rel=1e-4)
+    assert float(loss) == pytest.approx(weight * np.square(skip * (clean + sigma * noise) - clean).mean(), rel=1e-4)
 
 
 def test_steps_of_the_sampler(small):
@@ -125,6 +163,12 @@ def test_steps_of_the_sampler(small):
     assert np.array_equal(same, small.sample(2, seed=1)) and not np.allclose(same, other)
     with pytest.raises(InputError, match="steps must be at least 1, not 0"):
         small.sample(2, steps=0)
+
+
+@pytest.mark.parametrize("wrong", [{"sigma_min": 0.0}, {"sigma_data": 0.0}, {"sigma_min": 90.0}, {"rho": 0.0}])
+def test_noise_that_no_sampler_can_take(wrong):
+    with pytest.raises(InputError, match="sigma_max above sigma_min, above 0"):
+        registry.network("diffusion").from_preset(**SMALL, **wrong)
 
 
 def test_what_training_and_sampling_cost(small):

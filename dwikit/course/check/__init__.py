@@ -5,6 +5,7 @@ exercise, which also try other inputs. Only numpy is imported, so an exercise st
 """
 
 import copy
+import inspect
 import textwrap
 from collections.abc import Callable
 
@@ -82,7 +83,7 @@ def _shown(arguments: dict) -> str:
 
 def _text(value) -> str:
     if callable(value):
-        return "a function"
+        return inspect.getdoc(value) or "a function"
     if isinstance(value, tuple):
         return f"({', '.join(map(_text, value))})"
     if np.size(value) > 9:

@@ -185,7 +185,7 @@ def gradient_penalty() -> Case:
 
 
 def best_denoiser() -> Case:
-    """An image far beside the line between two others: their odds follow from where along the line it is."""
+    """An image beside the line between two others: their odds follow from where along the line it is. A third is far off."""
     random, share, sigma = seeded(13), 0.6, 0.7
     one, other = random.normal(size=(2, 4))
     line, far = other - one, random.normal(size=4)
@@ -194,15 +194,16 @@ def best_denoiser() -> Case:
     expected = one + line * odds / (1 + odds)
     x = one + share * line + 100 * far / np.linalg.norm(far)
     hint = "If all weights are 0, subtract the smallest squared distance first. Distances are summed over pixels, not averaged."
-    return Case({"x": x, "sigma": sigma, "images": np.stack([one, other])}, expected, hint)
+    return Case({"x": x, "sigma": sigma, "images": np.stack([one, other, one + 1000])}, expected, hint)
 
 
 def midpoint_step() -> Case:
-    """Where the denoiser gives half of x: slope x / 4 at noise 2, then 7/24 of x at noise 3/2, which the step takes away."""
+    """Where D is sigma x / 4: slope x / 4 at noise 2, and so to 7/8 of x; there 35/96 of x, which the step takes away."""
 
     def denoise(x, sigma):
-        return 0.5 * x
+        """a function that returns sigma * x / 4"""
+        return sigma * x / 4
 
     arguments = {"denoise": denoise, "x": np.array([1.0, -2.0]), "sigma": 2.0, "lower": 1.0}
     hint = "Half of the way at the first slope; then all of the way, from x itself, at the slope of the middle and its noise."
-    return Case(arguments, np.array([1.0, -2.0]) * (1 - 7 / 24), hint)
+    return Case(arguments, np.array([1.0, -2.0]) * (1 - 35 / 96), hint)

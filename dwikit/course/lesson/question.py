@@ -25,13 +25,17 @@ class Question(NamedTuple):
 
 
 def on(*calls: tuple) -> Callable[[Callable], Any]:
-    """``Question.try_out`` for functions of arrays: what they return for each tuple of arguments."""
+    """``Question.try_out`` for functions of arrays: what they return for each tuple of arguments, which they may change."""
 
     def try_out(function: Callable) -> Any:
-        values = [numbers(function(*arguments)) for arguments in calls]
+        values = [numbers(function(*map(_own, arguments))) for arguments in calls]
         return values[0] if len(values) == 1 else tuple(values)
 
     return try_out
+
+
+def _own(argument: Any) -> Any:
+    return argument.copy() if isinstance(argument, np.ndarray) else argument
 
 
 def numbers(value: Any) -> Any:

@@ -45,6 +45,8 @@ class Arm:
 
 TEACHER = Arm(True)
 """Classical augmentation alone, which costs nothing: what every other arm is compared with."""
+REAL = Arm(True, UNLABELLED)
+"""With what a perfect generator would give."""
 
 
 def arms(keys: Sequence[str], controls: Sequence[str] = (UNLABELLED,)) -> list[Arm]:

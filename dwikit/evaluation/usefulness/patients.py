@@ -31,7 +31,8 @@ class Slices:
 
 
 def choose(config: Profile, store: SliceStore) -> tuple[list[str], list[str]]:
-    """Subjects to learn from (of the training split; every seed has its own) and held-out ones (of the other two splits).
+    """Subjects to learn from (of the training split; every seed has its own) and held-out ones (of the test split
+    first: those of validation chose the epoch from which the generators come).
 
     The last in the list are taken: if any come by the direct path, these do, so that the labelled slices are those of
     the store, pixel by pixel.
@@ -43,13 +44,13 @@ def choose(config: Profile, store: SliceStore) -> tuple[list[str], list[str]]:
     wanted = section.patients * section.seeds
     subjects = store.table.drop_duplicates("subject")
     train = subjects.loc[subjects["split"] == "train", "subject"].tolist()
-    rest = subjects.loc[subjects["split"] != "train", "subject"].tolist()
+    rest = subjects[subjects["split"] != "train"].sort_values("split", key=lambda split: split == "test", kind="stable")
     if len(train) <= wanted or len(rest) < 2:
         raise InputError(
             f"{wanted} people to learn from, others in the training split and 2 held-out people are needed; the store has "
             f"{len(train)} in training and {len(rest)} held out. Prepare more scans, or lower evaluation.usefulness.patients."
         )
-    return train[-wanted:], rest[-section.held_out :]
+    return train[-wanted:], rest.iloc[-section.held_out :].sort_index()["subject"].tolist()
 
 
 def window(image_size: int, fov_mm: float) -> slice:

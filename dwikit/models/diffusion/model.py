@@ -13,7 +13,7 @@ from keras import ops
 from dwikit.backend.gradients import update
 from dwikit.common.errors import InputError
 from dwikit.models import base
-from dwikit.models.diffusion.networks import unet
+from dwikit.models.diffusion.networks import MeanImage, unet
 from dwikit.models.diffusion.presets import PRESETS
 
 # ==== The equations; sigma is a number, or (B, 1, 1, 1) ====
@@ -75,9 +75,12 @@ def heun(denoise: Callable, x, levels: np.ndarray):
 class Diffusion(base.GenerativeModel):
     """A U-Net learns to remove noise of any strength from slices; sampling removes it step by step from pure noise.
 
-    Inside, images are in [-1, 1]. It does not reconstruct, and no likelihood is computed. Symbols:
+    Inside, images are in [0, 2]: as wide as K's [-1, 1], but black is 0. Sampling begins at the mean of the training slices,
+    about which images under strong noise lie; K's photographs have a mean near 0. It does not reconstruct, and no likelihood
+    is computed. Symbols:
 
-    * ``sigma``: standard deviation of the noise, and ``config["sigma_data"]`` that of the slices' pixels
+    * ``mean``: of the slices of all training steps so far, (H, W, 1)
+    * ``sigma``: standard deviation of the noise, and ``config["sigma_data"]`` the root mean square of the slices' pixels
     * ``denoise``: D, the mean of all slices that a noisy image may come from
     * latents: the noise at the beginning of sampling, one number a pixel
 
@@ -96,10 +99,18 @@ class Diffusion(base.GenerativeModel):
 
     def __init__(self, *, seed: int = 0, **config):
         super().__init__(config, seed)
+        lowest, highest = self.config["sigma_min"], self.config["sigma_max"]
+        if not 0 < lowest < highest or not all(self.config[name] > 0 for name in ("sigma_data", "noise_median", "rho")):
+            raise InputError(
+                f"sigma_data, noise_median and rho must be above 0, and sigma_max above sigma_min, above 0; they are "
+                f"{', '.join(format(self.config[name], 'g') for name in ('sigma_data', 'noise_median', 'rho'))}, and "
+                f"{highest:g} and {lowest:g}."
+            )
         self.unet = unet(
             **{name: self.config[name] for name in ("image_size", "channels", "blocks", "patch", "norm", "embedding", "place")}
         )
         self.average_unet = self.average_of(self.unet)
+        self.mean = MeanImage(self.image_size)
         self.make_trackers("loss")
 
     @property
@@ -140,6 +151,14 @@ class Diffusion(base.GenerativeModel):
         """Standard deviation of training noise: ln(sigma) ~ N(P_mean, P_std^2) (K, table 1)."""
         return self.config["noise_median"] * ops.exp(self.config["noise_spread"] * strength)
 
+    def inside(self, images):
+        """Images in [0, 1] as the network sees them: in [0, 2]."""
+        return 2.0 * images
+
+    def outside(self, x):
+        """The way back to images; what lies outside [0, 1] is clipped."""
+        return ops.clip(0.5 * x, 0.0, 1.0)
+
     def denoise(self, x, sigma, network: keras.Model | None = None, training: bool = False):
         """D(x; sigma) = c_skip x + c_out F(c_in x; c_noise), with the network F (K, eq. 7); sigma is (B, 1, 1, 1)."""
         c_skip, c_out, c_in, c_noise = preconditioning(sigma, self.config["sigma_data"])
@@ -152,7 +171,8 @@ class Diffusion(base.GenerativeModel):
         """Add noise, remove it, and step down the gradient of the weighted squared error (K, eq. 2 and 8)."""
         noise = self.step_noise(images)
         step = self.adam_optimizer.iterations + 0  # a copy, since the optimizer keeps counting
-        clean, sigma = 2.0 * images - 1.0, self.sigma(noise["strength"])
+        self.mean.follow(self.inside(images), step)
+        clean, sigma = self.inside(images), self.sigma(noise["strength"])
         noisy = add_noise(clean, sigma, noise["noise"])
 
         def loss() -> dict:
@@ -184,8 +204,8 @@ class Diffusion(base.GenerativeModel):
 
     def images_of(self, latents, levels: np.ndarray):
         """Images (B, H, W, 1) in [0, 1] of latents (B, H * W)."""
-        x = float(levels[0]) * ops.reshape(latents, (-1, self.image_size, self.image_size, 1))
-        return ops.clip(0.5 * heun(self.estimate, x, levels) + 0.5, 0.0, 1.0)
+        x = self.mean(float(levels[0]) * ops.reshape(latents, (-1, self.image_size, self.image_size, 1)))
+        return self.outside(heun(self.estimate, x, levels))
 
     def decode(self, latents: np.ndarray, steps: int | None = None) -> np.ndarray:
         """Images (n, H, W, 1) float32 in [0, 1] of latents (n, H * W).

@@ -1,10 +1,15 @@
-"""The U-Net of the diffusion model, as a Keras functional model: no attention, otherwise like that of the original."""
+"""The networks of the diffusion model.
+
+The U-Net has the plan of the original (Karras et al. 2022, official code for faces of 64 x 64), which also has attention,
+dropout, augmented images, a block more per level on the way back, which sees more of what came down, shortcuts scaled by the
+root of 1/2, four times the groups in its normalizations, and another embedding of the noise.
+"""
 
 import keras
 import numpy as np
 from keras import layers, ops
 
-from dwikit.backend import kernels
+from dwikit.backend import distribution, kernels
 from dwikit.common.errors import choose
 from dwikit.models.layers import LearnedConstant, normalize
 from dwikit.models.presets import base_size
@@ -12,6 +17,38 @@ from dwikit.models.presets import base_size
 FREQUENCIES = np.geomspace(0.5, 16, 16, dtype=np.float32)
 """Of the waves by which the network reads ln(sigma) / 4, which lies between -1.6 and 1.1."""
 PATCHES = (1, 2, 4)
+
+
+@keras.saving.register_keras_serializable("dwikit")
+class MeanImage(layers.Layer):
+    """The mean of all training images so far, which it adds to noise.
+
+    Args:
+        size: H and W.
+    """
+
+    def __init__(self, size: int, **kwargs):
+        super().__init__(**{"trainable": False, "dtype": "float32"} | kwargs)
+        self.size = size
+        self.image = self.add_weight((size, size, 1), "zeros", trainable=False, name="image")
+        self.built = True
+
+    def follow(self, images, steps) -> None:
+        """Take in a batch (B, H, W, 1), after ``steps`` others of the same size."""
+        batch = distribution.average(ops.mean(images, axis=0))
+        self.image.assign(self.image + (batch - self.image) / (1.0 + ops.cast(steps, "float32")))
+
+    def call(self, x):
+        """Add the mean."""
+        return x + self.image
+
+    def compute_output_shape(self, shape):
+        """That of the input."""
+        return shape
+
+    def get_config(self):
+        """Constructor arguments."""
+        return {**super().get_config(), "size": self.size}
 
 
 def unet(

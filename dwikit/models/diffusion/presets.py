@@ -14,7 +14,7 @@ PAPER = {
     "norm": Setting("group", FACES),
     "embedding": Setting(512, f"units that say how strong the noise is: {FACES}"),
     "place": Setting(0, f"channels of a learned map that tells places apart, which registered slices have in common: {FACES}"),
-    "sigma_data": Setting(0.5, f"standard deviation of all pixels in [-1, 1]: {KARRAS}; 08 measures that of the slices"),
+    "sigma_data": Setting(0.5, f"standard deviation of all pixels in [-1, 1]: {KARRAS}; 08 measures the slices"),
     "noise_median": Setting(math.exp(-1.2), f"half of the noise in training is weaker; exp(P_mean): {KARRAS}"),
     "noise_spread": Setting(1.2, f"P_std, of ln(sigma) in training: {KARRAS}"),
     "sigma_min": Setting(0.002, KARRAS),

@@ -43,6 +43,17 @@ def with_all(config: profiles.Profile) -> profiles.Profile:
     return dataclasses.replace(config, networks=sections)
 
 
+def shipped(config: profiles.Profile, store: SliceStore) -> dict[str, training.Run]:
+    """The networks of the study by the kit's weights; says which are left out."""
+    runs = kit_weights.shipped_runs(config, store)
+    for key in config.networks:
+        if key not in runs:
+            print(
+                f"Left out: {key}, of which the kit has no weights of {config.image_size} pixels that these slices can judge."
+            )
+    return runs
+
+
 class Price(NamedTuple):
     """Hours that a step of training takes here, with the network's own settings: in its warm-up, and after it."""
 
@@ -156,7 +167,7 @@ def main() -> None:
     options = parser.parse_args()
     config = with_all(profiles.resolve(options.profile))
     store, n = study.slices(config), config.evaluation.samples
-    runs = kit_weights.shipped_runs(config, store)
+    runs = shipped(config, store)
     samples = {key: run.samples for key, run in runs.items()}
     command = report.command("python", "benchmarks/beyond.py", "--profile", config.reference)
     facts = {key: run.facts() for key, run in runs.items()}

@@ -1,8 +1,8 @@
 """What does one training mean? ``python benchmarks/seeds.py [--profile hours]``, hours.
 
 Every network of the kit's weights trained once more, and the VAE twice, with the same settings and other seeds: their rows of
-Table 1 and of the reconstructions beside those of the weights, and all ratios of two reconstructions. ``dwikit verify`` takes
-these tables as evidence. A training is one of ``dwikit train <network> --profile hours --seed 1``; those that are there are not
+Table 1 and of the reconstructions beside those of the weights (which have 8 bits a number, to be small), and all ratios of two
+reconstructions. ``dwikit verify`` takes these tables as evidence. A training is one of ``dwikit train <network> --profile hours --seed 1``; those that are there are not
 repeated, and the others can be stopped and resumed.
 """
 
@@ -29,6 +29,12 @@ def trainings(config: profiles.Profile, store: SliceStore) -> dict[str, dict[int
         if key not in shipped:
             raise InputError(f"The kit has no {key} of {config.image_size} pixels that these slices can judge.")
         ours, wanted = (model.config | {"seed": 0} for model in (shipped[key].model, study.untrained(key, config)))
+        section, card = config.networks[key], shipped[key].card
+        lengths = card["training"]["epochs"], card["steps"] / card["epochs"]
+        if lengths != (section.epochs, section.steps_per_epoch):
+            raise InputError(
+                f"The kit's {key} was trained for other epochs and steps than profile {config.name} sets: {lengths}."
+            )
         if others := [name for name in wanted if ours.get(name) != wanted[name]]:
             told = ", ".join(f"{name} {ours.get(name)} (profile: {wanted[name]})" for name in others)
             raise InputError(f"The kit's {key} has other settings than profile {config.name}: {told}. Publish it again first.")

@@ -9,10 +9,10 @@ import argparse
 import dataclasses
 
 import pandas as pd
-from beyond import with_all
+from beyond import shipped, with_all
 
 from dwikit import profiles, report, study
-from dwikit.evaluation import kit_weights, usefulness
+from dwikit.evaluation import usefulness
 
 TASKS = {"segmentation": usefulness.segmentation, "denoising": usefulness.denoising}
 
@@ -24,7 +24,8 @@ def main() -> None:
     options = parser.parse_args()
     config = with_all(profiles.resolve(options.profile))
     store = study.slices(config)
-    samples = {key: run.samples for key, run in kit_weights.shipped_runs(config, store).items()}
+    runs = shipped(config, store)
+    samples, facts = {key: run.samples for key, run in runs.items()}, {key: run.facts() for key, run in runs.items()}
     counts = map(str, options.patients)
     command = report.command("python", "benchmarks/usefulness.py", "--profile", config.reference, "--patients", *counts)
     for name, task in TASKS.items():
@@ -35,7 +36,7 @@ def main() -> None:
             tables[patients] = task(dataclasses.replace(config, evaluation=evaluation), store, samples)
             print(f"{name}, {patients} people:", report.markdown(tables[patients]), sep="\n", flush=True)
         table = pd.concat(tables, names=["people"]).reset_index(level=0)
-        report.save_table(table, f"{config.name}/usefulness-{name}", report.provenance(config, command))
+        report.save_table(table, f"{config.name}/usefulness-{name}", report.provenance(config, command, runs=facts))
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 Every network of the kit's weights trained once more, and the VAE twice, with the same settings and other seeds: their rows of
 Table 1 and of the reconstructions beside those of the weights (which have 8 bits a number, to be small), and all ratios of two
-reconstructions. ``dwikit verify`` takes these tables as evidence. A training is one of ``dwikit train <network> --profile hours --seed 1``; those that are there are not
-repeated, and the others can be stopped and resumed.
+reconstructions. ``dwikit verify`` takes these tables as evidence. A training is one of ``dwikit train <network> --profile hours
+--seed 1``; those that are there are not repeated, and the others can be stopped and resumed.
 """
 
 import argparse

@@ -9,6 +9,8 @@ BIN := .venv/bin
 PINNED := course book scale acquire logs test backends export
 VENV := $(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv .venv
 INSTALL := $(BIN)/python install.py
+# Each notebook is a process of its own: where images of containers set this, every one would compile all packages again
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: reproduce test verify lab book slides course students hardships figures notebooks benchmarks lint constraints resolve clean
 

@@ -1,4 +1,4 @@
-"""``dwikit train``, ``pack``, ``unpack``, ``weights``, ``export`` and ``evaluate``."""
+"""``dwikit train``, ``features``, ``pack``, ``unpack``, ``weights``, ``export`` and ``evaluate``."""
 
 from pathlib import Path
 
@@ -24,6 +24,10 @@ def add(commands) -> None:
     command.add_argument("--machines", metavar="HOST:PORT,...", help="machines that train together; each runs this command")
     command.add_argument("--machine", type=int, metavar="N", help="position of this machine among them, from 0")
     command.set_defaults(action=_train)
+
+    command = commands.add_parser("features", help="train the network whose features compare images, if there is none yet")
+    command.add_argument("--profile", help=PROFILE)
+    command.set_defaults(action=_features)
 
     command = commands.add_parser("pack", help="write trained networks as a few small files, to carry to another machine")
     command.add_argument("networks", **NETWORK)
@@ -90,6 +94,15 @@ def _run(options):
     name = options.run or runs.name_for(config.name, given)
     sections = runs.sections(given, config, options.networks or study.in_study(config))
     return runs.named(name, options.profile, lambda made: study.checked(made, options.networks), **sections)
+
+
+def _features(options) -> None:
+    from dwikit import evaluation, profiles, study
+
+    config = profiles.resolve(options.profile)
+    folder = study.features_folder(config)
+    evaluation.feature_networks(study.slices(config), folder)
+    print(f"The feature network is in {folder}")
 
 
 def _pack(options) -> None:

@@ -25,6 +25,10 @@ JUDGE = ("05_evaluate", "06_reader_study")
 """They need the samples of every network of the study."""
 SLICES_SUFFICE = "07_paper_vs_code"
 """It stands after the judges, and needs no network of the study."""
+SHORT = "00_start_here"
+"""It needs none either, and fills the gap where the last training still runs."""
+FEATURES = "features"
+"""The step that trains the network whose features compare images; 05 would do it with nothing beside it."""
 NOTEBOOK_GB = 2.0
 """Memory that a notebook at ``quick`` may need."""
 
@@ -45,8 +49,10 @@ def reproduce(profile: str | None = None) -> None:
     named, start, rows, share = [] if profile is None else [profile], time.perf_counter(), {}, {}
     workers = 1 if doctor.graphics_cards(keras_settings.backend()) else parallel.room(NOTEBOOK_GB)
     for stage in stages(config):
-        words = {name: ["run", name, *(f"-pprofile={json.dumps(one)}" for one in named)] for name in stage}
-        words |= {name: [*name.split(), *(f"--profile={one}" for one in named)] for name in stage if name.startswith("train ")}
+        words = {name: [*name.split(), *(f"--profile={one}" for one in named)] for name in stage}
+        words |= {
+            name: ["run", name, *(f"-pprofile={json.dumps(one)}" for one in named)] for name in stage if name in notebooks()
+        }
         for name, minutes in side_by_side(words, workers):
             rows[name], share[name] = {"minutes": minutes}, parallel.cores() // min(workers, len(stage))
             print(f"{name}: {minutes:.1f} minutes", flush=True)
@@ -60,16 +66,16 @@ def reproduce(profile: str | None = None) -> None:
 
 
 def stages(config: profiles.Profile) -> list[list[str]]:
-    """The steps of the study: names of notebooks, ``train KEY`` and ``train KEY --seed N``.
+    """The steps of the study: names of notebooks, ``train KEY``, ``train KEY --seed N`` and ``FEATURES``.
 
     Those of one stage do not need each other.
     """
-    names = [name for name in notebooks() if name not in (MAKES_DATA, *kept_out(config))]
+    names = [name for name in notebooks() if name not in (MAKES_DATA, SHORT, *kept_out(config))]
     later = [name for name in names if name > max(JUDGE) and name != SLICES_SUFFICE]
     trained = [name for name in names if name not in (*JUDGE, *later)] + [f"train {key}" for key in without_notebook(config)]
     sections, often = study.in_study(config), config.evaluation.seeds
     again = [(key, config.networks[key].seed + place) for key in sections for place in range(1, often.get(key, 1))]
-    trained += [f"train {key} --seed {seed}" for key, seed in again]
+    trained += [f"train {key} --seed {seed}" for key, seed in again] + [FEATURES, SHORT]
     return list(filter(None, [[MAKES_DATA], trained, [name for name in names if name in JUDGE], later]))
 
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from dwikit import evaluation
+from dwikit import cli, evaluation, profiles, study
 from dwikit.common.errors import InputError
 from dwikit.evaluation import slice_features
 from dwikit.models import features
@@ -68,3 +68,15 @@ def test_slices_and_files_that_cannot_be_used(discs, tmp_path):
     (tmp_path / "half.keras").write_bytes(b"PK half")
     with pytest.raises(InputError, match="half.keras cannot be read as a feature network .* Delete it"):
         slice_features.load(tmp_path / "half.keras")
+
+
+def test_the_command_trains_it_once_where_the_judge_looks(store, tmp_path, monkeypatch, capsys):
+    """``make reproduce`` has it trained beside the networks, so that 05 finds it."""
+    monkeypatch.setenv("DWIKIT_RUNS", str(tmp_path))
+    monkeypatch.setattr("dwikit.study.slices", lambda config: store)
+    monkeypatch.setattr(slice_features, "train", functools.partial(slice_features.train, steps=2, widths=(4, 4, 8)))
+    assert cli.main(["features", "--profile", "smoke"]) == 0
+    assert capsys.readouterr().out.startswith("Training a feature network")
+    assert slice_features.kept(store, study.features_folder(profiles.resolve("smoke"))).is_file()
+    assert cli.main(["features", "--profile", "smoke"]) == 0
+    assert "Training" not in capsys.readouterr().out

@@ -189,6 +189,19 @@ def test_what_keras_cannot_start_with_is_one_sentence_and_the_doctor_says_it_too
     assert message in told.stdout and "PROBLEM" in told.stdout and told.stdout.rstrip().endswith("False")
 
 
+def test_a_backend_that_needs_a_package_of_another_name_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr(keras_settings, "find_spec", lambda name: None if name == "jax" else object())
+    monkeypatch.setattr(keras_settings, "backend", lambda: "numpy")
+    monkeypatch.setenv("KERAS_BACKEND", "numpy")
+    [told] = keras_settings.complaints()
+    assert (
+        "names the backend numpy, which needs jax, which is not installed: install it, or set KERAS_BACKEND=tensorflow" in told
+    )
+    monkeypatch.delenv("KERAS_BACKEND")
+    keras_settings.choose_backend()
+    assert os.environ["KERAS_BACKEND"] == "tensorflow"
+
+
 def test_the_doctor_names_the_backend_that_the_file_chooses(tmp_path, monkeypatch):
     done = python("from dwikit.common import keras_settings as k\nprint(k.backend())", tmp_path, {"backend": "jax"})
     assert done.stdout.split() == ["jax" if keras_settings.find_spec("jax") else "tensorflow"]

@@ -29,6 +29,8 @@ POSSIBLE = {
     "backend": (*BACKENDS, "numpy", "openvino"),
 }
 """Values that Keras accepts."""
+NEEDS = {"numpy": "jax"}
+"""What Keras imports for a backend that no package of the same name brings."""
 CUTS = ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH")
 """Environment variables that end a training early, for debugging."""
 
@@ -60,8 +62,13 @@ def backend() -> str:
 
 def choose_backend() -> None:
     """Where the environment names no backend and the usual one is not installed, name one that is."""
-    if not os.environ.get("KERAS_BACKEND") and not find_spec(str(backend())):
-        os.environ["KERAS_BACKEND"] = next((name for name in BACKENDS if find_spec(name)), BACKENDS[0])
+    if not os.environ.get("KERAS_BACKEND") and not _installed(str(backend())):
+        os.environ["KERAS_BACKEND"] = next(filter(_installed, BACKENDS), BACKENDS[0])
+
+
+def _installed(backend: str) -> bool:
+    """Whether what Keras imports for a backend is installed."""
+    return find_spec(NEEDS.get(backend, backend)) is not None
 
 
 def complaints() -> list[str]:
@@ -78,9 +85,10 @@ def complaints() -> list[str]:
     ]
     if not isinstance(found.get("epsilon", 1e-7), float):
         told.append(f"{file()} says epsilon: {found['epsilon']!r}, which must be a number such as 1e-07: correct it.")
-    if not find_spec(name):
-        here = next((other for other in BACKENDS if find_spec(other)), None)
-        told.append(f"{where} names the backend {name}, which is not installed: install it, or set KERAS_BACKEND={here}.")
+    if not _installed(name):
+        missing = f"which needs {NEEDS[name]}, which" if name in NEEDS else "which"
+        here = next(filter(_installed, BACKENDS), None)
+        told.append(f"{where} names the backend {name}, {missing} is not installed: install it, or set KERAS_BACKEND={here}.")
     told += [f"{cut}={os.environ[cut]} would end every training early: unset it." for cut in CUTS if os.environ.get(cut)]
     return told
 

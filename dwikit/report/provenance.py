@@ -18,6 +18,9 @@ from dwikit.common import doctor, files, keras_settings, paths
 from dwikit.profiles import Profile, as_dict
 from dwikit.report.render import latex, markdown
 
+CODE = ("dwikit", "benchmarks")
+"""Folders whose code makes the numbers; a notebook names itself in the command."""
+
 
 def command(*words: str) -> str:
     """A command line as text that a shell takes, with the folder of the runs where ``DWIKIT_RUNS`` sets it."""
@@ -40,7 +43,7 @@ def provenance(config: Profile, command: str, **facts) -> dict:
         "command": command,
         "profile": as_dict(config),
         "dwikit": dwikit.__version__,
-        "commit": _commit(),
+        **_code(),
         "python": sys.version.split()[0],
         "backend": sys.modules["keras"].config.backend() if "keras" in sys.modules else keras_settings.backend(),
         "versions": doctor.versions(),
@@ -48,14 +51,22 @@ def provenance(config: Profile, command: str, **facts) -> dict:
     }
 
 
-def _commit() -> str | None:
+def _code() -> dict:
+    """The kit's last commit and, if there are any, its files of code that differ from it; None outside its repository."""
     try:
-        result = subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], cwd=paths.project(), capture_output=True, text=True, timeout=10
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return result.stdout.strip() or None
+        top, commit = _git("rev-parse", "--show-toplevel", "--short", "HEAD").splitlines()
+        changed = _git("status", "--porcelain", "--untracked-files=all", "--", *CODE).splitlines()
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return {"commit": None}
+    if Path(top).resolve() != paths.project().resolve():
+        return {"commit": None}  # a copy of the kit within another project
+    return {"commit": commit} | ({"changed since": [line[3:] for line in changed]} if changed else {})
+
+
+def _git(*words: str) -> str:
+    """What git says of the kit's folder."""
+    command = ["git", "-c", "core.quotepath=off", *words]
+    return subprocess.run(command, cwd=paths.project(), capture_output=True, text=True, timeout=10, check=True).stdout
 
 
 def save_table(table: pd.DataFrame, name: str, source: dict, folder: Path | None = None) -> Path:

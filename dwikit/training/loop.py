@@ -14,7 +14,7 @@ import pandas as pd
 from dwikit import metrics, models
 from dwikit.backend import distribution, gradients
 from dwikit.backend.machines import ALONE, Alone
-from dwikit.common import files
+from dwikit.common import files, keras_settings
 from dwikit.common.errors import InputError
 from dwikit.common.progress import tqdm
 from dwikit.slices import SliceStore, to_uint8
@@ -69,11 +69,15 @@ def fit(
 
     Raises:
         TrainingStopped: a health check failed; the message names what to change.
-        InputError: a batch larger than the training split, a folder that cannot be written, or a model without what only
-            training needs.
+        InputError: a batch larger than the training split, a folder that cannot be written, a model without what only training
+            needs, or a backend that cannot train.
         KeyboardInterrupt: Ctrl-C, after a line that says how to resume.
     """
     folder = Path(folder)
+    if (backend := keras.config.backend()) not in keras_settings.BACKENDS:
+        raise InputError(
+            f"Keras's backend {backend} cannot train: set KERAS_BACKEND to one of {', '.join(keras_settings.BACKENDS)}."
+        )
     if deterministic:
         gradients.make_deterministic()
     batches = store.batches("train", model.config["batch_size"], seed, flip, steps_per_epoch)

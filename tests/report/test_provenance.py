@@ -3,12 +3,13 @@
 import dataclasses
 import json
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from dwikit import cli, evaluation, models, profiles, report, slices, study, training
-from dwikit.common import files
+from dwikit.common import files, paths
 from dwikit.common.errors import InputError
 from dwikit.course import notebook, reproduce, run
 from dwikit.evaluation import kit_weights
@@ -165,3 +166,33 @@ def test_reproduce_names_the_file_of_its_profile(tmp_path, monkeypatch):
     reproduce.reproduce(str(tmp_path / "mine.yaml"))
     command = json.loads((tmp_path / "runs" / "figures" / "mine" / "minutes.json").read_text())["command"]
     assert command == f"DWIKIT_RUNS={tmp_path}/runs dwikit reproduce --profile {Path(tmp_path) / 'mine.yaml'}"
+
+
+def test_code_that_is_not_committed_is_named(tmp_path, monkeypatch):
+    """Someone who changes one thing and makes the tables again must not have them under the old commit's name."""
+    project = tmp_path / "kit"
+    for name in ("dwikit/models/vae.py", "figures/table.md"):
+        (project / name).parent.mkdir(parents=True)
+        (project / name).write_text("1\n")
+
+    def git(*words):
+        subprocess.run(
+            ["git", "-c", "user.name=a", "-c", "user.email=a@b.c", *words], cwd=project, check=True, capture_output=True
+        )
+
+    def facts():
+        found = report.provenance(profiles.resolve("smoke"), "dwikit x")
+        return bool(found["commit"]), found.get("changed since")
+
+    monkeypatch.setattr(paths, "project", lambda: project)
+    assert facts() == (False, None), "no repository"
+    git("init")
+    git("add", "dwikit", "figures")
+    git("commit", "-m", "one")
+    (project / "figures/table.md").write_text("2\n")
+    assert facts() == (True, None), "results are no code"
+    (project / "dwikit/models/vae.py").write_text("2\n")
+    (project / "dwikit/models/über.py").write_text("2\n")
+    assert facts() == (True, ["dwikit/models/vae.py", "dwikit/models/über.py"])
+    monkeypatch.setattr(paths, "project", lambda: project / "dwikit")
+    assert facts() == (False, None), "the repository is another project's"

@@ -202,6 +202,21 @@ def test_a_batch_larger_than_the_split_and_an_unknown_network_are_named(store, t
         training.train("gan", profile(), store, tmp_path / "gan")
 
 
+def test_a_backend_that_cannot_train_is_named(data, tmp_path):
+    pytest.importorskip("jax", reason="the numpy backend of Keras imports it")
+    code = "import sys; from dwikit import models, slices, training; store = slices.SliceStore.open(sys.argv[1]); "
+    code += "training.fit(models.VAE.from_preset('paper', image_size=32), store, sys.argv[2], 1)"
+    done = subprocess.run(
+        [sys.executable, "-c", code, data / "slices", tmp_path],
+        env={**os.environ, "KERAS_BACKEND": "numpy"},
+        text=True,
+        capture_output=True,
+    )
+    assert done.stderr.splitlines()[-1].endswith(
+        "InputError: Keras's backend numpy cannot train: set KERAS_BACKEND to one of tensorflow, jax, torch."
+    )
+
+
 def test_an_unwritable_folder_is_named(store, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="could not be written"):

@@ -1,10 +1,11 @@
-"""Would a diffusion model have done better? ``python benchmarks/beyond.py [--profile hours]``, an hour on an idle machine.
+"""Would a diffusion model have done better? ``python benchmarks/beyond.py [--profile hours]``, half an hour on an idle machine.
 
 Every network that the kit has weights of, whether it is one of the paper's or not, beside real slices: Table 1, the metrics
 beyond those of the paper, the memory of training people, and what an image costs. The figure shows the distance to validation
 people by hours of training, and by seconds of sampling, where a sampler takes steps for several numbers of them. Fewer samples
 lie farther off, so the distances of as many real slices of other people are drawn, too (dotted). The networks were trained on
-different machines, so a step of each is timed on this one: hours are steps times that.
+different machines, so a step of each is timed on this one: hours are steps times that. What was timed is kept in
+``runs/<profile>/beyond/`` until the code or the processor changes.
 """
 
 import argparse
@@ -21,9 +22,10 @@ from machine import machine
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from dwikit import evaluation, metrics, paper, profiles, report, study, training
-from dwikit.common import paths
+from dwikit.common import files, paths
 from dwikit.evaluation import kit_weights, learning
 from dwikit.models import cost
+from dwikit.models.base import SAMPLING_BATCH
 from dwikit.report import plots
 from dwikit.slices import SliceStore, to_uint8
 from dwikit.training.weights import pretrained
@@ -84,7 +86,8 @@ def timed(run: training.Run, config: profiles.Profile, store: SliceStore, **chan
         **{"steps_per_epoch": TIMED, "snapshots": 0, "keep": "last", "health": False, "init": None},
     )
     with tempfile.TemporaryDirectory() as folder:
-        short = dataclasses.replace(config, networks={run.model.key: section})
+        few = dataclasses.replace(config.evaluation, samples=1)  # drawn at the end, which is not timed
+        short = dataclasses.replace(config, networks={run.model.key: section}, evaluation=few)
         log = training.train(run.model.key, short, store, Path(folder) / "timed").log
         return log["seconds"].iloc[1:].min() / TIMED / 3600  # the first epoch compiles
 
@@ -107,18 +110,31 @@ def costs(runs: dict[str, training.Run], store: SliceStore, prices: dict[str, Pr
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
 
 
-def by_sampling(run: training.Run, space: metrics.PixelSpace) -> pd.DataFrame:
-    """Seconds of an image and distance to validation people, one row for each number of steps."""
+def by_sampling(run: training.Run, space: metrics.PixelSpace) -> list[dict]:
+    """Seconds of an image and distance to validation people, for each number of steps."""
     rows = []
     for steps in STEPS if "sampler_steps" in run.model.config else (None,):
         given = {} if steps is None else {"steps": steps}
-        run.model.sample(SAMPLES, seed=training.SAMPLE_SEED + 1, **given)  # compiles
+        run.model.sample(SAMPLING_BATCH, seed=training.SAMPLE_SEED, **given)  # compiles
         start = time.perf_counter()
         images = run.model.sample(SAMPLES, seed=training.SAMPLE_SEED, **given)
         seconds = (time.perf_counter() - start) / SAMPLES
-        rows.append({"steps": steps, "seconds": seconds, "distance": space.distance(to_uint8(images[..., 0]))})
+        rows.append({"steps": steps, "seconds": seconds, "distance": float(space.distance(to_uint8(images[..., 0])))})
         print(run.label, rows[-1], flush=True)
-    return pd.DataFrame(rows)
+    return rows
+
+
+def clocked(
+    run: training.Run, config: profiles.Profile, store: SliceStore, space: metrics.PixelSpace, source: dict
+) -> tuple[Price, pd.DataFrame]:
+    """Price of a step, and ``by_sampling``; as it was kept, if that was timed with this code on such a processor."""
+    file = paths.runs(config.name) / "beyond" / f"{run.model.key}.json"
+    stamp = {name: source.get(name) for name in ("commit", "changed since", "processor")}
+    there = files.read_object(file)
+    if there.get("stamp") != stamp:
+        there = {"stamp": stamp, "price": price(run, config, store), "sampling": by_sampling(run, space)}
+        files.write_json(file, there)
+    return Price(*there["price"]), pd.DataFrame(there["sampling"])
 
 
 def draw(
@@ -172,7 +188,9 @@ def main() -> None:
     command = report.command("python", "benchmarks/beyond.py", "--profile", config.reference)
     facts = {key: run.facts() for key, run in runs.items()}
     source = report.provenance(study.used(config, store, runs), command, runs=facts, **machine())
-    prices = {key: price(run, config, store) for key, run in runs.items()}
+    space = metrics.PixelSpace(store.images, rows=store.indices("train"), like=store.indices("validation"))
+    timed = {key: clocked(run, config, store, space, source) for key, run in runs.items()}
+    prices, sampling = ({key: pair[i] for key, pair in timed.items()} for i in range(2))
     judges = evaluation.feature_networks(store, study.features_folder(config))
     titles = evaluation.LABELS | {key: run.title for key, run in runs.items()}
     tables = {
@@ -184,11 +202,10 @@ def main() -> None:
     for name, table in tables.items():
         report.save_table(table, f"{NAME}-{name}", source, folder)
         print(report.markdown(table), flush=True)
-    space = metrics.PixelSpace(store.images, rows=store.indices("train"), like=store.indices("validation"))
     strangers = np.random.default_rng(0).permutation(store.indices("test"))
     counts = {config.networks[key].snapshots for key in runs}, {SAMPLES}
     floors = [{n: space.distance(store.images[np.sort(strangers[:n])]) for n in sorted(some)} for some in counts]
-    figure = draw(runs, prices, {key: by_sampling(run, space) for key, run in runs.items()}, floors)
+    figure = draw(runs, prices, sampling, floors)
     report.save_figure(figure, NAME, source, folder=folder)
 
 

@@ -1,11 +1,12 @@
 """Would a diffusion model have done better? ``python benchmarks/beyond.py [--profile hours]``, half an hour on an idle machine.
 
 Every network that the kit has weights of, whether it is one of the paper's or not, beside real slices: Table 1, the metrics
-beyond those of the paper, the memory of training people, and what an image costs. The figure shows the distance to validation
-people by hours of training, and by seconds of sampling, where a sampler takes steps for several numbers of them. Fewer samples
-lie farther off, so the distances of as many real slices of other people are drawn, too (dotted). The networks were trained on
-different machines, so a step of each is timed on this one: hours are steps times that. What was timed is kept in
-``runs/<profile>/beyond/`` until the code or the processor changes.
+beyond those of the paper, the memory of training people, machine readers of a deck, and what an image costs. The figure shows
+the distance to validation people by hours of training, and by seconds of sampling, where a sampler takes steps for several
+numbers of them. Fewer samples lie farther off, so the distances of as many real slices of other people are drawn, too
+(dotted). The networks were trained on different machines, so a step of each is timed on this one: hours are steps times that.
+What was timed is kept in ``runs/<profile>/beyond/`` until the networks' code or the processor changes; ``--fresh`` times all
+again.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from typing import NamedTuple
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from machine import machine
+from machine import changed_since, machine
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from dwikit import evaluation, metrics, paper, profiles, report, study, training
@@ -26,6 +27,8 @@ from dwikit.common import files, paths
 from dwikit.evaluation import kit_weights, learning
 from dwikit.models import cost
 from dwikit.models.base import SAMPLING_BATCH
+from dwikit.reader_study import build_deck, score_readings, tables
+from dwikit.reader_study import machine as machine_readers
 from dwikit.report import plots
 from dwikit.slices import SliceStore, to_uint8
 from dwikit.training.weights import pretrained
@@ -37,6 +40,8 @@ SAMPLES = 300
 """For the right half of the figure."""
 TIMED = 40
 """Steps of training in an epoch that is timed."""
+CODE = ("dwikit/models", "dwikit/backend", "dwikit/training/loop.py")
+"""What times depend on."""
 
 
 def with_all(config: profiles.Profile) -> profiles.Profile:
@@ -110,6 +115,21 @@ def costs(runs: dict[str, training.Run], store: SliceStore, prices: dict[str, Pr
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
 
 
+def called_real(config: profiles.Profile, store: SliceStore, runs: dict[str, training.Run]) -> pd.DataFrame:
+    """Table 2 of machine readers, as in 06, from a deck that has samples of all networks."""
+    plan, subjects = config.reader_study, store.table["subject"]
+    samples, labels = {key: run.samples for key, run in runs.items()}, {key: run.label for key, run in runs.items()}
+    chosen = {"n": plan.per_group, "practice": plan.practice, "seed": plan.seed}
+    with tempfile.TemporaryDirectory() as folder:
+        deck = build_deck(store.images, samples, Path(folder) / "deck", subjects=subjects, **chosen)
+        if deck.leaks:
+            print("\n".join(deck.leaks))
+            return pd.DataFrame({"not read: this gives images away": deck.leaks}).rename_axis("called real")
+        read = [machine_readers.read_deck(deck, name, store.images, samples, subjects) for name in machine_readers.LOOKS]
+    scores = score_readings(pd.concat([one.readings for one in read]), deck.key)
+    return tables.table_2(scores, beside_paper=True, labels=paper.LABELS | labels)
+
+
 def by_sampling(run: training.Run, space: metrics.PixelSpace) -> list[dict]:
     """Seconds of an image and distance to validation people, for each number of steps."""
     rows = []
@@ -125,13 +145,13 @@ def by_sampling(run: training.Run, space: metrics.PixelSpace) -> list[dict]:
 
 
 def clocked(
-    run: training.Run, config: profiles.Profile, store: SliceStore, space: metrics.PixelSpace, source: dict
+    run: training.Run, config: profiles.Profile, store: SliceStore, space: metrics.PixelSpace, source: dict, fresh: bool
 ) -> tuple[Price, pd.DataFrame]:
     """Price of a step, and ``by_sampling``; as it was kept, if that was timed with this code on such a processor."""
     file = paths.runs(config.name) / "beyond" / f"{run.model.key}.json"
-    stamp = {name: source.get(name) for name in ("commit", "changed since", "processor")}
+    stamp = {name: source[name] for name in ("commit", "processor")}
     there = files.read_object(file)
-    if there.get("stamp") != stamp:
+    if fresh or not there or there["stamp"]["processor"] != stamp["processor"] or changed_since(there["stamp"]["commit"], CODE):
         there = {"stamp": stamp, "price": price(run, config, store), "sampling": by_sampling(run, space)}
         files.write_json(file, there)
     return Price(*there["price"]), pd.DataFrame(there["sampling"])
@@ -167,6 +187,7 @@ def draw(
             axis.axhline(distance, color="0.5", linewidth=0.8, linestyle=":")
             axis.annotate(f"{n:,} real slices", (1, distance), xycoords=("axes fraction", "data"), ha="right", va="bottom")
             told.append(f"{n:,} real slices are {distance:.2g} away")
+    axes[1].margins(x=0.1)
     axes[0].set(xlabel="hours of training on one machine", ylabel="distance to validation people", xscale="log", yscale="log")
     axes[1].set(xlabel="seconds of an image", xscale="log", yscale="log")
     for scale in (axis for panel in axes for axis in (panel.xaxis, panel.yaxis)):
@@ -180,6 +201,7 @@ def draw(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--profile", default="hours")
+    parser.add_argument("--fresh", action="store_true", help="time again what was already timed")
     options = parser.parse_args()
     config = with_all(profiles.resolve(options.profile))
     store, n = study.slices(config), config.evaluation.samples
@@ -189,17 +211,18 @@ def main() -> None:
     facts = {key: run.facts() for key, run in runs.items()}
     source = report.provenance(study.used(config, store, runs), command, runs=facts, **machine())
     space = metrics.PixelSpace(store.images, rows=store.indices("train"), like=store.indices("validation"))
-    timed = {key: clocked(run, config, store, space, source) for key, run in runs.items()}
-    prices, sampling = ({key: pair[i] for key, pair in timed.items()} for i in range(2))
+    clocks = {key: clocked(run, config, store, space, source, options.fresh) for key, run in runs.items()}
+    prices, sampling = ({key: pair[i] for key, pair in clocks.items()} for i in range(2))
     judges = evaluation.feature_networks(store, study.features_folder(config))
     titles = evaluation.LABELS | {key: run.title for key, run in runs.items()}
-    tables = {
+    found = {
         "table-1": report.beside_paper(evaluation.table_1(store, samples, n), paper.TABLE_1, titles),
         "features": evaluation.readable(evaluation.beyond_paper(store, samples, judges, n), titles),
+        "table-2": called_real(config, store, runs),
         "cost": costs(runs, store, prices).rename(index=titles),
     }
     folder = paths.figures() / config.name
-    for name, table in tables.items():
+    for name, table in found.items():
         report.save_table(table, f"{NAME}-{name}", source, folder)
         print(report.markdown(table), flush=True)
     strangers = np.random.default_rng(0).permutation(store.indices("test"))

@@ -3,13 +3,16 @@
 import contextlib
 import os
 import platform
+import subprocess
 import threading
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import psutil
 
 from dwikit import profiles, report
+from dwikit.common import paths
 
 ALSO = ("onnxruntime",)
 """Packages that a benchmark may use but provenance does not name."""
@@ -24,6 +27,12 @@ def machine() -> dict:
         processor = platform.processor()
     load = round(os.getloadavg()[0], 1)
     return {"processor": processor, "cores": os.cpu_count(), "load": load, "system": platform.platform()}
+
+
+def changed_since(commit: str, code: Sequence[str]) -> bool:
+    """Whether any of these files and folders of the kit has changed since a commit."""
+    command = ["git", "diff", "--quiet", commit, "--", *code]
+    return subprocess.run(command, cwd=paths.project(), capture_output=True).returncode != 0
 
 
 def source(command: str) -> dict:

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from machine import show, source
+from machine import changed_since, show, source
 
 from dwikit import profiles
 from dwikit.common import files, paths
@@ -242,12 +242,6 @@ def row(key: str, result: dict) -> dict[str, str]:
     }
 
 
-def changed_since(commit: str) -> bool:
-    """Whether what is measured here has changed since a commit."""
-    command = ["git", "diff", "--quiet", commit, "--", *CODE]
-    return subprocess.run(command, cwd=paths.project(), capture_output=True).returncode != 0
-
-
 def simulated_slices(folder: str) -> str:
     """A small store of slices."""
     from dwikit import slices
@@ -282,7 +276,7 @@ def main() -> None:
         for key in options.keys:
             path = folder / f"{key.replace(':', '-')}.json"
             result = files.read_json(path)
-            if options.fresh or not result or changed_since(result["commit"]):
+            if options.fresh or not result or changed_since(result["commit"], CODE):
                 print(f"{key}:", flush=True)
                 data = data or simulated_slices(f"{temporary}/slices")
                 names = ("dwikit", *options.variants.split(","), "matrix")

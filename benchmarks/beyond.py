@@ -5,8 +5,8 @@ beyond those of the paper, the memory of training people, machine readers of a d
 the distance to validation people by hours of training, and by seconds of sampling, where a sampler takes steps for several
 numbers of them. Fewer samples lie farther off, so the distances of as many real slices of other people are drawn, too
 (dotted). The networks were trained on different machines, so a step of each is timed on this one: hours are steps times that.
-What was timed is kept in ``runs/<profile>/beyond/`` until the networks' code or the processor changes; ``--fresh`` times all
-again.
+What was timed is kept in ``runs/<profile>/beyond/`` until the networks, their code, the slices or the processor change;
+``--fresh`` times all again.
 """
 
 import argparse
@@ -31,17 +31,17 @@ from dwikit.reader_study import build_deck, score_readings, tables
 from dwikit.reader_study import machine as machine_readers
 from dwikit.report import plots
 from dwikit.slices import SliceStore, to_uint8
-from dwikit.training.weights import pretrained
+from dwikit.training.weights import pretrained, stored
 
 NAME = "beyond-2020"
-STEPS = (4, 8, 14, 28)
-"""Of a sampler."""
+STEPS = (4, 8, 16, 32)
+"""Of a sampler; 16 are those of the profile `hours`, with which all other samples here are drawn."""
 SAMPLES = 300
 """For the right half of the figure."""
 TIMED = 40
 """Steps of training in an epoch that is timed."""
 CODE = ("dwikit/models", "dwikit/backend", "dwikit/training/loop.py")
-"""What times depend on."""
+"""What times and samples depend on, besides weights and slices."""
 
 
 def with_all(config: profiles.Profile) -> profiles.Profile:
@@ -146,15 +146,17 @@ def by_sampling(run: training.Run, space: metrics.PixelSpace) -> list[dict]:
 
 def clocked(
     run: training.Run, config: profiles.Profile, store: SliceStore, space: metrics.PixelSpace, source: dict, fresh: bool
-) -> tuple[Price, pd.DataFrame]:
-    """Price of a step, and ``by_sampling``; as it was kept, if that was timed with this code on such a processor."""
+) -> dict:
+    """``price``, ``by_sampling``, and what of and when; as they were kept, if all that they depend on is the same."""
     file = paths.runs(config.name) / "beyond" / f"{run.model.key}.json"
-    stamp = {name: source[name] for name in ("commit", "processor")}
+    of = {"weights": stored.digest(run.model), "slices": store.content, "processor": source["processor"]}
+    of |= {"samples": SAMPLES, "steps": list(STEPS), "timed": TIMED}
     there = files.read_object(file)
-    if fresh or not there or there["stamp"]["processor"] != stamp["processor"] or changed_since(there["stamp"]["commit"], CODE):
-        there = {"stamp": stamp, "price": price(run, config, store), "sampling": by_sampling(run, space)}
+    if fresh or there.get("of") != of or changed_since(there["when"]["commit"], CODE):
+        when = {name: source[name] for name in ("commit", "load")}
+        there = {"of": of, "when": when, "price": price(run, config, store), "sampling": by_sampling(run, space)}
         files.write_json(file, there)
-    return Price(*there["price"]), pd.DataFrame(there["sampling"])
+    return there
 
 
 def draw(
@@ -212,7 +214,9 @@ def main() -> None:
     source = report.provenance(study.used(config, store, runs), command, runs=facts, **machine())
     space = metrics.PixelSpace(store.images, rows=store.indices("train"), like=store.indices("validation"))
     clocks = {key: clocked(run, config, store, space, source, options.fresh) for key, run in runs.items()}
-    prices, sampling = ({key: pair[i] for key, pair in clocks.items()} for i in range(2))
+    source["timed"] = {key: clock["when"] for key, clock in clocks.items()}
+    prices = {key: Price(*clock["price"]) for key, clock in clocks.items()}
+    sampling = {key: pd.DataFrame(clock["sampling"]) for key, clock in clocks.items()}
     judges = evaluation.feature_networks(store, study.features_folder(config))
     titles = evaluation.LABELS | {key: run.title for key, run in runs.items()}
     found = {

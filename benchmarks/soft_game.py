@@ -16,6 +16,7 @@ from recipes import outcome
 
 from dwikit import profiles, report, study, training
 from dwikit.common import paths
+from dwikit.common.errors import InputError
 from dwikit.evaluation import learning
 from dwikit.models import IntroVAE, cost
 from dwikit.models.intro_vae.presets import SOFT
@@ -40,6 +41,8 @@ def section(config: profiles.Profile, changes: dict, epochs: int) -> profiles.Tr
     both = [IntroVAE.from_preset("paper", image_size=config.image_size, **plain.overrides | some) for some in ({}, changes)]
     hinge, soft = (cost.operations(model)["training"] for model in both)
     warmup = both[0].config["warmup_steps"]
+    if epochs * STEPS <= warmup:
+        raise InputError(f"{epochs} epochs are {epochs * STEPS} steps, all of them warm-up ({warmup}): give --epochs more.")
     steps = round((warmup + (epochs * STEPS - warmup) * hinge / soft) / epochs)
     model, kept = plain.model | changes, config.evaluation.samples
     settings = {"mixed_precision": True, "snapshots": kept, "health": False}

@@ -102,7 +102,7 @@ def curves(trainings: Mapping[str, Longer], minutes: Mapping[str, training.Run],
 
 
 def table(name: str) -> str:
-    """A committed table of the trainings of hours, as Markdown; ``dwikit verify`` computes it again from their weights.
+    """A committed table of the trainings of hours, as Markdown; its last line names the command that computes it again.
 
     Args:
         name: such as ``"table-1"``.

@@ -122,7 +122,7 @@ def _check_kind(entry: str, value: Any, like: Any) -> None:
     if like is None or (entry == "norm" and value is None):  # anything; no normalization
         return
     if isinstance(like, tuple):
-        if not isinstance(value, list | tuple):
+        if not isinstance(value, list | tuple) or (like and not value):
             raise InputError(f"{entry} must be a list such as {list(like)}, not {value!r}.")
         for part in value:
             _check_kind(f"each of {entry}", part, like[0] if like else None)

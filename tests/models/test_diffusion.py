@@ -28,7 +28,7 @@ def test_preconditioning_by_hand():
 
 
 @pytest.mark.parametrize("sigma", [0.01, 0.4, 30.0])
-def test_the_network_sees_and_answers_numbers_of_variance_1(sigma):
+def test_the_network_sees_and_answers_numbers_of_mean_square_1(sigma):
     rng = np.random.default_rng(0)
     clean, noise = 0.5 * rng.standard_normal(100_000), rng.standard_normal(100_000)
     c_skip, c_out, c_in, _ = (float(value) for value in diffusion.preconditioning(np.float32(sigma), 0.5))
@@ -161,14 +161,23 @@ def test_steps_of_the_sampler(small):
         layer.set_weights([np.random.default_rng(1).normal(0, 0.1, w.shape) for w in layer.get_weights()])
     same, other = small.sample(2, seed=1, steps=3), small.sample(2, seed=1, steps=5)
     assert np.array_equal(same, small.sample(2, seed=1)) and not np.allclose(same, other)
-    with pytest.raises(InputError, match="steps must be at least 1, not 0"):
-        small.sample(2, steps=0)
+    for steps in (0, 2.5, "3"):
+        with pytest.raises(InputError, match=f"steps must be a whole number of at least 1, not {steps!r}"):
+            small.sample(2, steps=steps)
 
 
-@pytest.mark.parametrize("wrong", [{"sigma_min": 0.0}, {"sigma_data": 0.0}, {"sigma_min": 90.0}, {"rho": 0.0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"sigma_min": 0.0}, {"sigma_data": 0.0}, {"sigma_min": 90.0}, {"rho": 0.0}, {"noise_spread": 0.0}, {"sigma_max": 1e30}],
+)
 def test_noise_that_no_sampler_can_take(wrong):
     with pytest.raises(InputError, match="sigma_max above sigma_min, above 0"):
         registry.network("diffusion").from_preset(**SMALL, **wrong)
+
+
+def test_statistics_of_a_batch_would_mix_noise_levels():
+    with pytest.raises(InputError, match="norm must not be 'batch' in a diffusion model"):
+        registry.network("diffusion").from_preset(**SMALL | {"norm": "batch"})
 
 
 def test_what_training_and_sampling_cost(small):

@@ -258,7 +258,7 @@ def test_layers_networks_and_inputs_that_do_not_exist(keras_home):
     for changes, message in (
         ({"feature_layers": ["relu4"]}, "no feature layer 'relu4'.*Known: block1_conv1, block1_conv2"),
         ({"feature_layers": ["block3_conv4"]}, "no feature layer 'block3_conv4'"),
-        ({"feature_layers": []}, "feature_layers is empty"),
+        ({"feature_layers": []}, "feature_layers must be a list such as"),
         ({"feature_network": "resnet"}, "vgg16, vgg19"),
         ({"feature_input": "torch"}, "unit, caffe"),
     ):

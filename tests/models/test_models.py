@@ -416,6 +416,7 @@ def test_images_that_are_none(images, words, small):
         ("style_gan", {"channels": (8, 8)}, "needs 4 channels"),
         ("style_gan", {"order": "x"}, "style_last, style_first"),
         ("diffusion", {"patch": 3}, "1, 2, 4"),
+        *((key, {"channels": []}, "channels must be a list such as") for key in registry.keys()[:5]),
     ],
 )
 def test_settings_that_do_not_exist(key, settings, words):

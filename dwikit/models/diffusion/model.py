@@ -5,6 +5,7 @@ as K. It stands beside the study's networks to ask whether it would do better un
 """
 
 from collections.abc import Callable
+from numbers import Integral
 
 import keras
 import numpy as np
@@ -25,14 +26,14 @@ def add_noise(clean, sigma, noise):
 
 
 def preconditioning(sigma, sigma_data: float) -> tuple:
-    """c_skip, c_out, c_in and c_noise: the network sees and answers numbers of variance 1 at every noise (K, table 1)."""
+    """c_skip, c_out, c_in and c_noise: the network sees and answers numbers of mean square 1 at every noise (K, table 1)."""
     variance = ops.square(sigma) + sigma_data**2
     return sigma_data**2 / variance, sigma * sigma_data / ops.sqrt(variance), 1.0 / ops.sqrt(variance), ops.log(sigma) / 4.0
 
 
 def loss_weight(sigma, sigma_data: float):
     """lambda = 1 / c_out^2: at first, every noise counts alike (K, table 1)."""
-    return (ops.square(sigma) + sigma_data**2) / ops.square(sigma * sigma_data)
+    return 1.0 / ops.square(preconditioning(sigma, sigma_data)[1])
 
 
 def noise_levels(steps: int, sigma_min: float, sigma_max: float, rho: float) -> np.ndarray:
@@ -70,6 +71,11 @@ def heun(denoise: Callable, x, levels: np.ndarray):
 
 # ==== The model ====
 
+POSITIVE = ("sigma_data", "noise_median", "noise_spread", "rho")
+"""Settings that must be above 0."""
+LARGEST = 1e6
+"""Of sigma_max; far above it, squares leave what 32 bits hold."""
+
 
 @keras.saving.register_keras_serializable("dwikit")
 class Diffusion(base.GenerativeModel):
@@ -100,11 +106,15 @@ class Diffusion(base.GenerativeModel):
     def __init__(self, *, seed: int = 0, **config):
         super().__init__(config, seed)
         lowest, highest = self.config["sigma_min"], self.config["sigma_max"]
-        if not 0 < lowest < highest or not all(self.config[name] > 0 for name in ("sigma_data", "noise_median", "rho")):
+        if not 0 < lowest < highest <= LARGEST or not all(self.config[name] > 0 for name in POSITIVE):
             raise InputError(
-                f"sigma_data, noise_median and rho must be above 0, and sigma_max above sigma_min, above 0; they are "
-                f"{', '.join(format(self.config[name], 'g') for name in ('sigma_data', 'noise_median', 'rho'))}, and "
-                f"{highest:g} and {lowest:g}."
+                f"{', '.join(POSITIVE)} must be above 0, and sigma_max above sigma_min, above 0, and at most {LARGEST:g}; they "
+                f"are {', '.join(format(self.config[name], 'g') for name in POSITIVE)}, and {highest:g} and {lowest:g}."
+            )
+        if self.config["norm"] == "batch":
+            raise InputError(
+                "norm must not be 'batch' in a diffusion model: statistics of a batch mix the noise levels of its slices, and "
+                "a sampler removes one level at a time. Take 'group'."
             )
         self.unet = unet(
             **{name: self.config[name] for name in ("image_size", "channels", "blocks", "patch", "norm", "embedding", "place")}
@@ -190,11 +200,11 @@ class Diffusion(base.GenerativeModel):
         """Noise levels of sampling in so many steps, by default ``config["sampler_steps"]``.
 
         Raises:
-            InputError: fewer than one step.
+            InputError: no whole number, or fewer than one step.
         """
         steps = self.config["sampler_steps"] if steps is None else steps
-        if steps < 1:
-            raise InputError(f"steps must be at least 1, not {steps}.")
+        if not isinstance(steps, Integral) or steps < 1:
+            raise InputError(f"steps must be a whole number of at least 1, not {steps!r}.")
         return noise_levels(steps, *(self.config[name] for name in ("sigma_min", "sigma_max", "rho")))
 
     def estimate(self, x, sigma: float):

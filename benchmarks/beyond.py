@@ -4,7 +4,7 @@ Every network that the kit has weights of, whether it is one of the paper's or n
 beyond those of the paper, the memory of training people, machine readers of a deck, and what an image costs. The figure shows
 the distance to validation people by hours of training, and by seconds of sampling, where a sampler takes steps for several
 numbers of them. Fewer samples lie farther off, so the distances of as many real slices of other people are drawn, too
-(dotted). The networks were trained on different machines, so a step of each is timed on this one: hours are steps times that.
+(dotted). A second figure has the first samples of each. The networks were trained on different machines, so a step of each is timed on this one: hours are steps times that.
 What was timed is kept in ``runs/<profile>/beyond/`` until the networks, their code, the slices or the processor change;
 ``--fresh`` times all again.
 """
@@ -234,6 +234,8 @@ def main() -> None:
     floors = [{n: space.distance(store.images[np.sort(strangers[:n])]) for n in sorted(some)} for some in counts]
     figure = draw(runs, prices, sampling, floors)
     report.save_figure(figure, NAME, source, folder=folder)
+    pictures = {"Held-out slices": store.images[strangers]} | {run.label: run.samples for run in runs.values()}
+    report.save_figure(plots.image_rows(pictures, columns=8, width=8), f"{NAME}-samples", source, folder=folder)
 
 
 if __name__ == "__main__":

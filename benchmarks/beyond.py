@@ -4,9 +4,9 @@ Every network that the kit has weights of, whether it is one of the paper's or n
 beyond those of the paper, the memory of training people, machine readers of a deck, and what an image costs. The figure shows
 the distance to validation people by hours of training, and by seconds of sampling, where a sampler takes steps for several
 numbers of them. Fewer samples lie farther off, so the distances of as many real slices of other people are drawn, too
-(dotted). A second figure has the first samples of each. The networks were trained on different machines, so a step of each is timed on this one: hours are steps times that.
-What was timed is kept in ``runs/<profile>/beyond/`` until the networks, their code, the slices or the processor change;
-``--fresh`` times all again.
+(dotted). A second figure has the first samples of each. The networks were trained on different machines, so a step of each is
+timed on this one: hours are steps times that. What was timed is kept in ``runs/<profile>/beyond/`` until the networks, their
+code, the slices or the processor change; ``--fresh`` times all again.
 """
 
 import argparse

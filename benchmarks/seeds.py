@@ -8,10 +8,13 @@ reconstructions. ``dwikit verify`` takes these tables as evidence. A training is
 
 import argparse
 
+import numpy as np
+import pandas as pd
+
 from dwikit import profiles, report, study, training
 from dwikit.common import paths
 from dwikit.common.errors import InputError
-from dwikit.evaluation import kit_weights, repeats
+from dwikit.evaluation import kit_weights, learning, repeats
 from dwikit.slices import SliceStore
 
 TIMES = {"vae": 3, "dfc_vae": 2, "intro_vae": 2, "style_gan": 2}
@@ -22,7 +25,7 @@ def trainings(config: profiles.Profile, store: SliceStore) -> dict[str, dict[int
     """Key -> seed -> run, the kit's weights first.
 
     Raises:
-        InputError: the kit lacks a network of this size, or its weights have other settings than the profile.
+        InputError: the kit lacks a network of this size, or its weights have other settings than the profile, or other slices.
     """
     shipped, found = kit_weights.shipped_runs(config, store), {}
     for key in TIMES:
@@ -34,6 +37,11 @@ def trainings(config: profiles.Profile, store: SliceStore) -> dict[str, dict[int
         if lengths != (section.epochs, section.steps_per_epoch):
             raise InputError(
                 f"The kit's {key} was trained for other epochs and steps than profile {config.name} sets: {lengths}."
+            )
+        slices, theirs = learning.real(store, card["samples"]), pd.Series(card["original"])
+        if not np.allclose(slices, theirs[slices.index], rtol=1e-4):
+            raise InputError(
+                f"The kit's {key} was trained on other slices than these: DS {theirs['ds']:.4f}, here {slices['ds']:.4f}."
             )
         if others := [name for name in wanted if ours.get(name) != wanted[name]]:
             told = ", ".join(f"{name} {ours.get(name)} (profile: {wanted[name]})" for name in others)
@@ -50,7 +58,7 @@ def main() -> None:
     parser.add_argument("--profile", default="hours")
     options = parser.parse_args()
     config = profiles.resolve(options.profile)
-    store = study.slices(config)
+    store = study.slices(config, rebuild=True)  # those of this code
     again = trainings(config, store)
     first = {key: next(iter(runs.values())) for key, runs in again.items()}
     redrawn = {key: run.reconstructions for key, run in first.items() if run.reconstructs}

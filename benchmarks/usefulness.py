@@ -23,11 +23,12 @@ def main() -> None:
     parser.add_argument("--patients", type=int, nargs="+", default=[1, 8], help="people that each network learns from")
     options = parser.parse_args()
     config = with_all(profiles.resolve(options.profile))
-    store = study.slices(config)
+    store = study.slices(config, rebuild=True)  # those of this code, which simulates the labelled people
     runs = shipped(config, store)
     samples, facts = {key: run.samples for key, run in runs.items()}, {key: run.facts() for key, run in runs.items()}
     counts = map(str, options.patients)
     command = report.command("python", "benchmarks/usefulness.py", "--profile", config.reference, "--patients", *counts)
+    source = report.provenance(study.used(config, store, runs), command, runs=facts)
     for name, task in TASKS.items():
         tables = {}
         for patients in options.patients:
@@ -36,7 +37,7 @@ def main() -> None:
             tables[patients] = task(dataclasses.replace(config, evaluation=evaluation), store, samples)
             print(f"{name}, {patients} people:", report.markdown(tables[patients]), sep="\n", flush=True)
         table = pd.concat(tables, names=["people"]).reset_index(level=0)
-        report.save_table(table, f"{config.name}/usefulness-{name}", report.provenance(config, command, runs=facts))
+        report.save_table(table, f"{config.name}/usefulness-{name}", source)
 
 
 if __name__ == "__main__":

@@ -155,7 +155,7 @@ def _verify(options) -> int:
     committed = paths.project() / "figures" / config.name
     verify.comparable(config, committed, options.write)
     there, by_seed = {} if options.write else verify.read(committed), repeats.read(committed)
-    store = study.slices(config)
+    store = study.slices(config, rebuild=True)  # those of this code
     runs = kit_weights.shipped_runs(config, store, redraw=True)
     found = verify.tables(store, runs, config.evaluation.samples, by_seed)
     print(report.markdown(found["claims"]))

@@ -53,24 +53,23 @@ def tables(
 
 
 def evidences(first: Evidence, found: Mapping[str, pd.DataFrame], names: Mapping[str, str]) -> list[Evidence]:
-    """The study's own evidence, then that of its second trainings, and so on; a network without one keeps its first.
+    """The study's own evidence, then that of every other combination of trainings: their numbers mean nothing.
 
     Args:
         first: evidence of the study's own trainings.
         found: ``tables``.
         names: key -> label of every network of the study.
     """
-    others = {key: _trainings(found["table-1"], label)[1:] for key, label in names.items()}
-    evidence = [first]
-    for place in range(max(map(len, others.values()), default=0)):
-        chosen = {key: rows[place] for key, rows in others.items() if place < len(rows)}
-        evidence.append(
-            first._replace(
-                table_1=_with_rows(first.table_1, found["table-1"], chosen),
-                reconstruction=_with_rows(first.reconstruction, found.get("reconstruction"), chosen),
-                paired=_with_pairs(first.paired, found.get("paired"), chosen),
-            )
+    trainings = [[None, *_trainings(found["table-1"], label)[1:]] for label in names.values()]
+    evidence = []
+    for combination in itertools.product(*trainings):
+        chosen = {key: row for key, row in zip(names, combination) if row}
+        others = first._replace(
+            table_1=_with_rows(first.table_1, found["table-1"], chosen),
+            reconstruction=_with_rows(first.reconstruction, found.get("reconstruction"), chosen),
+            paired=_with_pairs(first.paired, found.get("paired"), chosen),
         )
+        evidence.append(others if chosen else first)
     return evidence
 
 
@@ -124,7 +123,7 @@ def checked(found: Mapping[str, pd.DataFrame], first: Evidence, names: Mapping[s
     for name, ours in {"table-1": first.table_1, "reconstruction": first.reconstruction}.items():
         keys = [key for key in names if ours is not None and key in ours.index]
         rows = {key: _trainings(found["table-1"], names[key]) for key in keys}
-        _require_rows(found, name, sum(rows.values(), []))
+        _require_rows(found, name, sum(rows.values(), []), keys)
         if name in found:
             same = {key: own[0] for key, own in rows.items() if own}
             _require(name, "original" in found[name].index and set(ours) <= set(found[name]), "lacks the original, or a column")
@@ -132,6 +131,8 @@ def checked(found: Mapping[str, pd.DataFrame], first: Evidence, names: Mapping[s
             lost = [row for row, numbers in whole.items() if numbers.isna().any()]
             _require(name, not lost, f"lacks a number of {', '.join(lost)}")
             _require_same(name, found[name].loc[["original", *same.values()]].set_axis(["original", *same]), ours)
+            if name == "reconstruction" and same:
+                _require_pairs(found, first, {row: key for key, row in same.items()})
     return found
 
 
@@ -141,17 +142,38 @@ def _require(name: str, holds: bool, otherwise: str) -> None:
         raise InputError(f"{FILES[name]}.csv {otherwise}. {REMEDY}")
 
 
-def _require_rows(found: Mapping[str, pd.DataFrame], name: str, wanted: list[str]) -> None:
-    """Each of these trainings in a table, and one that reconstructs in the pairs with all others, too."""
+def _require_rows(found: Mapping[str, pd.DataFrame], name: str, wanted: list[str], keys: list[str]) -> None:
+    """Each of these trainings in a table, and one that reconstructs in the pairs with all others and all keys, too."""
     lost = [row for row in wanted if name not in found or row not in found[name].index]
     _require(name, not lost, f"is missing, or lacks {', '.join(lost)}")
     if name == "reconstruction" and wanted:
         index = found["paired"].dropna().index if "paired" in found else pd.MultiIndex.from_arrays([[], [], []])
-        everyone = {*wanted, *index.get_level_values(1)}
+        everyone = {*wanted, *keys, "original"}
         pairs = [("laplace", *pair) for pair in itertools.permutations(sorted(everyone), 2)]
         pairs += [("mse", *pair) for pair in itertools.permutations(sorted(everyone - {"original"}), 2)]
         lost = [" / ".join(pair[1:]) for pair in pairs if pair not in index]
         _require("paired", not lost, f"is missing, or lacks {', '.join(lost[:3])}")
+
+
+def _require_pairs(found: Mapping[str, pd.DataFrame], first: Evidence, own: Mapping[str, str]) -> None:
+    """Ratios that are those of the rows, within their intervals, and among the study's own trainings those of its evidence.
+
+    Args:
+        found: ``tables``.
+        first: evidence of the study's own trainings.
+        own: row of a study's own training -> key.
+    """
+    rows = found["reconstruction"].combine_first(first.reconstruction)
+    ours = first.paired if first.paired is not None else pd.DataFrame(columns=found["paired"].columns)
+    for (name, row, to), ratio in found["paired"].dropna().iterrows():
+        told, wanted = f"is of other networks: there {name} of {row} / {to} is {ratio['value']:.3f}", np.nan
+        if {row, to} <= set(rows.index):
+            wanted = rows.loc[row, name] / rows.loc[to, name]
+        same = np.isnan(wanted) or np.isclose(ratio["value"], wanted, rtol=0.01)
+        _require("paired", same and ratio["low"] <= ratio["value"] <= ratio["high"], f"{told}, and its rows give {wanted:.3f}")
+        if (pair := (name, own.get(row, row), own.get(to, to))) in ours.index:
+            same = np.allclose(ratio.to_numpy(), ours.loc[pair, list(ratio.index)].to_numpy(), rtol=0.01)
+            _require("paired", same, f"{told} ({ratio['low']:.3f} to {ratio['high']:.3f}), otherwise than here")
 
 
 def _require_same(name: str, theirs: pd.DataFrame, ours: pd.DataFrame) -> None:

@@ -47,7 +47,7 @@ def table(evidences: Sequence[Evidence], seeds: Mapping[str, int] | None = None)
     """The verdict on every claim, with its numbers.
 
     Args:
-        evidences: one per seed; the first one's numbers are shown with intervals, then the others'.
+        evidences: one per combination of trainings; the first one's numbers are shown with intervals, then the others'.
         seeds: row -> number of seeds it was trained with; 1 if missing.
 
     Returns:
@@ -73,8 +73,8 @@ def _shown(check: Ratio | Nearer, evidences: Sequence[Evidence]) -> str:
     """A check's numbers, its range, and what other seeds give where they differ."""
     first, *others = [check.measure(evidence) for evidence in evidences]
     text = f"{check.label} {first.value:.2f}" + (f" [{first.low:.2f}, {first.high:.2f}]" if first.low < first.high else "")
-    different = [f"{other.value:.2f}" for other in others if other is not None and other.value != first.value]
-    text += f" (other seeds {', '.join(different)})" if different else ""
+    different = dict.fromkeys(other.value for other in others if other is not None and other.value != first.value)
+    text += f" (other seeds {', '.join(f'{value:.2f}' for value in different)})" if different else ""
     return f"{text}, wanted {_range(check.above, check.below)}"
 
 

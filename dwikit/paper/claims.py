@@ -3,8 +3,9 @@
 Every claim is a list of checks that were fixed before any result was seen: a ratio of two rows must lie in a range. A check
 is true when the whole interval of the ratio lies inside, false when it lies outside, and open when it straddles a bound
 or is missing. A claim is **reproduced** when all its checks are true, **not reproduced** when one is false,
-**undecided** otherwise, and **not tested** when a row is missing. With several seeds the verdict is the one all seeds
-give, else undecided. The bounds allow for rounding in the paper's numbers: "about 7" is 7 within a factor of 1.25.
+**undecided** otherwise, and **not tested** when a row is missing. With several seeds the verdict is the one that every
+combination of trainings gives, else undecided. The bounds allow for rounding in the paper's numbers: "about 7" is 7 within a
+factor of 1.25.
 """
 
 from collections.abc import Sequence

@@ -11,6 +11,7 @@ from dwikit.common.errors import InputError
 from dwikit.evaluation import usefulness
 from dwikit.evaluation.usefulness import arms, experiment, judge, patients, tasks
 from dwikit.evaluation.usefulness.arms import UNLABELLED, Arm
+from dwikit.slices import SliceStore
 
 SECTION = {"usefulness": {"seeds": 2, "steps": 2, "patients": 1, "batch_size": 4}}
 
@@ -217,6 +218,42 @@ def test_what_is_done_is_kept_and_only_what_changed_is_done_anew(config, store, 
     assert len(trained) == 12 and other.loc[same].equals(table.loc[same]) and not other.equals(table)
 
 
+def test_a_result_is_kept_only_for_the_same_code_data_and_teacher(monkeypatch):
+    """Whatever decides a training changes its stamp, and comments do not."""
+    pixels = np.zeros((4, 8, 8), np.uint8)
+    few, teacher = patients.Slices(pixels, pixels, np.array([0, 0, 1, 1])), [np.zeros(3, np.float32)]
+    section = profiles.resolve("smoke", evaluation=SECTION).evaluation.usefulness
+    job = experiment.Job(tasks.Segmentation(), section, Arm(True, "vae"), 0, (pixels, pixels), pixels, teacher, few)
+    first = experiment._stamp(job)
+    assert experiment._stamp(job) == first
+    others = [
+        job._replace(labels=[np.ones(3, np.float32)]),
+        job._replace(labels=pixels + 1),
+        job._replace(own=(pixels, pixels + 1)),
+        job._replace(pool=pixels + 1),
+        job._replace(held_out=dataclasses.replace(few, patients=np.array([0, 1, 1, 1]))),
+        job._replace(section=dataclasses.replace(section, steps=3)),
+    ]
+    stamps = {experiment._stamp(other) for other in others}
+    monkeypatch.setattr(experiment, "BACKEND", "numpy")
+    stamps.add(experiment._stamp(job))
+    monkeypatch.undo()
+    source = (experiment.Path(experiment.__file__).parent / "arms.py").read_text(encoding="utf-8")
+
+    def digest(text: str) -> str:
+        experiment._code.cache_clear()
+        with monkeypatch.context() as patch:
+            read = experiment.Path.read_bytes
+            patch.setattr(experiment.Path, "read_bytes", lambda path: text.encode() if path.name == "arms.py" else read(path))
+            return experiment._code()
+
+    code = digest(source)
+    assert digest(source.replace('"""The arms', '"""All arms') + "\n# a remark\n") == code
+    stamps.add(digest(source.replace("SHARE = 0.25", "SHARE = 0.5")))
+    experiment._code.cache_clear()
+    assert len({first, code, *stamps}) == len(others) + 4
+
+
 # ==== What is wrong is named ====
 
 
@@ -224,6 +261,13 @@ def test_tissues_of_ones_own_cohort_are_unknown(config, store, samples):
     own = dataclasses.replace(config, cohort=dataclasses.replace(config.cohort, bids="/data"))
     with pytest.raises(InputError, match="only for the simulated cohort"):
         usefulness.segmentation(own, store, samples)
+
+
+def test_people_whom_other_code_simulated_are_refused(config, store):
+    taught, _ = patients.choose(config, store)
+    other = SliceStore(np.clip(store.images, 3, 255), store.table, store.settings)
+    with pytest.raises(InputError, match=f"The slices of {taught[0]} are not those .* Run 01_preprocess"):
+        patients.with_labels(config, other, taught)
 
 
 def test_too_few_patients(config, store, samples):

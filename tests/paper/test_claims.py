@@ -1,5 +1,6 @@
 """Verdicts: synthetic tables force each of them, and the paper's own numbers reproduce the paper."""
 
+import io
 import re
 import shutil
 from types import SimpleNamespace
@@ -128,6 +129,23 @@ def test_seeds_that_disagree_leave_a_claim_undecided_and_show_their_numbers():
     assert first.table_1.loc["vae", "isd"] == 0.0254, "the first training's table is left as it was"
 
 
+def test_every_combination_of_trainings_is_tried():
+    """Numbers of trainings mean nothing: the second IntroVAE beside the first VAE decides, too."""
+    first, labels = evidence(0.01), {key: paper.LABELS[key] for key in paper.MODELS}
+    nearer = evidence(0.01, table_1={"vae": {"ds": 0.0497}}).table_1.loc["vae"]
+    again = first.table_1.loc[["original", "vae", "vae", "intro_vae", "intro_vae"]].copy()
+    again.index = ["original", "VAE, seed 0", "VAE, seed 1", "IntroVAE, seed 0", "IntroVAE, seed 1"]
+    again.loc["VAE, seed 1"] = nearer  # nearer to the original than the first IntroVAE, not than the second
+    again.loc["IntroVAE, seed 1"] = evidence(0.0001, table_1={"intro_vae": {"ds": 0.04941}}).table_1.loc["intro_vae"]
+    found = repeats.evidences(first, {"table-1": again}, labels)
+    assert len(found) == 4 and found[0] is first
+    check = Nearer("table_1", "ds", "intro_vae", "vae")
+    values = [check.measure(one).value for one in found]
+    assert sum(value > 1 for value in values) == 1 and len({round(value, 6) for value in values}) == 4
+    table = verdicts.table(found, repeats.counts({"table-1": again}, labels)).set_index("claim")
+    assert table.loc[BY_KEY["similarity to the data"].text, "verdict"] != REPRODUCED
+
+
 def test_verdicts_come_from_the_tables_of_a_run(store):
     """Real slices in place of every model's samples: as sharp and as diverse as the original."""
     half = store.split("train")[::2]
@@ -209,6 +227,13 @@ def test_another_seed_brings_its_own_pairs(store, tmp_path):
         ("table-1", lambda text: re.sub(r"(VAE, seed 0\",)\d+", r"\g<1>7", text), "there n of vae is 7"),
         ("paired", lambda text: "".join(text.splitlines(keepends=True)[:-3]), "seeds-paired.csv is missing, or lacks"),
         ("reconstruction", lambda text: text.replace("0.", "O.", 1), "seeds-reconstruction.csv cannot be read"),
+        (
+            "paired",
+            lambda text: changed(text, value=-1, low=-1, high=-1),
+            "seeds-paired.csv is of other networks: there .*, and its rows give",
+        ),
+        ("paired", lambda text: changed(text, low=2.0), "seeds-paired.csv is of other networks"),
+        ("paired", lambda text: re.sub(r"^.*,vae,.*\n", "", text, flags=re.M), "seeds-paired.csv is missing, or lacks"),
     ],
 )
 def test_damaged_tables_of_other_seeds_are_refused(seeds_tables, tmp_path, name, damage, message):
@@ -220,6 +245,12 @@ def test_damaged_tables_of_other_seeds_are_refused(seeds_tables, tmp_path, name,
     assert path.read_text(encoding="utf-8") != before
     with pytest.raises(InputError, match=message):
         repeats.checked(repeats.read(copy), first, labels)
+
+
+def changed(text: str, **powers: float) -> str:
+    """A file of pairs with some of its columns raised to a power; -1 turns ratios over."""
+    table = pd.read_csv(io.StringIO(text))
+    return table.assign(**{name: table[name] ** power for name, power in powers.items()}).to_csv(index=False)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Train every arm with every seed, side by side, and keep each result."""
 
+import ast
 import dataclasses
 import functools
 import hashlib
@@ -10,7 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dwikit.common import files, parallel, paths
+from dwikit.backend.gradients import BACKEND
+from dwikit.common import doctor, files, parallel, paths
 from dwikit.common.errors import InputError
 from dwikit.common.progress import tqdm
 from dwikit.evaluation.usefulness import patients
@@ -106,13 +108,14 @@ def run(
         for arm, seed in ((arm, seed) for arm, seed in planned if _needs_teacher(task, arm) == taught_by_teacher):
             own, others = _split(few, few.patients // section.patients == seed)
             pool, labels = others if arm.extra == LABELLED else (pools.get(arm.extra),) * 2
-            stamps[arm, seed] = _stamp(section, own, held_out, pool)
+            labels = found[TEACHER, seed].weights if taught_by_teacher else labels
+            job = Job(task, section, arm, seed, own, pool, labels, held_out)
+            stamps[arm, seed] = _stamp(job)
             if there := _read(path(config, task, arm, seed), stamps[arm, seed]):
                 found[arm, seed] = there
                 bar.update()
                 continue
-            labels = found[TEACHER, seed].weights if taught_by_teacher else labels
-            jobs[arm, seed] = (Job(task, section, arm, seed, own, pool, labels, held_out),)
+            jobs[arm, seed] = (job,)
         return jobs
 
     with tqdm(total=len(planned), desc=task.name.capitalize(), unit="training", leave=False) as bar:
@@ -167,6 +170,8 @@ def _pools(config: Profile, store: SliceStore, samples: Mapping[str, np.ndarray]
     table = store.table
     others = np.flatnonzero((table["split"] == "train") & ~table["subject"].isin(taught))
     n = min(len(others), *(len(images) for images in samples.values())) if samples else len(others)
+    if fewer := [key for key, images in samples.items() if len(images) == n and n < max(map(len, samples.values()))]:
+        print(f"Every arm adds {n} images, as many as there are of {fewer[0]}.")
     chosen = np.random.default_rng(SEED).permutation(others)[:n]
     pools = {key: images[:n] for key, images in samples.items()} | {UNLABELLED: store.images[np.sort(chosen)]}
     return {key: patients.cut(images, config.slice_settings.fov_mm) for key, images in pools.items()}
@@ -187,12 +192,28 @@ def scores(task: Segmentation | Denoising, answers: np.ndarray, slices: Slices) 
 # ==== Files ====
 
 
-def _stamp(section: Usefulness, own: Pool, held_out: Slices, pool: np.ndarray | None) -> str:
-    """Everything that decides a training but its arm and seed."""
-    data = hashlib.sha256()
-    for array in (*own, held_out.images, held_out.labels, pool):
-        data.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
-    return json.dumps({**dataclasses.asdict(section), "seeds": None, "data": data.hexdigest()})
+def _stamp(job: Job) -> str:
+    """Everything that decides a training but its arm and seed: settings, data, a teacher's weights, code, and what computes."""
+    data, held_out = hashlib.sha256(), job.held_out
+    labels = job.labels if isinstance(job.labels, list) else [job.labels]
+    for array in (*job.own, held_out.images, held_out.labels, held_out.patients, job.pool, *labels):
+        data.update(b"-" if array is None else np.ascontiguousarray(array).tobytes())
+    computes = {name: doctor.versions()[name] for name in ("keras", BACKEND)}
+    settings = {**dataclasses.asdict(job.section), "seeds": None}
+    return json.dumps({**settings, **computes, "data": data.hexdigest(), "code": _code()})
+
+
+@functools.cache
+def _code() -> str:
+    """Digest of the statements of the experiment; comments, docstrings and layout decide nothing."""
+    digest = hashlib.sha256()
+    for name in ("arms", "experiment", "patients", "tasks"):
+        tree = ast.parse((Path(__file__).parent / f"{name}.py").read_bytes())
+        for node in ast.walk(tree):
+            if isinstance(body := getattr(node, "body", None), list):
+                node.body = [one for one in body if not (isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant))]
+        digest.update(ast.dump(tree).encode())
+    return digest.hexdigest()[:16]
 
 
 def _write(file: Path, stamp: str, result: Result) -> None:

@@ -81,7 +81,8 @@ def with_labels(config: Profile, store: SliceStore, subjects: Sequence[str]) -> 
     through NIfTI and ANTs come by the direct path here, since only there do image and tissues share one grid.
 
     Raises:
-        InputError: the cohort is not simulated, so its tissues are unknown.
+        InputError: the cohort is not simulated, so its tissues are unknown; or the store has other slices of a person, since
+            other settings or other code made it.
     """
     if config.cohort.bids or store.settings.get("cohort", {}).get("bids"):
         raise InputError("Tissue labels are known only for the simulated cohort; denoising needs none.")
@@ -94,9 +95,21 @@ def with_labels(config: Profile, store: SliceStore, subjects: Sequence[str]) -> 
         counts = histogram.histogram(volume.image)
         cap = store.settings.get("clip") or histogram.percentile(counts, store.settings["percentile"])
         images.append(to_uint8(normalize(shrink(volume.image, store.image_size), cap)))
+        _require_same(store, subject, images[-1])
         labels.append(shrink_labels(volume.labels, store.image_size))
     images, labels = (cut(np.concatenate(arrays), config.slice_settings.fov_mm) for arrays in (images, labels))
     return Slices(images, labels, np.repeat(np.arange(len(subjects)), grid.N_LEVELS))
+
+
+def _require_same(store: SliceStore, subject: str, images: np.ndarray) -> None:
+    """InputError unless the store has these slices of a person who came by the direct path; a grey level may be rounded."""
+    rows = np.flatnonzero(store.table["subject"] == subject)
+    direct = (store.table["origin"].iloc[rows] == "simulated").all()
+    if direct and np.abs(store.images[rows].astype(int) - images).max() > 1:
+        raise InputError(
+            f"The slices of {subject} are not those that this profile and this version simulate, so their tissues are unknown. "
+            f"Run 01_preprocess: it builds the slices again."
+        )
 
 
 def shrink_labels(labels: np.ndarray, image_size: int) -> np.ndarray:

@@ -1,9 +1,9 @@
 """What does one training mean? ``python benchmarks/seeds.py [--profile hours]``, hours.
 
 Every network of the kit's weights trained once more, and the VAE twice, with the same settings and other seeds: their rows of
-Table 1 and of the reconstructions beside those of the weights (which have 8 bits a number, to be small), and all ratios of two
-reconstructions. ``dwikit verify`` takes these tables as evidence. A training is one of ``dwikit train <network> --profile hours
---seed 1``; those that are there are not repeated, and the others can be stopped and resumed.
+Table 1 and of the reconstructions beside those of the weights, and all ratios of two reconstructions. All are of weights with
+8 bits a number, as the kit's are. ``dwikit verify`` takes these tables as evidence. A training is one of ``dwikit train
+<network> --profile hours --seed 1``; those that are there are not repeated, and the others can be stopped and resumed.
 """
 
 import argparse
@@ -65,7 +65,12 @@ def main() -> None:
     facts = {name: run.facts() for name, run in repeats.rows(again).items()}
     command = report.command("python", "benchmarks/seeds.py", "--profile", config.reference)
     source = report.provenance(study.used(config, store, first), command, runs=facts)
-    found = repeats.tables(store, again, redrawn, config.evaluation.samples)
+    n = config.evaluation.samples
+    alike = {
+        key: {seed: run if run.card else kit_weights.as_stored(run, store, n) for seed, run in runs.items()}
+        for key, runs in again.items()
+    }
+    found = repeats.tables(store, alike, redrawn, n)
     repeats.save(found, source, paths.figures() / config.name)
     print(report.markdown(found["table-1"]))
 

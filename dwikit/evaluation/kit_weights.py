@@ -40,6 +40,13 @@ def shipped_runs(config: Profile, store: SliceStore, redraw: bool = False) -> di
     return runs
 
 
+def as_stored(run: training.Run, store: SliceStore, n: int) -> training.Run:
+    """A training as everybody would load it: of weights with 8 bits a number, with n samples (and reconstructions) of these."""
+    shipped = training.Run(stored.copy(run.model), run.folder / "published")
+    training.draw_samples(shipped.model, store, shipped.folder, n)
+    return shipped
+
+
 def publish(run: training.Run, config: Profile, store: SliceStore) -> Path:
     """Make a trained network's weights, log and card part of the kit; returns the path of the weights.
 
@@ -51,10 +58,9 @@ def publish(run: training.Run, config: Profile, store: SliceStore) -> Path:
     Raises:
         InputError: slices of real people, or a weight that float16 cannot hold.
     """
-    cohort, people, model = config.cohort, pretrained.people(store), stored.copy(run.model)
-    key, log, steps = model.key, run.log.join(learning.curve(run, store)), run.steps(store)
-    shipped = training.Run(model, run.folder / "published")  # what everybody will load is measured
-    training.draw_samples(model, store, shipped.folder, config.evaluation.samples)
+    cohort, people, shipped = config.cohort, pretrained.people(store), as_stored(run, store, config.evaluation.samples)
+    model, log, steps = shipped.model, run.log.join(learning.curve(run, store)), run.steps(store)
+    key = model.key
     row = table_1(store, {key: shipped.samples}, config.evaluation.samples).loc[key]
     found = {name: float(row[name]) for name in metrics.table_1_metrics()}
     if run.reconstructs:
